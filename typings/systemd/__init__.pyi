@@ -1,0 +1,1 @@
+from . import daemon as daemon, journal as journal
