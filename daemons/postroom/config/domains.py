@@ -1,0 +1,86 @@
+"""The domains mail may be From, each with the return path of its mail.
+
+What a return path may be, and the mailbox it has by default, follows from the
+name of its domain, so these are read one by one, each with its name at hand.
+"""
+
+from dataclasses import replace
+from typing import Annotated
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import InitErrorDetails
+
+from postroom.config import return_path, values
+from postroom.config.return_path import ReturnPath
+from postroom.config.section import Section, fault, faults_of, raise_all
+
+
+class Domain(Section):
+    """A domain that mail may be From. It may stand with nothing below it."""
+
+    return_path: Annotated[ReturnPath, values.Kind("return path")] = Field(
+        ReturnPath("none"),
+        description="Where bounces go: `verp bounces.<domain>` (an address for each delivery, under the From domain), "
+        "`shared returns.<domain>` (the same, for several From domains; no SPF alignment), or `none` (a mailbox).",
+    )
+    bounce_mailbox: values.OptionalAddress = Field(
+        None,
+        description="The mailbox that gets the bounces; only with return path `none`.",
+        json_schema_extra={"default_text": "postmaster@ the From domain"},
+    )
+
+    @field_validator("return_path", mode="before")
+    @classmethod
+    def _fits_the_domain(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, ReturnPath):
+            return value
+        return return_path.return_path(values.as_written(value), (info.context or {}).get("from_domain"))
+
+    @field_validator("bounce_mailbox")
+    @classmethod
+    def _only_with_none(cls, value: str | None, info: ValidationInfo) -> str | None:
+        path = info.data.get("return_path")
+        if value is not None and path is not None and path.kind != "none":
+            raise ValueError(
+                f"return_path {path} takes the bounces itself; delete this line, or write return_path: none"
+            )
+        return value
+
+
+def read_domains(value: object) -> dict[str, Domain]:
+    """Read the mapping of From domains; names come out in lower case, mailboxes filled in.
+
+    Raises:
+        ValueError: no mapping, or nothing in it.
+        ValidationError: everything that is wrong below it.
+    """
+    if not isinstance(value, dict) or not value:
+        raise ValueError("names no domain; write one below it, for example example.org: {}")
+    domains: dict[str, Domain] = {}
+    faults: list[InitErrorDetails] = []
+    for written, settings in value.items():
+        name = None
+        try:
+            name = values.domain_name(written)
+            if name in domains:
+                raise ValueError(f"is {name}, as one above it; keep one of the two")
+        except ValueError as error:
+            faults.append(fault((written,), error))
+        try:
+            domain = Domain.model_validate(settings, context={"from_domain": name})
+        except ValidationError as invalid:
+            faults += faults_of(invalid, below=(written,))
+        else:
+            domains[name or written] = _with_mailbox(domain, name or written)
+    raise_all(faults)
+    return domains
+
+
+def _with_mailbox(domain: Domain, name: str) -> Domain:
+    """The domain with the mailbox of its bounces filled in, where a mailbox takes them."""
+    if domain.return_path.kind != "none":
+        return domain
+    mailbox = domain.bounce_mailbox or f"postmaster@{name}"
+    return domain.model_copy(
+        update={"bounce_mailbox": mailbox, "return_path": replace(domain.return_path, mailbox=mailbox)}
+    )

@@ -1,0 +1,218 @@
+"""The configuration: every setting with its meaning, unit and default.
+
+A Config that exists is whole and consistent: values are in the units the
+daemons use (seconds, octets), defaults that follow other settings are filled
+in, contradictions were refused. Pure: the machine is not asked.
+
+Flow:    load.py -> Config -> */main.py and ctl, which hand plain values on
+Docs:    docs/configuration.md, whose tables reference.py makes from here
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator, model_validator
+
+from postroom.config import values
+from postroom.config.domains import Domain, read_domains
+from postroom.config.neighbours import claimed_twice, named_twice
+from postroom.config.section import Section, read_beside
+from postroom.config.units import duration_text
+
+_RUN_DIR = Path("/run/postroom")
+_SUBMISSION_SOCKET = "submission.sock"
+
+
+class Log(Section):
+    """What the daemons log, and where."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least severe lines that are written."
+    )
+    to: Literal["auto", "journal", "stderr"] = Field(
+        "auto", description="Where lines go; `auto` is the journal under systemd, else stderr."
+    )
+
+
+class Client(Section):
+    """Who submits through the socket, known by the uid and groups of its process (unix(7), SO_PEERCRED)."""
+
+    users: tuple[values.User, ...] = Field((), description="Names of the users it runs as.")
+    uids: tuple[values.Uid, ...] = Field((), description="The same by number, for users this machine has no name for.")
+    groups: tuple[values.Group, ...] = Field((), description="Groups whose members are this client.")
+    admin: values.Switch = Field(
+        False, description="Whether it sees and changes the mail of all clients, not only its own."
+    )
+
+    @model_validator(mode="after")
+    def _stands_for_somebody(self) -> Self:
+        if not (self.users or self.uids or self.groups):
+            raise ValueError("stands for nobody; add users, uids or groups")
+        return self
+
+
+class Submission(Section):
+    """The HTTP door: who may submit, and how much."""
+
+    socket: values.SocketPath = Field(
+        _RUN_DIR / _SUBMISSION_SOCKET,
+        description="The Unix socket the API listens on.",
+        json_schema_extra={"default_text": f"{_SUBMISSION_SOCKET} in `run_dir`"},
+    )
+    socket_mode: values.Mode = Field(0o660, description="Who may connect: mode of the socket.")
+    socket_group: values.OptionalGroup = Field(
+        "postroom-submit", description="Group of the socket; null leaves it to the group of the daemon."
+    )
+    clients: dict[values.Name, Client] = Field(
+        {}, description="Who may submit: a name of your choice, and whose processes it stands for."
+    )
+    max_request: values.Size = Field(10_000_000, description="The largest request that is read.")
+    request_timeout: values.Duration = Field(30.0, description="How long a request may take to arrive.")
+    max_waiting: Annotated[int, *values.whole_number(1, 10_000_000)] = Field(
+        100_000, description="Deliveries in the outbox past which new mail is refused until some have left."
+    )
+    idempotency_kept: values.Duration = Field(
+        86_400.0, description="How long an idempotency key is remembered; asked again later, it is a new message."
+    )
+
+    @field_validator("clients", mode="wrap")
+    @classmethod
+    def _one_client_per_process(cls, value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+        return read_beside({} if value is None else value, read, claimed_twice(value))
+
+
+class Handover(Section):
+    """How accepted mail is given to Postfix."""
+
+    socket: values.SocketPath = Field(
+        Path("/var/spool/postfix/public/postroom-in"), description="The socket of our listener in Postfix's master.cf."
+    )
+    sessions: Annotated[int, *values.whole_number(1, 50)] = Field(4, description="SMTP sessions open at once, at most.")
+    reply_timeout: values.Duration = Field(60.0, description="How long Postfix may take for one reply.")
+    retry_first: values.Duration = Field(
+        10.0,
+        description="First wait before a delivery that Postfix deferred is offered again; later ones are longer.",
+    )
+    retry_max: values.Duration = Field(1_800.0, description="The longest such wait; not below `retry_first`.")
+    give_up_after: values.Duration = Field(
+        432_000.0, description="Age at which a delivery that Postfix never took is failed; not below `retry_max`."
+    )
+    away_retry_max: values.Duration = Field(
+        30.0, description="While Postfix does not answer at all: the longest wait before it is tried again."
+    )
+    showq: values.SocketPath = Field(
+        Path("/var/spool/postfix/public/showq"), description="Postfix's showq(8) socket, asked what is queued."
+    )
+
+    @field_validator("retry_max", "give_up_after")
+    @classmethod
+    def _not_below(cls, value: float, info: ValidationInfo) -> float:
+        for shorter in ("retry_max", "retry_first"):
+            least = info.data.get(shorter)  # absent: it stands below this one, or is broken itself
+            if least is not None and value < least:
+                raise ValueError(f"{duration_text(value)} is below {shorter}; write at least {duration_text(least)}")
+        return value
+
+
+class Brand(Section):
+    """What the templates say about the sender."""
+
+    name: values.Text = Field("", description="Name of the organisation or product; empty: the first of `domains`.")
+    url: values.Url = Field("", description="Its home page; empty: the web site of the first of `domains`.")
+    address: values.Text = Field("", description="Its postal address, on one line; empty: left out.")
+    support: values.Text = Field(
+        "", description="Where recipients find help: an address, telephone number or page; empty: left out."
+    )
+    colour: values.Colour = Field("#0b57d0", description="Colour of buttons and links, as #rrggbb.")
+
+
+class Templates(Section):
+    """The e-mail templates."""
+
+    folder: values.OptionalPath = Field(
+        Path("/etc/postroom/templates"),
+        description="Your templates; one of the same name replaces the shipped one. null: only the shipped ones.",
+    )
+    brand: Brand = Field(Brand())
+
+
+class Limit(Section):
+    """How many requests to send one client may make of the API; those over it get 429."""
+
+    name: values.Name = Field(description="The rule's name in refusals, logs and metrics.")
+    key: Literal["client"] = Field(description="Who is counted apart from whom: each `client` of submission.")
+    rate: values.RateValue = Field(
+        description="Requests in any span of time, at most: `100/1h`. The span is 1s to 31d, and slides."
+    )
+    burst: values.OptionalCount = Field(None, description="Requests at once, at most; not above the count of `rate`.")
+    on_store_loss: Literal["local", "allow", "defer"] = Field(
+        "local",
+        description="Without the store: count in the process (`local`), do not count (`allow`), or wait (`defer`).",
+    )
+
+    @field_validator("burst")
+    @classmethod
+    def _within_the_rate(cls, value: int | None, info: ValidationInfo) -> int | None:
+        rate = info.data.get("rate")
+        if value is not None and rate is not None and value > rate.count:
+            raise ValueError(
+                f"{value} at once is more than rate, {rate}, ever lets through; write at most {rate.count}"
+            )
+        return value
+
+
+class Retention(Section):
+    """How long things are kept."""
+
+    messages: values.Duration = Field(
+        2_592_000.0,
+        description="How long what became of a message can be asked, from when it was accepted. One that waits or is in "
+        "doubt is kept longer. Its body is gone as soon as no delivery needs it.",
+    )
+
+
+class Config(Section):
+    """The whole of postroom.yaml."""
+
+    hostname: values.Hostname = Field(
+        description="This host's full name, in EHLO and in Message-ID.",
+        json_schema_extra={"default_text": "the machine's own name"},
+    )
+    state_dir: values.AbsolutePath = Field(
+        Path("/var/lib/postroom"), description="What must last: outbox, counts, keys."
+    )
+    run_dir: values.AbsolutePath = Field(_RUN_DIR, description="Sockets; may be emptied at boot.")
+    log: Log = Field(Log())
+    domains: dict[values.DomainName, Domain] = Field(
+        description="The domains mail may be From, at least one, each with where its bounces go."
+    )
+    submission: Submission = Field(default_factory=Submission, validate_default=True)
+    handover: Handover = Field(Handover())
+    templates: Templates = Field(Templates())
+    limits: tuple[Limit, ...] = Field(
+        (), description="Limits of the requests to send. All of them hold; without any, none does."
+    )
+    retention: Retention = Field(Retention())
+
+    @field_validator("run_dir")
+    @classmethod
+    def _holds_sockets(cls, value: Path) -> Path:
+        values.socket_path(str(value / _SUBMISSION_SOCKET))
+        return value
+
+    @field_validator("domains", mode="plain")
+    @classmethod
+    def _read_with_their_names(cls, value: object) -> dict[str, Domain]:
+        return read_domains(value)
+
+    @field_validator("submission")
+    @classmethod
+    def _socket_in_run_dir(cls, value: Submission, info: ValidationInfo) -> Submission:
+        if "socket" in value.model_fields_set:
+            return value
+        return value.model_copy(update={"socket": info.data.get("run_dir", _RUN_DIR) / _SUBMISSION_SOCKET})
+
+    @field_validator("limits", mode="wrap")
+    @classmethod
+    def _names_differ(cls, value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+        return read_beside(() if value is None else value, read, named_twice(value))

@@ -1,0 +1,42 @@
+"""Rules between settings that stand side by side.
+
+They look at the values as written, before each is read for itself, so that one
+run shows these faults and all others. What is no list or no mapping is passed
+over here: its own reading complains.
+"""
+
+from collections.abc import Iterator
+
+from pydantic_core import InitErrorDetails
+
+from postroom.config.section import fault
+from postroom.config.units import quoted
+
+
+def claimed_twice(clients: object) -> Iterator[InitErrorDetails]:
+    """Find users, uids and groups that two clients claim: whose process it is must have one answer."""
+    owners: dict[tuple[str, object], str] = {}
+    for client, settings in clients.items() if isinstance(clients, dict) else ():
+        for claim in ("users", "uids", "groups"):
+            listed = settings.get(claim) if isinstance(settings, dict) else None
+            for index, who in enumerate(listed if isinstance(listed, list | tuple) else ()):
+                if not isinstance(who, str | int):
+                    continue
+                owner = owners.setdefault((claim, who), client)
+                if owner != client:
+                    error = ValueError(
+                        f"{quoted(str(who))} stands for client {quoted(owner)} and for client {quoted(client)}; "
+                        "a process belongs to one client: delete one of the two"
+                    )
+                    yield fault((client, claim, index), error)
+
+
+def named_twice(limits: object) -> Iterator[InitErrorDetails]:
+    """Find limits with the name of an earlier one: logs and refusals tell them apart by it."""
+    first: dict[str, int] = {}
+    for index, limit in enumerate(limits if isinstance(limits, list | tuple) else ()):
+        name = limit.get("name") if isinstance(limit, dict) else None
+        if isinstance(name, str) and first.setdefault(name, index) != index:
+            yield fault(
+                (index, "name"), ValueError(f"{quoted(name)} is the name of limits[{first[name]}] too; rename one")
+            )

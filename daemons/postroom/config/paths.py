@@ -1,0 +1,78 @@
+"""Where things lie: what is shipped with the program, and the files of its state.
+
+Shipped folders are looked for beside the sources first (a checkout), then below
+the prefix Python runs in (an installation; setup.py puts them there).
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from postroom.config.model import Config
+
+_HERE = Path(__file__).resolve()
+
+
+class ShippedMissing(FileNotFoundError):
+    """A folder that comes with Postroom is not there: the installation is incomplete."""
+
+
+def templates_dir() -> Path:
+    """Give the folder of the shipped e-mail templates.
+
+    Raises:
+        ShippedMissing: it is nowhere.
+    """
+    return shipped("templates", _HERE, Path(sys.prefix))
+
+
+def postfix_conf_dir() -> Path:
+    """Give the folder of the pieces for Postfix's main.cf and master.cf.
+
+    Raises:
+        ShippedMissing: it is nowhere.
+    """
+    return shipped("postfix-conf", _HERE, Path(sys.prefix))
+
+
+def shipped(name: str, source: Path, prefix: Path) -> Path:
+    """Give the shipped folder `name` for the program whose source file is `source`, installed below `prefix`.
+
+    Raises:
+        ShippedMissing: neither the checkout nor the prefix has it.
+    """
+    for folder in source.parents:
+        if (folder / "setup.py").is_file() and (folder / "templates").is_dir():
+            found = folder / name
+            break
+    else:
+        found = prefix / "share" / "postroom" / name
+    if not found.is_dir():
+        raise ShippedMissing(f"{found} is missing; install Postroom again: pip install --force-reinstall .")
+    return found
+
+
+def default_config(environment: Mapping[str, str] = os.environ) -> Path:
+    """Give the file to read when none is named: $POSTROOM_CONFIG, else /etc/postroom/postroom.yaml."""
+    return Path(environment.get("POSTROOM_CONFIG") or "/etc/postroom/postroom.yaml")
+
+
+def mail_db(config: Config) -> Path:
+    """Give the file of the outbox; its folder is 0700 of postroom-submission."""
+    return config.state_dir / "submission" / "mail.db"
+
+
+def limits_db(config: Config) -> Path:
+    """Give the file of the limits' counts, shared by the daemons of this host."""
+    return config.state_dir / "shared" / "limits.db"
+
+
+def shared_db(config: Config) -> Path:
+    """Give the file of suppression, figures and summaries, shared by the daemons of this host."""
+    return config.state_dir / "shared" / "shared.db"
+
+
+def return_path_key(config: Config) -> Path:
+    """Give the file of the secret that signs return addresses."""
+    return config.state_dir / "keys" / "return-path.key"
