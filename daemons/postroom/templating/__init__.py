@@ -1,0 +1,31 @@
+"""Templates: from folders of files to the subject, text and HTML of one mail.
+
+    Catalogue.load(folders, brand)      everything read, checked and compiled; or TemplatesBroken
+    catalogue.get("welcome")            a Template; or TemplateUnknown
+    template.render(locale, data)       Rendered; or VariablesInvalid, RenderFailed
+
+Flow:    folders -> manifest, inline, lint, sandbox -> catalogue -> render
+Limits:  loading reads files and takes a fraction of a second: not on an event loop that serves.
+         Rendering touches neither files nor network.
+See:     docs/templates.md for those who write templates.
+"""
+
+from postroom.templating.brand import Brand
+from postroom.templating.catalogue import Catalogue, TemplateUnknown
+from postroom.templating.problems import Problem, TemplatesBroken
+from postroom.templating.render import Rendered, RenderFailed, Template
+from postroom.templating.variables import Variable, VariableProblem, VariablesInvalid
+
+__all__ = [
+    "Brand",
+    "Catalogue",
+    "Problem",
+    "RenderFailed",
+    "Rendered",
+    "Template",
+    "TemplateUnknown",
+    "TemplatesBroken",
+    "Variable",
+    "VariableProblem",
+    "VariablesInvalid",
+]

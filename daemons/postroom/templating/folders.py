@@ -1,0 +1,89 @@
+"""The files of all template folders, the operator's before the shipped ones.
+
+    gather(folders) -> name -> SourceFile, and what was wrong
+
+A file is named by its place below the folder: `welcome/en/body.html`. The first folder
+that has a name wins, file by file, so that one file can be replaced and the rest kept.
+Hidden files and editors' backups (`*~`) are passed over; a folder that does not exist is empty.
+
+Limits:  a file has at most FILE_BYTES; folders deeper than TEMPLATE/LOCALE/ are refused.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from postroom.templating.problems import Problem
+
+FILE_BYTES = 256 * 1024
+_DEPTH = 3
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file in effect: its name in the catalogue, where it lies, and its text with LF line ends."""
+
+    name: str
+    path: str
+    text: str
+
+
+def gather(folders: Sequence[Path]) -> tuple[dict[str, SourceFile], list[Problem]]:
+    """All files in effect by name; unreadable ones are left out and reported."""
+    files: dict[str, SourceFile] = {}
+    problems: list[Problem] = []
+    for folder in folders:
+        # An unreadable override must not let the shipped file show through as if nothing were wrong:
+        # it is reported, and with any problem nothing is loaded.
+        for name, path in _walk(folder, "", _DEPTH, problems):
+            if name not in files and (text := _read(path, problems)) is not None:
+                files[name] = SourceFile(name, str(path), text)
+    return files, problems
+
+
+def version(files: Iterable[SourceFile]) -> str:
+    """The first 12 hexadecimal digits of SHA-256 over the names and texts, whatever folder they lie in."""
+    digest = hashlib.sha256()
+    for file in sorted(files, key=lambda file: file.name):
+        for part in (file.name.encode(), file.text.encode()):
+            digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()[:12]
+
+
+def _walk(folder: Path, prefix: str, depth: int, problems: list[Problem]) -> Iterator[tuple[str, Path]]:
+    try:
+        entries = sorted(folder.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        problems.append(Problem(str(folder), 0, f"cannot be listed: {error.strerror}", "let Postroom read it"))
+        return
+    for path in entries:
+        if path.name.startswith(".") or path.name.endswith("~"):
+            continue
+        if not path.is_dir():
+            yield prefix + path.name, path
+        elif depth > 1:
+            yield from _walk(path, f"{prefix}{path.name}/", depth - 1, problems)
+        else:
+            problems.append(Problem(str(path), 0, "is a folder too deep", "keep to TEMPLATE/LOCALE/FILE"))
+
+
+def _read(path: Path, problems: list[Problem]) -> str | None:
+    try:
+        with path.open("rb") as file:
+            content = file.read(FILE_BYTES + 1)
+    except OSError as error:
+        problems.append(Problem(str(path), 0, f"cannot be read: {error.strerror}", "let Postroom read it"))
+        return None
+    if len(content) > FILE_BYTES:
+        problems.append(Problem(str(path), 0, f"is larger than {FILE_BYTES} bytes", "shorten it; mail is small"))
+        return None
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        problems.append(Problem(str(path), line, "is not UTF-8", "save it as UTF-8"))
+        return None
+    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -1,0 +1,138 @@
+"""One template, and the mail it makes of data.
+
+    template.render(locale, data) -> Rendered(name, locale, version, subject, text, html)
+
+Pure: everything was read and compiled by the catalogue.
+
+Limits:  each of subject, text and HTML has at most PART_CHARS characters; sandbox.py bounds the work.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from traceback import walk_tb
+from typing import Any, NamedTuple
+
+import jinja2
+
+from postroom.templating.manifest import Manifest
+from postroom.templating.sandbox import TemplateFault, account
+from postroom.templating.variables import check
+
+PART_CHARS = 1_000_000
+
+# Languages written from right to left (CLDR "characterOrder").
+_RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
+
+
+class Rendered(NamedTuple):
+    """What one template made: the subject on one line; text and HTML with LF line ends, also the last."""
+
+    name: str
+    locale: str
+    version: str
+    subject: str
+    text: str
+    html: str
+
+
+class RenderFailed(Exception):
+    """The template itself failed on data that fits its variables: a fault of the template, not of the caller.
+
+    The text names the file and the line and never holds a value.
+    """
+
+    def __init__(self, template: str, file: str, line: int, what: str) -> None:
+        self.template, self.file, self.line, self.what = template, file, line, what
+        super().__init__(f"{file}:{line}: {what}" if line else f"{file}: {what}")
+
+
+class Parts(NamedTuple):
+    """The compiled files of one locale, and the variables its subject reads."""
+
+    subject: jinja2.Template
+    preheader: jinja2.Template | None
+    text: jinja2.Template
+    html: jinja2.Template
+    subject_names: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Template:
+    """One template in all its locales.
+
+    Attributes:
+        version:  names the content: changes with any file in effect, its own or the layout's.
+        manifest: stream, description, variables and samples, as template.yaml has them.
+        locales:  by tag, the compiled files.
+        files:    the paths of all sources it can reach, to say where it failed.
+    """
+
+    name: str
+    version: str
+    manifest: Manifest
+    locales: Mapping[str, Parts]
+    files: frozenset[str]
+
+    def locale_for(self, wanted: str | None) -> str:
+        """The locale that answers: the one wanted, else its language (`de-AT`, `de`), else the template's default.
+
+        Source: RFC 4647 section 3.4 (lookup).
+        """
+        known = {tag.lower(): tag for tag in self.locales}
+        # 64 characters: no tag is longer than its registered subtags make it, and the caller may send anything.
+        subtags = (wanted or "")[:64].lower().replace("_", "-").split("-")
+        for end in range(len(subtags), 0, -1):
+            if (found := known.get("-".join(subtags[:end]))) is not None:
+                return found
+        return self.manifest.default_locale
+
+    def render(self, locale: str | None, data: Mapping[str, object]) -> Rendered:
+        """The mail for the data, in the locale or the nearest there is.
+
+        Raises:
+            VariablesInvalid: the data does not fit; every fault at once, nothing rendered.
+            RenderFailed:     the template is at fault.
+        """
+        tag = self.locale_for(locale)
+        parts = self.locales[tag]
+        given = check(self.name, self.manifest.variables, data, parts.subject_names)
+        given |= {"locale": tag, "dir": "rtl" if tag.split("-")[0] in _RIGHT_TO_LEFT else "ltr"}
+        with account():
+            # A value brings no line break into the subject (check), so these are the template's own.
+            subject = _one_line(self._write(parts.subject, given))
+            if not subject:
+                raise RenderFailed(self.name, parts.subject.filename or self.name, 0, "the subject is empty")
+            given["subject"] = subject
+            given["preheader"] = _one_line(self._write(parts.preheader, given)) if parts.preheader else ""
+            text = re.sub(r"\n{3,}", "\n\n", self._write(parts.text, given)).strip("\n") + "\n"
+            html = self._write(parts.html, given).strip() + "\n"
+        return Rendered(self.name, tag, self.version, subject, text, html)
+
+    def _write(self, part: jinja2.Template, given: Mapping[str, object]) -> str:
+        try:
+            # A value may bring CR LF; a bare CR has no place in mail (RFC 5322 section 2.3).
+            return "".join(_bounded(part, given)).replace("\r\n", "\n").replace("\r", "\n")
+        except Exception as error:  # noqa: BLE001 - a template can raise whatever Python can; all of it is its fault
+            file, line = self._place(error) or (part.filename or self.name, 0)
+            # Only these speak of the template alone; the text of others may hold a value.
+            safe = isinstance(error, TemplateFault | jinja2.UndefinedError | jinja2.exceptions.SecurityError)
+            what = str(error) if safe else f"it fails with {type(error).__name__}"
+            raise RenderFailed(self.name, file, line, what) from None
+
+    def _place(self, error: Exception) -> tuple[str, int] | None:
+        places = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
+        return next((place for place in reversed(places) if place[0] in self.files), None)
+
+
+def _bounded(part: jinja2.Template, given: Mapping[str, Any]) -> Iterator[str]:
+    left = PART_CHARS
+    for piece in part.generate(given):
+        left -= len(piece)
+        if left < 0:
+            raise TemplateFault(f"it writes more than {PART_CHARS} characters")
+        yield piece
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"[ \t]*\n\s*", " ", text).strip()

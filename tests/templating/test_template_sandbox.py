@@ -1,0 +1,111 @@
+"""Templates that try to get out, or to run for ever, in branches that loading does not reach."""
+
+import time
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from postroom.templating import Brand, RenderFailed, Template, TemplatesBroken
+from postroom.templating.sandbox import FILTERS, account, environment
+
+MakeTemplate = Callable[[Mapping[str, str]], Template]
+HIDDEN = "{%% if name == 'open sesame' %%}%s{%% endif %%}"
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "{{ ''.__class__ }}",
+        "{{ ''['__class__'] }}",
+        "{{ ''|attr('__class__') }}",
+        "{% set key = '__init__' %}{{ brand[key] }}",
+        "{{ brand[name] }}",
+        "{{ name[:name|length] }}",
+        "{{ cycler.__init__.__globals__ }}",
+        "{{ brand.__init__.__globals__ }}",
+        "{{ brand.__class__.__mro__[1].__subclasses__() }}",
+        "{{ self.__dict__ }}",
+        "{{ loop.__class__ }}",
+        "{{ name.encode().decode() }}",
+        "{{ '{0.__class__}'.format(name) }}",
+        "{{ name|map('upper') }}",
+        "{% include 'trial/template.yaml' %}",
+        "{% import '/etc/passwd' as x %}",
+        "{{ config }}",
+        "{{ get_flashed_messages() }}",
+        "{{ dict(a=1) }}",
+        "{% do x() %}",
+    ],
+)
+def test_attempt_to_get_out_is_refused_at_load_even_in_a_branch_never_taken(make: MakeTemplate, attempt: str) -> None:
+    """What can be seen without rendering is refused before any mail is made."""
+    with pytest.raises(TemplatesBroken):
+        make({"en/body.txt": HIDDEN % attempt})
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "{{ brand['__class__'~'']}}",
+        "{{ brand['__cl' ~ 'ass__'] }}",
+        "{% set f = name.format %}{{ f(1) }}",
+        "{{ name.upper }}",
+        "{{ name.upper() }}",
+        "{{ brand }}",
+        "{{ range }}",
+        "{{ (1, 2) }}",
+        "{{ 9 ** 9 ** 9 }}",
+        "{{ 'ha' * 10 }}",
+        "{{ '%99999999d' % 1 }}",
+        "{{ [0] * 1000000000 }}",
+        "{{ range(1000000000)|length }}",
+        "{{ range(1, 10, 0) }}",
+        "{{ name|truncate(none) }}",
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        "{% macro m() %}{% set x = m() %}{% set y = m() %}{% endmacro %}{{ m() }}",
+        "{% set x %}{% for a in range(1000) %}{% for b in range(1000) %}a line{% endfor %}{% endfor %}{% endset %}",
+        "{% set l = range(1000) %}{% for a in l %}{% for b in l %}{% set c = l|string %}{% endfor %}{% endfor %}",
+        "{% set a = 2 ** 2 %}{{ a }}",
+        "{% set a = 9007199254740992 * 9007199254740992 %}{{ a }}",
+    ],
+)
+def test_attempt_that_shows_only_when_rendered_fails_at_once(make: MakeTemplate, attempt: str) -> None:
+    """It ends in RenderFailed, quickly, whatever it tried; and the same template still makes other mail."""
+    template = make({"en/body.txt": "{{ 'Hello' }}" + HIDDEN % attempt})
+    began = time.monotonic()
+    with pytest.raises(RenderFailed):
+        template.render("en", {"name": "open sesame"})
+    assert time.monotonic() - began < 5
+    assert template.render("en", {"name": "Ada"}).text == "Hello\n"
+
+
+def test_work_is_counted_for_each_mail_afresh(make: MakeTemplate) -> None:
+    """A template that is well within its bounds stays there however often it is used."""
+    template = make({"en/body.txt": "{% for i in range(1000) %}{{ i }} {% endfor %}"})
+    first = template.render("en", {"name": "Ada"}).text
+    assert first.endswith("998 999 \n")
+    assert all(template.render("en", {"name": "Ada"}).text == first for _ in range(300))
+
+
+def test_loops_joins_filters_and_macros_work_as_jinja_says(make: MakeTemplate) -> None:
+    """The account in loops, joins and filters changes nothing of what a template writes."""
+    body = (
+        "{% macro line(n) %}[{{ n }}{{ caller() }}]{% endmacro %}"
+        "{% for i in range(3) if i != 1 %}{{ loop.index }}/{{ loop.length }}{{ loop.cycle('a', 'b') }} {% endfor %}"
+        "{% for i in [] %}x{% else %}none {% endfor %}"
+        "{% for a, b in [(1, 2), (3, 4)] %}{{ a + b }}{{ ',' if not loop.last }}{% endfor %} "
+        "{{ (name ~ '-' ~ 2)|upper }} {{ 'a' ~ ('b' ~ 'c') }} {{ note|default('no note', true) }} "
+        "{% call line(7) %}!{% endcall %}{% filter lower %} LOW {{ name }}{% endfilter %}"
+    )
+    mail = make({"en/body.txt": body}).render("en", {"name": "Ada"})
+    assert mail.text == "1/2a 2/2b none 3,7 ADA-2 abc no note [7!] low ada\n"
+
+
+@pytest.mark.parametrize("name", sorted(FILTERS))
+def test_filter_cannot_blow_up_what_it_is_given(name: str, brand: Brand) -> None:
+    """No filter makes more than nine characters of each it gets (urlencode; the rest make fewer)."""
+    value = "-5" if name == "abs" else "'<ä&b'"
+    source = f"{{% set x = {value}|{name} %}}{{{{ x if x is string else 1 }}}}"
+    with account():
+        written = environment({"t.html": (source, "t.html")}, brand).get_template("t.html").render()
+    assert 0 < len(written) <= 9 * len(value)
