@@ -22,6 +22,10 @@ class Reply:
         return self.code // 100 == 2
 
     @property
+    def is_intermediate(self) -> bool:
+        return self.code // 100 == 3
+
+    @property
     def is_temporary(self) -> bool:
         return self.code // 100 == 4
 

@@ -1,0 +1,191 @@
+"""The shared store: what all hosts and daemons know together, whatever engine keeps it.
+
+Types of the operations and the protocol that every engine fulfils; the tests of
+tests/store/shared/ hold each engine to it. Each operation is one transaction (or one
+script) and safe to repeat.
+
+Meaning of a limit: a `Demand` asks for `cost` units of `limit` per `window_s`. In no
+span of `window_s` seconds are more than `limit` units taken; a unit may come free up to
+1/60 of the window late. `burst` bounds in addition how many at once; window.py tells how.
+
+Time:  Unix seconds, counted in whole milliseconds. `now=None` is the store's own clock
+       (clock.py), which no step of the system's clock moves; tests pass `now`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Door = Literal["socket", "smtp", "sendmail"]
+
+LARGEST_EXACT = 2**53
+"""Whole numbers up to here are exact in a double too: a Redis script (Lua) counts as we do."""
+
+TAKE_KEPT_S = 86_400
+"""An allowed take is kept at least so long, to be answered again when the same instance asks."""
+
+BEAT_KEPT_S = 3_600
+"""A process that was silent for so long is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one rule wants to count for one message.
+
+    Args:
+        rule:     the rule's stable name, shown in refusals and logs.
+        key:      who is counted, as `kind:value`; kept as given (the caller hashes what is private).
+        cost:     units: messages, recipients or octets; at least 1.
+        limit:    units allowed in any span of the window; 0 allows nothing.
+        window_s: length of the window in seconds.
+        burst:    units allowed at once, or None for no bound but the limit.
+
+    Rule, key and window name one counter. A rule whose window is changed starts a new one;
+    a changed limit or burst goes on with the counts there are.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    rule: str
+    key: str
+    cost: int
+    limit: int
+    window_s: int
+    burst: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.cost < 1 or self.limit < 0 or self.window_s < 1 or (self.burst is not None and self.burst < 1):
+            raise ValueError(f"rule {self.rule}: cost, window_s and burst must be at least 1, limit at least 0")
+        if max(self.cost, self.limit, (self.burst or 0) * self.window_s * 1000) > LARGEST_EXACT:
+            raise ValueError(
+                f"rule {self.rule}: cost, limit and burst * window_s * 1000 must not exceed 2**53; "
+                "mend: a smaller burst or a shorter window"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How one counter stands.
+
+    Args:
+        used:      units that count at this moment; after a lowered limit it may exceed `limit`.
+        remaining: units that could be taken now, window and burst together.
+        reset_s:   seconds until nothing counts any more, if nothing else is taken; 0 when nothing does.
+    """
+
+    rule: str
+    key: str
+    used: int
+    limit: int
+    window_s: int
+    remaining: int
+    reset_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer to a take.
+
+    Args:
+        allowed:       all demands were taken; else none was.
+        rule, key:     of the demand that refused (of several, the one that takes longest to fit); else None.
+        retry_after_s: seconds until that demand would fit if nothing else is taken; 0 when allowed or never.
+        never_fits:    the demand is larger than the limit or the burst: waiting does not help.
+        usages:        one for each demand, in order: after an allowed take, or as it stands at a refusal.
+    """
+
+    allowed: bool
+    rule: str | None
+    key: str | None
+    retry_after_s: float
+    never_fits: bool
+    usages: tuple[Usage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The last sign of life of one process, with its samples (metric name -> value); `at` in Unix seconds."""
+
+    word: str
+    host: str
+    pid: int
+    at: float
+    samples: Mapping[str, float]
+
+
+class SharedStore(Protocol):
+    """Every operation raises StoreUnavailable when the store cannot answer.
+
+    A caller with less patience cancels (`asyncio.timeout`); a cancelled take that waits
+    is not carried out, one that is being committed at that moment may be.
+    """
+
+    async def take(
+        self,
+        instance: str,
+        door: Door,
+        demands: Sequence[Demand],
+        queue_id: str | None = None,
+        now: float | None = None,
+    ) -> Verdict:
+        """Take all demands of one message, or none.
+
+        One atomic step over all windows: two processes cannot both take the last slot.
+        An allowed take is kept with its instance for TAKE_KEPT_S: asked again, the store
+        gives the first verdict again and counts nothing. A refusal counts nothing and is
+        not kept: asked again it is decided anew, and a flood of refused mail writes nothing.
+
+        Args:
+            instance: Postfix's id of the delivery attempt, or ours; told apart by `door`.
+            demands:  at most one for each counter (rule, key, window).
+            queue_id: Postfix's queue id where the door knows it; kept with the take.
+            now:      Unix seconds; for a counter time does not go back behind its last take.
+
+        Raises:
+            StoreUnavailable: no answer in the store's time; nothing is known about the take, ask again.
+            ValueError:       two demands for one counter.
+        Source: Postfix SMTPD_POLICY_README, "Protocol description" (instance).
+        """
+
+    async def peek(self, demands: Sequence[Demand], now: float | None = None) -> tuple[Usage, ...]:
+        """How the counters of these demands stand, in order; counts nothing, `cost` does not matter."""
+
+    async def reset(self, key: str) -> int:
+        """Forget the counters of this key, of all rules and windows; return how many there were."""
+
+    async def beat(
+        self, word: str, host: str, pid: int, samples: Mapping[str, float], now: float | None = None
+    ) -> None:
+        """Note that the process lives, and its samples in place of its earlier ones."""
+
+    async def beats(self, max_age_s: float, now: float | None = None) -> list[Beat]:
+        """The beats not older than `max_age_s`, ordered by word, host and pid."""
+
+    async def sweep(self, now: float | None = None, budget: int = 5_000) -> int:
+        """Remove what no longer counts: empty counters, old takes and beats.
+
+        Works in small transactions, so that nobody waits for it.
+
+        Args:
+            budget: rows removed at most.
+
+        Returns:
+            Rows removed; fewer than `budget` means that nothing is left to remove.
+        """
+
+    async def close(self) -> None:
+        """Finish what waits and let go of the store."""
+
+
+def counter_ids(demands: Sequence[Demand]) -> list[tuple[str, str, int]]:
+    """The counter (key, rule, window_s) of each demand.
+
+    Raises:
+        ValueError: two demands for one counter; the caller adds up their costs instead.
+    """
+    ids = [(demand.key, demand.rule, demand.window_s) for demand in demands]
+    if len(set(ids)) != len(ids):
+        # The key stays out of the message: it may be an address.
+        raise ValueError(f"two demands for one counter among the rules {', '.join(sorted(i[1] for i in ids))}")
+    return ids

@@ -1,0 +1,190 @@
+"""One decision for each message, within its budget, with the store or without it."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.store.shared.event_loop import Run
+from tests.store.shared.processes import process, tell
+
+from postroom.limits.fallback import LocalLimiter
+from postroom.limits.limiter import DEFER_RETRY_S, Decision, Limiter
+from postroom.limits.rules import OnStoreLoss, Rule
+from postroom.store.shared.sqlite import SqliteSharedStore
+
+NOW = 1_800_000_000.0
+CLIENT = {"client": "192.0.2.1"}
+"""The message's keys."""
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    with asyncio.Runner() as runner:
+        yield runner.run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the store's files belong. They are not there yet: the store is lost until `init`."""
+    return tmp_path / "shared"
+
+
+@pytest.fixture
+def store(folder: Path, run: Run) -> Iterator[SqliteSharedStore]:
+    store = SqliteSharedStore(folder)
+    yield store
+    run(store.close())
+
+
+def hourly(count: int, on_store_loss: OnStoreLoss = "local", name: str = "per_client") -> Rule:
+    return Rule(name, "client", count, 3600, on_store_loss=on_store_loss)
+
+
+def limiter(store: SqliteSharedStore, *rules: Rule, budget_s: float = 1.0, retry_s: float = 0.0) -> Limiter:
+    return Limiter(store, rules, LocalLimiter(lambda: NOW), budget_s, retry_s)
+
+
+async def ask(limiter: Limiter, instance: str, recipients: int = 1) -> Decision:
+    return await limiter.decide(instance, "smtp", CLIENT, {"messages": recipients}, now=NOW)
+
+
+def test_with_a_store_the_store_decides(store: SqliteSharedStore, folder: Path, run: Run) -> None:
+    """Allowed up to the limit, refused beyond, and the same instance is not counted again."""
+    SqliteSharedStore.init(folder)
+    two = limiter(store, hourly(2))
+    decisions = [run(ask(two, instance)) for instance in ("1", "1", "2", "3")]
+    assert [(decision.verdict.allowed, decision.by) for decision in decisions] == [
+        (True, "store"),
+        (True, "store"),
+        (True, "store"),
+        (False, "store"),
+    ]
+    assert decisions[3].verdict.rule == "per_client"
+
+
+def test_a_message_no_rule_applies_to_passes_without_the_store(store: SqliteSharedStore, run: Run) -> None:
+    """Nothing to count: a lost store is not even noticed."""
+    logins = limiter(store, Rule("per_login", "login", 1, 3600, on_store_loss="defer"))
+    decision = run(ask(logins, "1"))
+    assert (decision.verdict.allowed, decision.by, decision.turn) == (True, "process", None)
+
+
+def test_a_lost_store_is_told_once_and_its_return_once(store: SqliteSharedStore, folder: Path, run: Run) -> None:
+    """`turn` says lost, nothing, back, nothing; `error` says why for as long as it lasts."""
+    many = limiter(store, hourly(10))
+    lost, still = run(ask(many, "1")), run(ask(many, "2"))
+    SqliteSharedStore.init(folder)
+    back, on = run(ask(many, "3")), run(ask(many, "4"))
+    assert [decision.turn for decision in (lost, still, back, on)] == ["lost", None, "back", None]
+    assert [decision.by for decision in (lost, still, back, on)] == ["process", "process", "store", "store"]
+    assert str(lost.error).startswith(f"{folder}/limits.db: cannot be opened")
+    assert (still.error, back.error, on.error) == (lost.error, None, None)
+
+
+def test_a_lost_store_is_left_alone_for_a_while(store: SqliteSharedStore, folder: Path, run: Run) -> None:
+    """Within `retry_s` of the loss it is not asked again, though it is there again."""
+    patient = limiter(store, hourly(10), retry_s=3600.0)
+    assert run(ask(patient, "1")).turn == "lost"
+    SqliteSharedStore.init(folder)
+    assert run(ask(patient, "2")).by == "process"
+
+
+@pytest.mark.parametrize(
+    ("on_store_loss", "verdicts"),
+    [("local", [True, True, False]), ("allow", [True, True, True]), ("defer", [False, False, False])],
+)
+def test_each_rule_says_what_happens_without_a_store(
+    store: SqliteSharedStore, run: Run, on_store_loss: OnStoreLoss, verdicts: list[bool]
+) -> None:
+    """Two of 2/1h, then: local refuses the third, allow does not count, defer refuses all."""
+    two = limiter(store, hourly(2, on_store_loss))
+    assert [run(ask(two, f"{number}")).verdict.allowed for number in range(3)] == verdicts
+
+
+def test_a_rule_that_defers_is_named_and_the_others_count_nothing(store: SqliteSharedStore, run: Run) -> None:
+    """A message deferred for the lost store costs nothing under the rule counted locally."""
+    local, strict = hourly(1), hourly(5, "defer", name="strict")
+    store_lost = run(ask(limiter(store, local, strict), "1")).verdict
+    assert (store_lost.allowed, store_lost.rule, store_lost.key) == (False, "strict", "client:192.0.2.1")
+    assert (store_lost.retry_after_s, store_lost.never_fits) == (DEFER_RETRY_S, False)
+    assert run(ask(limiter(store, local), "1")).verdict.usages[0].used == 1
+
+
+@pytest.mark.parametrize("on_store_loss", ["local", "allow", "defer"])
+def test_what_can_never_fit_is_refused_for_good_with_or_without_a_store(
+    store: SqliteSharedStore, folder: Path, run: Run, on_store_loss: OnStoreLoss
+) -> None:
+    """The sender is told the same, so that mail does not wait for what cannot come."""
+    two = limiter(store, hourly(2, on_store_loss))
+    without = run(ask(two, "1", recipients=3))
+    SqliteSharedStore.init(folder)
+    with_store = run(ask(two, "1", recipients=3))
+    assert (without.by, with_store.by) == ("process", "store")
+    for verdict in (without.verdict, with_store.verdict):
+        assert (verdict.allowed, verdict.never_fits, verdict.rule) == (False, True, "per_client")
+
+
+def test_a_process_that_loses_the_store_goes_on_from_what_it_let_through(
+    store: SqliteSharedStore, folder: Path, run: Run
+) -> None:
+    """Three of 4/1h by the store, then it is lost: one more passes, and a known instance is not counted."""
+    SqliteSharedStore.init(folder)
+    four = limiter(store, hourly(4))
+    for instance in "123":
+        assert run(ask(four, instance)).by == "store"
+    (folder / "limits.db").rename(folder / "gone")
+    again, last, over = run(ask(four, "3")), run(ask(four, "4")), run(ask(four, "5"))
+    assert [(decision.by, decision.verdict.allowed) for decision in (again, last, over)] == [
+        ("process", True),
+        ("process", True),
+        ("process", False),
+    ]
+    assert last.verdict.usages[0].used == 4
+
+
+def test_an_instance_the_store_allowed_passes_a_rule_that_defers(
+    store: SqliteSharedStore, folder: Path, run: Run
+) -> None:
+    """Postfix asks again after a lost reply, the store is lost meanwhile: the first verdict holds."""
+    SqliteSharedStore.init(folder)
+    strict = limiter(store, hourly(4, "defer"))
+    first = run(ask(strict, "1"))
+    (folder / "limits.db").rename(folder / "gone")
+    again, other = run(ask(strict, "1")), run(ask(strict, "2"))
+    assert again.by == "process"
+    assert again.verdict == first.verdict
+    assert not other.verdict.allowed
+
+
+def test_a_held_file_costs_the_budget_once_and_no_count(store: SqliteSharedStore, folder: Path, run: Run) -> None:
+    """Another process holds the write lock: the answer comes from this process when the budget ends.
+
+    A second message does not wait again, and when the file is free the store has counted neither.
+    """
+    SqliteSharedStore.init(folder)
+    hasty = limiter(store, hourly(10), budget_s=0.2, retry_s=3600.0)
+
+    async def held() -> tuple[Decision, Decision, float, float]:
+        with process("lock_holder.py", str(folder / "limits.db")) as holder:
+            started = time.monotonic()
+            first = await ask(hasty, "1")
+            between = time.monotonic()
+            second = await ask(hasty, "2")
+            ended = time.monotonic()
+            tell(holder)
+        return first, second, between - started, ended - between
+
+    first, second, first_s, second_s = run(held())
+    assert (first.by, first.turn, first.error) == ("process", "lost", "timeout after 0.2 s")
+    assert (second.by, second.verdict.usages[0].used) == ("process", 2)
+    assert 0.2 <= first_s < 0.7
+    assert second_s < 0.1
+    assert run(ask(limiter(store, hourly(10)), "3")).verdict.usages[0].used == 1
+
+
+def test_two_rules_of_one_name_are_an_error(store: SqliteSharedStore) -> None:
+    """Their counters and refusals could not be told apart."""
+    with pytest.raises(ValueError, match="two rules have the same name"):
+        limiter(store, hourly(1), hourly(2))
