@@ -1,0 +1,18 @@
+"""A process that comes to fault points, one after the other.
+
+reach_points.py STATE_DIR POINT...     says each point it got past
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from postroom.runtime.faults import FaultsRefused, armed_faults
+
+try:
+    faults = armed_faults(os.environ, Path(sys.argv[1]))
+except FaultsRefused as refused:
+    sys.exit(str(refused))
+for point in sys.argv[2:]:
+    faults.reach(point)
+    print(point, flush=True)
