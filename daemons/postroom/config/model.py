@@ -166,8 +166,8 @@ class Retention(Section):
 
     messages: values.Duration = Field(
         2_592_000.0,
-        description="How long what became of a message can be asked, from when it was accepted. One that waits or is in "
-        "doubt is kept longer. Its body is gone as soon as no delivery needs it.",
+        description="How long what became of a message can be asked, counted from its acceptance. "
+        "One that waits or is in doubt is kept longer. Its body is gone as soon as no delivery needs it.",
     )
 
 

@@ -1,0 +1,79 @@
+"""The `postroom` command: the operator's tool and every daemon's entry.
+
+Exit codes: 0 ok, 1 a finding, 2 usage, 78 bad configuration (sysexits.h EX_CONFIG).
+"""
+
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import click
+
+from postroom import __version__
+from postroom.config import paths
+from postroom.config.load import load
+from postroom.config.model import Config
+from postroom.config.problems import ConfigInvalid
+
+EX_CONFIG = 78
+
+
+@dataclass
+class Place:
+    """Where this call finds its configuration."""
+
+    path: Path
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration; a bad one ends the command with each problem on a line and exit 78."""
+        try:
+            return load(self.path)
+        except ConfigInvalid as invalid:
+            for problem in invalid.problems:
+                click.echo(str(problem), err=True)
+            sys.exit(EX_CONFIG)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path, readable=False),  # load() says it better, and exits 78
+    default=paths.default_config,
+    help="The configuration; default $POSTROOM_CONFIG, else /etc/postroom/postroom.yaml.",
+)
+@click.version_option(__version__, prog_name="postroom")
+@click.pass_context
+def postroom(context: click.Context, path: Path) -> None:
+    """The outbound mail room for the Postfix you already run."""
+    context.obj = Place(path)
+
+
+@postroom.command()
+@click.pass_obj
+def submission(place: Place) -> None:
+    """Run the submission daemon in the foreground."""
+    from postroom.runtime.lifecycle import run
+    from postroom.runtime.log import open_log
+    from postroom.submission.main import WORD, serve
+
+    config = place.config
+    log = open_log(WORD, config.log.level, config.log.to)
+    sys.exit(run(lambda life: serve(config, log, life), log))
+
+
+def _register() -> None:
+    from postroom.ctl import check, send, status, store
+
+    for command in (check.check, send.send, status.status, store.store):
+        postroom.add_command(command)
+
+
+_register()
+
+
+def main() -> None:
+    """The console script."""
+    postroom(prog_name="postroom")

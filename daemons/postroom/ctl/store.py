@@ -1,0 +1,66 @@
+"""`postroom store init`: make the files of the store."""
+
+import os
+import secrets
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from postroom.ctl.main import Place
+
+
+@click.group()
+def store() -> None:
+    """The files in which Postroom keeps what it knows."""
+
+
+@store.command()
+@click.pass_obj
+def init(place: "Place") -> None:
+    """Make the store's files where they are missing; run it as the user of the daemon. Safe to repeat."""
+    from postroom.config import paths
+    from postroom.store.errors import StoreUnavailable
+    from postroom.store.local.mail import MailStore
+    from postroom.store.shared.sqlite import SqliteSharedStore
+
+    config = place.config
+    mail_db, shared, key = paths.mail_db(config), paths.shared_db(config).parent, paths.return_path_key(config)
+    try:
+        MailStore.init(mail_db)
+        shared.mkdir(parents=True, exist_ok=True)
+        SqliteSharedStore.init(shared)
+        key.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        _make_key(key)
+    except StoreUnavailable as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+    except OSError as error:
+        failed = error.filename or key
+        click.echo(f"{failed}: {error.strerror}; mend: check owner, mode and free space of its folder", err=True)
+        sys.exit(1)
+    for path in (mail_db, shared, key):
+        click.echo(f"{path}: ready")
+
+
+def _make_key(path: Path) -> None:
+    """Make the secret whole or not at all; one that is there stays, for mail in flight bears its signature."""
+    from postroom.mail.tokens import KEY_OCTETS
+
+    if path.exists():
+        return
+    fd, draft = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
+    try:
+        with os.fdopen(fd, "wb") as file:
+            os.fchmod(file.fileno(), 0o640)
+            file.write(secrets.token_bytes(KEY_OCTETS))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(draft, path)  # never over one that another process made meanwhile
+    finally:
+        os.unlink(draft)

@@ -1,0 +1,41 @@
+"""API request limits: each request of a client counts against the rules whose key is `client`.
+
+Mail limits are another thing and are asked at hand-over; this one keeps a
+client that runs wild from filling the outbox.
+"""
+
+from postroom.limits.limiter import Limiter
+from postroom.runtime.log import Log
+from postroom.submission.auth import Client
+from postroom.submission.problem import Problem
+
+
+class Admission:
+    """Admits requests, or refuses them with 429."""
+
+    def __init__(self, limiter: Limiter, log: Log) -> None:
+        self._limiter = limiter
+        self._log = log
+
+    async def admit(self, client: Client, request_id: str) -> None:
+        """Count one request of this client.
+
+        Raises:
+            Problem: 429, it is over a limit; nothing was counted.
+        """
+        decision = await self._limiter.decide(request_id, "socket", {"client": client.name}, {"messages": 1})
+        if decision.turn == "lost":
+            self._log.warning(
+                "store.unavailable", store="limits", error=decision.error, effect="in-process limiter", next="0.5 s"
+            )
+        elif decision.turn == "back":
+            self._log.info("store.available", store="limits")
+        verdict = decision.verdict
+        if not verdict.allowed:
+            raise Problem(
+                429,
+                "limited",
+                f"over the limit {verdict.rule}; nothing was accepted, the same request fits in "
+                f"{verdict.retry_after_s:.0f} s",
+                retry_after_s=max(1.0, verdict.retry_after_s),
+            )

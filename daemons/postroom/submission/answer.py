@@ -1,0 +1,82 @@
+"""What the API shows of a message: plain documents. Pure.
+
+Recipients are shown masked: whoever sent the message knows them by their
+order, and nobody else needs them.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from postroom.mail.addresses import masked
+from postroom.mail.states import WAITING, State
+from postroom.store.local.mail import MessageView, OutboxFigures
+from postroom.submission.outbox import Away
+
+
+def accepted(message: str, message_id: str, accepted_at: float, recipients: Sequence[str]) -> dict[str, object]:
+    """The answer to an accepted message: as it stands at that moment."""
+    return {
+        "id": message,
+        "message_id": f"<{message_id}>",
+        "accepted_at": timestamp(accepted_at),
+        "states": {State.ACCEPTED: len(recipients)},
+        "deliveries": [
+            {"recipient": masked(recipient), "state": State.ACCEPTED, "attempts": 0} for recipient in recipients
+        ],
+    }
+
+
+def message(view: MessageView, away: Away | None) -> dict[str, object]:
+    """A message as it stands now. A delivery that waits says why and until when."""
+    states: dict[str, int] = {}
+    deliveries = []
+    for delivery in view.deliveries:
+        states[delivery.state] = states.get(delivery.state, 0) + 1
+        shown: dict[str, object] = {
+            "recipient": masked(delivery.recipient),
+            "state": delivery.state,
+            "attempts": delivery.attempts,
+            "changed_at": timestamp(delivery.changed_at),
+        }
+        if delivery.queue_id is not None:
+            shown["queue_id"] = delivery.queue_id
+        if delivery.enhanced_status is not None:
+            shown["enhanced_status"] = delivery.enhanced_status
+        reason, next_try = delivery.reason, delivery.next_try
+        if away is not None and delivery.state in WAITING:
+            reason, next_try = away.reason, max(away.next_try, next_try or 0.0)
+        if reason is not None:
+            shown["reason"] = reason
+        if next_try is not None:
+            shown["next_try"] = timestamp(next_try)
+        deliveries.append(shown)
+    document: dict[str, object] = {
+        "id": view.message.id,
+        "message_id": f"<{view.message.message_id}>",
+        "accepted_at": timestamp(view.message.accepted_at),
+        "size": view.size,
+        "states": states,
+        "deliveries": deliveries,
+    }
+    if view.message.template is not None:
+        document["template"] = {"name": view.message.template, "version": view.message.template_version}
+    return document
+
+
+def figures(outbox: OutboxFigures, away: Away | None, counters: Mapping[str, float]) -> dict[str, object]:
+    """The outbox as a whole: system-level figures only."""
+    return {
+        "deliveries": {state: outbox.deliveries.get(state, 0) for state in State},
+        "oldest_waiting": None if outbox.oldest_waiting is None else timestamp(outbox.oldest_waiting),
+        "handover": {
+            "available": away is None,
+            "reason": None if away is None else away.reason,
+            "next_try": None if away is None else timestamp(away.next_try),
+        },
+        "counters": dict(counters),
+    }
+
+
+def timestamp(seconds: float) -> str:
+    """Unix seconds as RFC 3339 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,349 @@
+"""The HTTP API on the submission socket: requests in, answers out.
+
+    POST /v1/messages ─► client? ─► limit? ─► read ─► key known? ─► check ─► render ─► compose ─► outbox ─► 202
+    GET  /v1/messages/{id} · GET /v1/stats · GET /livez · GET /readyz
+
+Every answer that is a refusal is problem+json, but for octets that are no HTTP: those get aiohttp's plain 400.
+One log line a request.
+"""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from postroom.mail.ids import RANDOM_OCTETS, is_id, new_id
+from postroom.runtime.log import Field, Log
+from postroom.runtime.metrics import Metrics
+from postroom.store.errors import StoreFull, StoreUnavailable
+from postroom.store.local.mail import Idempotency, MailStore, Mismatch, OutboxFull, Replay
+from postroom.submission import answer
+from postroom.submission.auth import Client, Clients, Peer, peer_of
+from postroom.submission.outbox import Outbox
+from postroom.submission.problem import CONTENT_TYPE, Problem
+from postroom.submission.request import document, idempotency_key, message_request
+from postroom.submission.waiting import wait
+from postroom.submission.writer import Writer
+
+RETRY_UNAVAILABLE_S = 5.0
+CONTEXT: "web.RequestKey[Context]" = web.RequestKey("context")
+
+
+@dataclass(slots=True)
+class Context:
+    """What is known of one request; it ends up in its log line."""
+
+    id: str
+    client: Client
+    message: str | None = None
+    code: str | None = None
+
+
+class Api:
+    """The API's handlers.
+
+    Args:
+        admit: refuses (Problem 429) what is over the client's limits.
+        request_timeout_s: how long a body may take to arrive.
+        max_waiting: deliveries in the outbox past which no more are accepted.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        store: MailStore,
+        outbox: Outbox,
+        writer: Writer,
+        clients: Clients,
+        admit: Callable[[Client, str], Awaitable[None]],
+        *,
+        request_timeout_s: float,
+        max_waiting: int,
+        log: Log,
+        metrics: Metrics,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._outbox = outbox
+        self.writer = writer
+        """Replaced as a whole at a reload."""
+        self._clients = clients
+        self._admit = admit
+        self._request_timeout_s = request_timeout_s
+        self._max_waiting = max_waiting
+        self._log = log
+        self._metrics = metrics
+        self._clock = clock
+        self._draining = False
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def application(self, max_request: int) -> web.Application:
+        """The aiohttp application; `max_request` is the largest body that is read, in octets."""
+        app = web.Application(middlewares=[self._answered], client_max_size=max_request)
+        app.router.add_post("/v1/messages", self._post_message)
+        app.router.add_get("/v1/messages/{id}", self._get_message)
+        app.router.add_get("/v1/stats", self._get_stats)
+        app.router.add_get("/livez", self._livez)
+        app.router.add_get("/readyz", self._readyz)
+        return app
+
+    async def drain(self, timeout_s: float) -> None:
+        """This daemon is about to end: say so to those who ask /readyz, and wait until no request is under way."""
+        self._draining = True
+        await wait(self._idle, timeout_s)
+
+    # Around every request
+
+    @web.middleware
+    async def _answered(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            return await self._answer(request, handler)
+        finally:
+            self._under_way -= 1
+            if self._under_way == 0:
+                self._idle.set()
+
+    async def _answer(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        started = time.monotonic()
+        request_id = secrets.token_hex(8)
+        peer = _peer(request)
+        client = self._clients.find(peer)
+        context = request[CONTEXT] = Context(request_id, client or Client(f"uid:{peer.uid}", admin=False))
+        try:
+            if client is None and request.path not in {"/livez", "/readyz"}:
+                raise _not_a_client(peer)
+            response = await handler(request)
+        except Exception as error:  # noqa: BLE001 - the rim: whatever it is, the client gets an answer
+            problem = self._problem(error, request)
+            context.code = problem.code
+            response = _refusal(problem, request_id)
+            if isinstance(error, web.HTTPMethodNotAllowed):
+                response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+        response.headers["X-Request-Id"] = request_id
+        if self._draining or (request.can_read_body and not request.content.at_eof()):
+            # What was not read would be taken for the next request.
+            response.force_close()
+        self._metrics.count("postroom_submission_requests_total")
+        self._log_answer(request, response.status, context, started)
+        return response
+
+    def _problem(self, error: Exception, request: web.Request) -> Problem:
+        """The refusal for whatever a handler raised; what is not the client's doing is logged here."""
+        match error:
+            case Problem():
+                return error
+            case web.HTTPException():
+                return _of_http(error, request.method)
+            case ConnectionError() | web.RequestPayloadError():
+                return Problem(400, "malformed", "the body broke off, or its chunks are none; nothing was accepted")
+            case StoreUnavailable():
+                self._log.error("store.unavailable", store="mail", error=str(error), effect="request refused")
+                return _of_store(error)
+            case _:
+                # Its text may quote what the client sent, so only its kind and place are logged.
+                context = request[CONTEXT]
+                self._log.error("submission.fault", request_id=context.id, error=type(error).__name__, at=_place(error))
+                return Problem(500, "fault", "this is a fault of Postroom; its log names the place by this request_id")
+
+    def _log_answer(self, request: web.Request, status: int, context: Context, started: float) -> None:
+        fields: dict[str, Field] = {
+            "request_id": context.id,
+            "client": context.client.name,
+            "method": request.method,
+            "route": _route(request),
+            "status": status,
+            "code": context.code,
+            "id": context.message,
+            "took_ms": round((time.monotonic() - started) * 1000),
+        }
+        if request.path in {"/livez", "/readyz"} and status == 200:
+            self._log.debug("submission.answered", **fields)
+        else:
+            self._log.info("submission.answered", **fields)
+
+    # Handlers
+
+    async def _post_message(self, request: web.Request) -> web.Response:
+        context = request[CONTEXT]
+        _must_be_json(request)
+        await self._admit(context.client, context.id)
+        body = await self._body(request)
+        idempotency = None
+        if "Idempotency-Key" in request.headers:
+            # Two of them, joined as RFC 9110 §5.3 says, are no key.
+            key = idempotency_key(", ".join(request.headers.getall("Idempotency-Key")))
+            idempotency = Idempotency(key, self._store.fingerprint(body))
+            # Asked before the body is checked: the first answer stands, whatever changed since.
+            known = await self._store.replay(context.client.name, idempotency)
+            if known is not None:
+                return self._known(known, context)
+        now = self._clock()
+        message = new_id(now, secrets.token_bytes(RANDOM_OCTETS))
+        written = self.writer.write(*message_request(document(body)), message, context.client.name, now)
+        shown = answer.accepted(message, written.message.message_id, now, written.recipients)
+        text = _json(shown)
+        try:
+            result = await self._store.accept(
+                written.message, written.recipients, written.octets, text, idempotency, self._max_waiting
+            )
+        except OutboxFull as full:
+            raise Problem(
+                503,
+                "outbox_full",
+                f"{full}; try again later, and look at `postroom status`",
+                retry_after_s=30.0,
+            ) from None
+        if isinstance(result, Replay | Mismatch):
+            return self._known(result, context)
+        context.message = message
+        self._metrics.count("postroom_submission_accepted_total")
+        self._outbox.wake()
+        return _accepted(text, message)
+
+    def _known(self, known: Replay | Mismatch, context: Context) -> web.Response:
+        if isinstance(known, Mismatch):
+            raise Problem(
+                422,
+                "idempotency_mismatch",
+                "this Idempotency-Key came before with another body; use a new key for a new message",
+            )
+        context.message = json.loads(known.answer)["id"]
+        context.code = "replayed"
+        self._metrics.count("postroom_submission_replayed_total")
+        response = _accepted(known.answer, context.message)
+        response.headers["Idempotency-Replayed"] = "true"
+        return response
+
+    async def _body(self, request: web.Request) -> bytes:
+        if (request.content_length or 0) > request.client_max_size:
+            raise web.HTTPRequestEntityTooLarge(request.client_max_size)
+        try:
+            async with asyncio.timeout(self._request_timeout_s):
+                return await request.read()
+        except TimeoutError:
+            raise Problem(
+                408,
+                "timeout",
+                f"the body did not arrive within {self._request_timeout_s:g} s; nothing was accepted",
+                retry_after_s=0.0,
+            ) from None
+
+    async def _get_message(self, request: web.Request) -> web.Response:
+        context, wanted = request[CONTEXT], request.match_info["id"]
+        view = await self._store.message(wanted) if is_id(wanted) else None
+        # The message of another client is not there for this one: whether it exists is not told either.
+        if view is None or not (context.client.admin or view.message.client == context.client.name):
+            raise Problem(404, "not_found", "there is no message of yours with this id, or it is past its retention")
+        context.message = wanted
+        return web.Response(text=_json(answer.message(view, self._outbox.away)), content_type="application/json")
+
+    async def _get_stats(self, request: web.Request) -> web.Response:
+        if not request[CONTEXT].client.admin:
+            raise Problem(403, "not_a_client", "only an admin client may read figures; mend: set `admin: true` for it")
+        figures = answer.figures(await self._store.figures(), self._outbox.away, self._metrics.samples())
+        return web.Response(text=_json(figures), content_type="application/json")
+
+    async def _livez(self, _request: web.Request) -> web.Response:
+        return web.Response(text='{"alive":true}', content_type="application/json")
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        """Whether mail is accepted: the outbox answers and the daemon is not about to end."""
+        if self._draining:
+            raise Problem(503, "unavailable", "this daemon is ending", retry_after_s=1.0)
+        await self._store.next_due()
+        return web.Response(text='{"ready":true}', content_type="application/json")
+
+
+def _peer(request: web.Request) -> Peer:
+    sock = None if request.transport is None else request.transport.get_extra_info("socket")
+    if sock is None:
+        raise ConnectionResetError("the client is gone")
+    return peer_of(sock)
+
+
+def _not_a_client(peer: Peer) -> Problem:
+    return Problem(
+        403,
+        "not_a_client",
+        f"uid {peer.uid} is no client; mend: in postroom.yaml, under submission.clients, "
+        f"add `some-name: {{uids: [{peer.uid}]}}`, then restart postroom-submission",
+    )
+
+
+def _must_be_json(request: web.Request) -> None:
+    kind = request.content_type.lower()
+    if kind != "application/json" or request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem(415, "malformed", "send JSON as it is, with `Content-Type: application/json`")
+
+
+def _route(request: web.Request) -> str | None:
+    resource = request.match_info.route.resource
+    return None if resource is None else resource.canonical
+
+
+def _of_http(error: web.HTTPException, method: str) -> Problem:
+    match error:
+        case web.HTTPNotFound():
+            return Problem(404, "not_found", "there is no such path; the API begins with /v1")
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(error.allowed_methods - {"HEAD"}))
+            return Problem(405, "method_not_allowed", f"{method} is not possible here; possible: {allowed}")
+        case web.HTTPRequestEntityTooLarge():
+            return Problem(413, "too_large", "the body is larger than submission.max_request allows")
+        case _:
+            return Problem(error.status, "malformed", error.reason)
+
+
+def _of_store(error: StoreUnavailable) -> Problem:
+    if isinstance(error, StoreFull):
+        return Problem(
+            503,
+            "storage_full",
+            "the disk under the outbox is full; nothing was accepted, try again later",
+            retry_after_s=RETRY_UNAVAILABLE_S,
+        )
+    return Problem(
+        503,
+        "unavailable",
+        "the outbox cannot be written; nothing was accepted, try again later",
+        retry_after_s=RETRY_UNAVAILABLE_S,
+    )
+
+
+def _refusal(problem: Problem, request_id: str) -> web.Response:
+    response = web.Response(status=problem.status, text=_json(problem.document(request_id)), content_type=CONTENT_TYPE)
+    if problem.retry_after_s is not None:
+        # Whole seconds, rounded up (RFC 9110 §10.2.3).
+        response.headers["Retry-After"] = str(int(-(-problem.retry_after_s // 1)))
+    return response
+
+
+def _accepted(text: str, message: str) -> web.Response:
+    response = web.Response(status=202, text=text, content_type="application/json")
+    response.headers["Location"] = f"/v1/messages/{message}"
+    return response
+
+
+def _json(shown: dict[str, Any]) -> str:
+    return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised: file and line, without any value."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "unknown" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"

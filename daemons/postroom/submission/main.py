@@ -1,0 +1,247 @@
+"""postroom-submission: the HTTP door, the outbox and the hand-over to Postfix, wired.
+
+Reads from top to bottom: settings, keys, stores, templates, clients, outbox, API, ready, drain.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from random import Random
+from typing import TypeVar
+
+from aiohttp import web
+
+from postroom.config import paths
+from postroom.config.model import Config
+from postroom.config.return_path import ReturnPath
+from postroom.limits.fallback import LocalLimiter
+from postroom.limits.limiter import Limiter
+from postroom.limits.rules import Rule
+from postroom.mail.states import State
+from postroom.mail.tokens import KEY_OCTETS
+from postroom.runtime.faults import FaultsRefused, armed_faults
+from postroom.runtime.lifecycle import Life, StartRefused
+from postroom.runtime.listeners import BACKLOG, listen_unix
+from postroom.runtime.log import Log
+from postroom.runtime.metrics import Metrics, beat_forever
+from postroom.store.errors import StoreUnavailable
+from postroom.store.local.mail import MailStore
+from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.submission.admission import Admission
+from postroom.submission.api import Api
+from postroom.submission.auth import AccountUnknown, Client, Clients, accounts_of
+from postroom.submission.outbox import HandoverSettings, Outbox
+from postroom.submission.writer import Writer
+from postroom.templating.brand import Brand
+from postroom.templating.catalogue import Catalogue
+from postroom.templating.problems import TemplatesBroken
+
+T = TypeVar("T")
+
+WORD = "submission"
+LIMITS_BUDGET_S = 1.0
+SWEEP_S, SWEEP_BUDGET = 60.0, 1000
+"""Old messages and idempotency keys are deleted in steps of so many, so that nobody waits for it."""
+HTTP_DRAIN_S = 10.0
+LINGER_S = 1.0
+"""How long a client that was refused may go on sending, so that it comes to read why."""
+
+
+async def serve(config: Config, log: Log, life: Life) -> None:
+    """The daemon's whole life.
+
+    Raises:
+        StartRefused: it cannot start as it is configured.
+    """
+    try:
+        faults = armed_faults(os.environ, config.state_dir)
+    except FaultsRefused as refused:
+        raise StartRefused(str(refused)) from refused
+    metrics = Metrics()
+    random = Random()  # noqa: S311 - spreads retries, keeps no secret
+    clients = _clients(config)
+    writer = _writer(config)
+    key = _return_path_key(paths.return_path_key(config))
+    async with AsyncExitStack() as at_end:
+        shared = _opened(lambda: SqliteSharedStore(paths.shared_db(config).parent))
+        at_end.push_async_callback(shared.close)
+        store = _opened(lambda: MailStore.open(paths.mail_db(config), faults.reach))
+        at_end.push_async_callback(store.close)
+        outbox = Outbox(
+            store, _handover(config), key, log=log, metrics=metrics, faults=faults, clock=time.time, random=random
+        )
+        limiter = Limiter(shared, _rules(config), LocalLimiter(time.time), LIMITS_BUDGET_S)
+        api = Api(
+            store,
+            outbox,
+            writer,
+            clients,
+            Admission(limiter, log).admit,
+            request_timeout_s=config.submission.request_timeout,
+            max_waiting=config.submission.max_waiting,
+            log=log,
+            metrics=metrics,
+            clock=time.time,
+        )
+        listener = listen_unix(config.submission.socket, config.submission.socket_mode, config.submission.socket_group)
+        at_end.callback(listener.close)
+        runner = web.AppRunner(
+            api.application(config.submission.max_request),
+            access_log=None,
+            # The same time for a connection without a request, so that a head that trickles in is timed as a body is.
+            keepalive_timeout=config.submission.request_timeout,
+            shutdown_timeout=HTTP_DRAIN_S,
+            lingering_time=LINGER_S,
+        )
+        await runner.setup()
+        at_end.push_async_callback(runner.cleanup)
+
+        handing_over = asyncio.create_task(outbox.run(life.stopping))
+        beating = asyncio.create_task(beat_forever(WORD, shared, _samples(store, outbox, metrics), log))
+        sweeping = asyncio.create_task(_sweep_forever(store, shared, config, log))
+        site = web.SockSite(runner, listener.sock, backlog=BACKLOG)
+        await site.start()
+
+        async def reload() -> None:
+            try:
+                api.writer = _writer(config)
+                log.info("submission.reloaded", templates="new set")
+            except StartRefused as refused:
+                log.error("submission.reload_refused", reason=str(refused), effect="the old templates stay in use")
+
+        life.on_reload(reload)
+        life.ready(f"listening on {config.submission.socket}")
+        stopping = asyncio.create_task(life.stopping.wait())
+        await asyncio.wait([stopping, handing_over], return_when=asyncio.FIRST_COMPLETED)
+
+        await site.stop()
+        # Before cleanup: from then on aiohttp reads no more, and a body that is still arriving would be cut off.
+        await api.drain(HTTP_DRAIN_S)
+        await runner.cleanup()
+        life.stop()
+        for task in (beating, sweeping, stopping):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await handing_over
+
+
+def checked(config: Config) -> None:
+    """See whether the daemon could start with this configuration, as far as that can be told without its rights.
+
+    Raises:
+        StartRefused: an account this host does not have, a broken template.
+    """
+    _clients(config)
+    _writer(config)
+
+
+def _opened(open_store: Callable[[], T]) -> T:
+    try:
+        return open_store()
+    except StoreUnavailable as error:
+        raise StartRefused(str(error)) from error
+
+
+def _clients(config: Config) -> Clients:
+    clients = {}
+    for name, settings in config.submission.clients.items():
+        try:
+            clients[Client(name, settings.admin)] = accounts_of(settings.users, settings.uids, settings.groups)
+        except AccountUnknown as unknown:
+            raise StartRefused(f"submission.clients.{name}: {unknown}") from unknown
+    return Clients(clients)
+
+
+def _writer(config: Config) -> Writer:
+    settings, first_domain = config.templates.brand, next(iter(config.domains))
+    try:
+        folders = [folder for folder in (config.templates.folder, paths.templates_dir()) if folder is not None]
+        brand = Brand(
+            settings.name or first_domain,
+            settings.url or f"https://{first_domain}/",
+            settings.address,
+            settings.support,
+            settings.colour,
+        )
+        catalogue = Catalogue.load(folders, brand)
+    except paths.ShippedMissing as missing:
+        raise StartRefused(str(missing)) from missing
+    except ValueError as error:
+        raise StartRefused(f"templates.{error}") from error
+    except TemplatesBroken as broken:
+        raise StartRefused("; ".join(str(problem) for problem in broken.problems)) from broken
+    return Writer(catalogue, {name: _envelope_sender(domain.return_path) for name, domain in config.domains.items()})
+
+
+def _envelope_sender(path: ReturnPath) -> str:
+    """The envelope sender with '*' where the token goes."""
+    if path.domain is not None:
+        return f"*@{path.domain}"
+    assert path.mailbox is not None
+    local, _, domain = path.mailbox.rpartition("@")
+    return f"{local}+*@{domain}"
+
+
+def _return_path_key(path: Path) -> bytes:
+    try:
+        key = path.read_bytes()
+    except OSError as error:
+        raise StartRefused(
+            f"{path}: cannot be read ({error.strerror}); mend: `postroom store init`, and check owner and mode"
+        ) from error
+    if len(key) != KEY_OCTETS:
+        raise StartRefused(f"{path}: is no key of {KEY_OCTETS} octets; mend: restore it from a backup")
+    return key
+
+
+def _handover(config: Config) -> HandoverSettings:
+    settings = config.handover
+    return HandoverSettings(
+        socket=settings.socket,
+        showq=settings.showq,
+        hostname=config.hostname,
+        sessions=settings.sessions,
+        reply_timeout_s=settings.reply_timeout,
+        retry_first_s=settings.retry_first,
+        retry_max_s=settings.retry_max,
+        give_up_after_s=settings.give_up_after,
+        away_retry_max_s=settings.away_retry_max,
+    )
+
+
+def _rules(config: Config) -> list[Rule]:
+    return [
+        Rule(limit.name, limit.key, limit.rate.count, limit.rate.window_s, limit.burst, limit.on_store_loss)
+        for limit in config.limits
+    ]
+
+
+def _samples(store: MailStore, outbox: Outbox, metrics: Metrics) -> Callable[[], Awaitable[Mapping[str, float]]]:
+    async def samples() -> Mapping[str, float]:
+        figures = await store.figures()
+        deliveries = {
+            f"postroom_submission_deliveries_{state}": float(figures.deliveries.get(state, 0)) for state in State
+        }
+        available = {"postroom_submission_handover_available": float(outbox.away is None)}
+        return metrics.samples() | deliveries | available
+
+    return samples
+
+
+async def _sweep_forever(store: MailStore, shared: SqliteSharedStore, config: Config, log: Log) -> None:
+    while True:
+        now = time.time()
+        try:
+            swept = await store.sweep(
+                now - config.retention.messages, now - config.submission.idempotency_kept, SWEEP_BUDGET
+            )
+            await shared.sweep()
+        except StoreUnavailable as error:
+            log.warning("store.unavailable", store="mail", error=str(error), effect="old rows stay", next="60 s")
+            swept = 0
+        # A full budget means that more is there: go on after a breath.
+        await asyncio.sleep(1.0 if swept == SWEEP_BUDGET else SWEEP_S)

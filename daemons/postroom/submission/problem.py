@@ -1,0 +1,79 @@
+"""Refusals of the API as problem+json: what is wrong, all of it at once, and whether to try again.
+
+Source:  RFC 9457 (problem details), RFC 6901 (JSON Pointer).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+CONTENT_TYPE = "application/problem+json"
+
+TITLES = {
+    "malformed": "The request is not what the API reads",
+    "invalid": "The message cannot be sent as it is",
+    "not_a_client": "This process is not a client of Postroom",
+    "not_found": "There is no such thing",
+    "method_not_allowed": "Not this way",
+    "timeout": "The request took too long to arrive",
+    "too_large": "The request is too large",
+    "idempotency_mismatch": "The idempotency key was used with another body",
+    "limited": "Too many requests",
+    "outbox_full": "Too much mail waits for Postfix",
+    "storage_full": "No space left to accept mail",
+    "unavailable": "The outbox cannot be written now",
+    "fault": "Postroom failed on this request",
+}
+"""The stable codes, each with its title. `type` of a problem is `urn:postroom:problem:<code>`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a request: where (a JSON Pointer into the body), a stable code, a sentence."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Problem(Exception):
+    """A refusal.
+
+    Args:
+        status: the HTTP status.
+        code: one of TITLES.
+        detail: what is wrong with this request, and how to mend it.
+        errors: each fault of the body.
+        retry_after_s: when the same request may succeed; None if it never will.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        errors: Sequence[Fault] = (),
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.retry_after_s = retry_after_s
+
+    def document(self, request_id: str) -> dict[str, object]:
+        """The body of the answer."""
+        document: dict[str, object] = {
+            "type": f"urn:postroom:problem:{self.code}",
+            "title": TITLES[self.code],
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "retryable": self.retry_after_s is not None,
+            "request_id": request_id,
+        }
+        if self.errors:
+            document["errors"] = [
+                {"pointer": fault.pointer, "code": fault.code, "detail": fault.detail} for fault in self.errors
+            ]
+        return document

@@ -1,0 +1,272 @@
+"""A request to send, read: octets to a checked message, or every fault of it. Pure.
+
+Two steps: `document` reads JSON (any octets give a document or a Problem),
+`message_request` checks it against the fields of the API.
+
+Limits:  MAX_DEPTH levels of nesting, MAX_KEYS keys in an object, MAX_KEY characters in a key, MAX_RECIPIENTS
+         mailboxes in a list: a request within the size limit must not cost more than reading it. A key twice in
+         one object, a number that is no finite number, a NUL and half a surrogate pair anywhere are refused,
+         because the ways they are understood differ.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
+
+from postroom.mail.addresses import AddressInvalid, Mailbox, parse_mailbox
+from postroom.mail.controls import control_in
+from postroom.submission.problem import Fault, Problem
+
+MAX_DEPTH = 32
+MAX_KEYS = 200
+MAX_KEY = 200
+MAX_RECIPIENTS = 50
+MAX_SUBJECT = 998
+MAX_FAULTS = 100
+
+_TEXT_NEVER = re.compile("[\x00\ud800-\udfff]")
+_KEY = re.compile(r"[!-~]{1,255}")
+
+
+def idempotency_key(written: str) -> str:
+    """The value of an Idempotency-Key header.
+
+    Raises:
+        Problem: 400, it is empty, too long, or not printable ASCII.
+    """
+    if _KEY.fullmatch(written) is None:
+        raise Problem(
+            400,
+            "malformed",
+            "Idempotency-Key must be 1 to 255 printable ASCII characters without blanks, such as a UUID",
+        )
+    return written
+
+
+def document(octets: bytes) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        Problem: 400 for what is no JSON, 422 for text that no mail can carry.
+    """
+    try:
+        read = json.loads(
+            octets.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refused, parse_float=_float
+        )
+    except UnicodeDecodeError as error:
+        raise Problem(400, "malformed", f"the body is not UTF-8 (octet {error.start})") from None
+    except RecursionError:
+        raise Problem(400, "malformed", f"the body is nested deeper than {MAX_DEPTH} levels") from None
+    except json.JSONDecodeError as error:
+        raise Problem(
+            400, "malformed", f"the body is not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+        ) from None
+    except _Doubtful as error:
+        raise Problem(400, "malformed", f"the body is not JSON that can be read without doubt: {error}") from None
+    except ValueError:
+        # An integer of more digits than Python reads; its words are for the programmer of this program.
+        raise Problem(400, "malformed", "the body holds a number that is out of range") from None
+    if not isinstance(read, dict):
+        raise Problem(400, "malformed", "the body must be a JSON object")
+    faults = [fault for fault, _ in zip(_text_faults(read, "", 0), range(MAX_FAULTS), strict=False)]
+    if faults:
+        raise invalid(faults)
+    return read
+
+
+class _Doubtful(ValueError):
+    """JSON that two readers may understand in two ways."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise _Doubtful(f"the key {twice[:64]!a} stands twice in one object")
+    return read
+
+
+def _refused(constant: str) -> float:
+    raise _Doubtful(f"{constant} is no JSON number")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise _Doubtful("a number is out of range")
+    return value
+
+
+def _text_faults(value: object, pointer: str, depth: int) -> Iterator[Fault]:
+    if depth > MAX_DEPTH:
+        raise Problem(400, "malformed", f"the body is nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, str):
+        found = _TEXT_NEVER.search(value)
+        if found is not None:
+            yield Fault(
+                pointer, "control_character", f"holds U+{ord(found[0]):04X}, which no mail can carry; leave it out"
+            )
+    elif isinstance(value, dict) and len(value) > MAX_KEYS:
+        yield Fault(pointer, "too_many", f"has more than {MAX_KEYS} keys")
+    elif isinstance(value, dict):
+        for key, below in value.items():
+            if len(key) > MAX_KEY:
+                # Never part of a pointer: each fault below would repeat it.
+                yield Fault(pointer, "too_long", f"a key has more than {MAX_KEY} characters")
+            elif _TEXT_NEVER.search(key):
+                yield Fault(pointer, "control_character", "a key holds a NUL or half a surrogate pair; rename it")
+            else:
+                yield from _text_faults(below, f"{pointer}/{_escaped(key)}", depth + 1)
+    elif isinstance(value, list):
+        for index, below in enumerate(value):
+            yield from _text_faults(below, f"{pointer}/{index}", depth + 1)
+
+
+def _escaped(key: str) -> str:
+    """RFC 6901 §3."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _mailbox(written: object) -> object:
+    return parse_mailbox(written) if isinstance(written, str) else written
+
+
+def _listed(written: object) -> object:
+    """One mailbox may be written without brackets."""
+    if isinstance(written, list) and len(written) > MAX_RECIPIENTS:
+        # Before any is read: pydantic's own max_length reads them all, each with its error.
+        raise PydanticCustomError("too_many", "too many mailboxes")
+    return [written] if isinstance(written, str) else written
+
+
+def _one_line(text: str) -> str:
+    found = control_in(text)
+    if found is not None:
+        raise ValueError(f"must be one line without control characters; it holds {found}")
+    return text
+
+
+_Mailbox = Annotated[Mailbox, BeforeValidator(_mailbox)]
+_Mailboxes = Annotated[tuple[_Mailbox, ...], BeforeValidator(_listed)]
+
+
+class _Strict(BaseModel):
+    # Not strict as a whole: strict would refuse a list for a tuple. The fields that hold text are strict themselves.
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TemplateChoice(_Strict):
+    """A template by name, in a locale (or its default), with the values of its variables."""
+
+    name: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64)]
+    locale: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9_-]{1,35}$")] | None = None
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class MessageRequest(_Strict):
+    """The fields of POST /v1/messages."""
+
+    from_: Annotated[_Mailbox | None, Field(alias="from")] = None
+    to: _Mailboxes = ()
+    cc: _Mailboxes = ()
+    bcc: _Mailboxes = ()
+    reply_to: _Mailboxes = ()
+    subject: (
+        Annotated[str, StringConstraints(strict=True, min_length=1, max_length=MAX_SUBJECT), AfterValidator(_one_line)]
+        | None
+    ) = None
+    text: Annotated[str, StringConstraints(strict=True, min_length=1)] | None = None
+    html: Annotated[str, StringConstraints(strict=True, min_length=1)] | None = None
+    template: TemplateChoice | None = None
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """The envelope recipients, each once, in the order to, cc, bcc."""
+        return tuple(dict.fromkeys(mailbox.address for mailbox in (*self.to, *self.cc, *self.bcc)))
+
+
+def message_request(read: dict[str, Any]) -> tuple[MessageRequest, list[Fault]]:
+    """Read the fields of the API out of a document.
+
+    Returns:
+        What can be read, and the faults of the rest; whoever looks at what can be read adds the faults found
+        there, so that the client sees all of them at once.
+    """
+    faults: list[Fault] = []
+    try:
+        request = MessageRequest.model_validate(read)
+    except ValidationError as invalid:
+        errors = invalid.errors(include_url=False)
+        faults = [_fault(error) for error in errors]
+        broken = {error["loc"][0] for error in errors}
+        request = MessageRequest.model_validate({key: value for key, value in read.items() if key not in broken})
+    told = {fault.pointer.split("/")[1] for fault in faults}
+    return request, faults + [fault for fault in _gaps(request, told) if fault.pointer[1:] not in told]
+
+
+def _gaps(request: MessageRequest, told: set[str]) -> Iterator[Fault]:
+    """What the fields that could be read lack, taken together; `told` are those that could not."""
+    if request.from_ is None:
+        yield Fault("/from", "missing", "is needed")
+    recipients = len(request.recipients)
+    if recipients == 0 and not told & {"to", "cc", "bcc"}:
+        yield Fault("/to", "missing", "name at least one recipient in to, cc or bcc")
+    if recipients > MAX_RECIPIENTS:
+        yield Fault("/to", "too_many", f"{recipients} recipients; one message has at most {MAX_RECIPIENTS}")
+    if request.template is not None:
+        for name in ("subject", "text", "html"):
+            if getattr(request, name) is not None:
+                yield Fault(f"/{name}", "conflict", "comes from the template; leave it out, or leave out template")
+    elif "template" not in told:
+        if request.subject is None:
+            yield Fault("/subject", "missing", "a message without a template needs a subject")
+        if request.text is None and request.html is None:
+            yield Fault("/text", "missing", "a message without a template needs text, html or both")
+
+
+def invalid(faults: list[Fault]) -> Problem:
+    """The refusal of a request with these faults."""
+    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    return Problem(422, "invalid", f"{count}; see errors", faults[:MAX_FAULTS])
+
+
+_CODES = {
+    "missing": ("missing", "is needed"),
+    "extra_forbidden": ("unknown", "is no field of this request"),
+    "string_type": ("wrong_type", "must be a string"),
+    "dict_type": ("wrong_type", "must be an object"),
+    "model_type": ("wrong_type", "must be an object"),
+    "tuple_type": ("wrong_type", "must be a list of mailboxes, or one"),
+    "is_instance_of": ("wrong_type", "must be a string"),
+    "dataclass_type": ("wrong_type", "must be a string"),
+    "too_many": ("too_many", f"has more than {MAX_RECIPIENTS} mailboxes"),
+    "string_too_short": ("too_short", "must not be empty"),
+    "string_pattern_mismatch": ("malformed", "is not a locale, such as en or de-AT"),
+}
+
+
+def _fault(error: Any) -> Fault:
+    """Our words for an error of pydantic's, whose own may quote the value."""
+    pointer = "".join(f"/{_escaped(str(part))}" for part in error["loc"])
+    if error["type"] == "value_error":
+        cause = error["ctx"]["error"]
+        if isinstance(cause, AddressInvalid):
+            return Fault(pointer, "address_invalid", cause.reason)
+        return Fault(pointer, "control_character", str(cause))
+    if error["type"] == "string_too_long":
+        return Fault(pointer, "too_long", f"has more than {error['ctx']['max_length']} characters")
+    return Fault(pointer, *_CODES.get(error["type"], ("invalid", "cannot be read")))

@@ -1,0 +1,109 @@
+"""From a checked request to what is stored: From domain, template, octets. Pure but for the templates it holds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from postroom.mail.addresses import Mailbox
+from postroom.mail.ids import message_id
+from postroom.store.local.mail import Message
+from postroom.submission.compose import Parts, PartsInvalid, compose
+from postroom.submission.problem import Fault, Problem
+from postroom.submission.request import MessageRequest, TemplateChoice, invalid
+from postroom.templating.catalogue import Catalogue, TemplateUnknown
+from postroom.templating.render import Rendered, RenderFailed
+from postroom.templating.variables import VariablesInvalid
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A message ready to be stored."""
+
+    message: Message
+    recipients: tuple[str, ...]
+    octets: bytes
+
+
+class Writer:
+    """Writes messages.
+
+    Args:
+        catalogue: the templates in effect.
+        return_paths: for each From domain that is ours, the envelope sender with '*' where the token goes.
+    """
+
+    def __init__(self, catalogue: Catalogue, return_paths: Mapping[str, str]) -> None:
+        self._catalogue = catalogue
+        self._return_paths = return_paths
+
+    def write(self, request: MessageRequest, faults: list[Fault], message: str, client: str, now: float) -> Written:
+        """Render and compose.
+
+        Args:
+            faults:  what was found wrong with the request already; it is refused with all there are.
+            message: its id.
+            now:     Unix seconds; the Date of the mail.
+
+        Raises:
+            Problem: 422 with every fault; 500 when the template itself fails.
+        """
+        faults = list(faults)
+        return_path = self._return_path(request.from_, faults)
+        rendered = self._rendered(request.template, faults)
+        if faults or request.from_ is None or return_path is None:
+            raise invalid(faults)
+        name = message_id(message, request.from_.domain)
+        try:
+            octets = compose(
+                Parts(
+                    from_=request.from_,
+                    to=request.to,
+                    cc=request.cc,
+                    reply_to=request.reply_to,
+                    subject=request.subject or "" if rendered is None else rendered.subject,
+                    text=request.text if rendered is None else rendered.text,
+                    html=request.html if rendered is None else rendered.html,
+                    message_id=name,
+                    date=now,
+                    auto_submitted=True,
+                )
+            )
+        except PartsInvalid as refused:
+            pointer = "/template/data" if rendered is not None else f"/{refused.part}"
+            raise invalid([Fault(pointer, "cannot_be_sent", refused.reason)]) from None
+        return Written(
+            Message(
+                id=message,
+                client=client,
+                message_id=name,
+                return_path=return_path,
+                accepted_at=now,
+                template=None if rendered is None else rendered.name,
+                template_version=None if rendered is None else rendered.version,
+            ),
+            request.recipients,
+            octets,
+        )
+
+    def _return_path(self, sender: Mailbox | None, faults: list[Fault]) -> str | None:
+        if sender is None:
+            return None
+        return_path = self._return_paths.get(sender.domain)
+        if return_path is None:
+            detail = f"{sender.domain} is no domain of ours; mend: use one that is, or add it under domains"
+            faults.append(Fault("/from", "domain_not_ours", detail))
+        return return_path
+
+    def _rendered(self, chosen: TemplateChoice | None, faults: list[Fault]) -> Rendered | None:
+        if chosen is None:
+            return None
+        try:
+            return self._catalogue.get(chosen.name).render(chosen.locale, chosen.data)
+        except TemplateUnknown as unknown:
+            faults.append(Fault("/template/name", "unknown", str(unknown)))
+        except VariablesInvalid as wrong:
+            faults.extend(
+                Fault(f"/template/data{problem.pointer}", problem.code, problem.detail) for problem in wrong.problems
+            )
+        except RenderFailed as failed:
+            raise Problem(500, "fault", f"the template fails: {failed}; mend the template") from None
+        return None

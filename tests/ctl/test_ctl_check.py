@@ -1,0 +1,62 @@
+"""`postroom check`: is the configuration good?"""
+
+from pathlib import Path
+
+from tests.ctl.conftest import Postroom, Write
+
+
+def test_a_good_configuration_is_told_so(postroom: Postroom, config: Path, state: Path) -> None:
+    """Exit 0 and one line; nothing is made by looking."""
+    done = postroom("check")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{config}: good\n", "")
+    assert not state.exists()
+
+
+def test_a_bad_one_has_every_problem_on_a_line(postroom: Postroom, config: Path, also: Write) -> None:
+    """Exit 78, on stderr, each with its line and what to write instead."""
+    also("submision: {}\nlog:\n  level: loud\n")
+    done = postroom("check")
+    assert (done.returncode, done.stdout) == (78, "")
+    unknown, level = done.stderr.splitlines()
+    assert unknown == f"{config}:6: submision: is no setting; did you mean 'submission'?"
+    assert level.startswith(f"{config}:8: log.level: 'loud' is not one of ")
+
+
+def test_an_account_this_host_lacks_is_a_problem(postroom: Postroom, config: Path, also: Write) -> None:
+    """Read well, and still no configuration to start with."""
+    also("submission:\n  clients:\n    shop:\n      users: [no-such-user]\n")
+    done = postroom("check")
+    assert done.returncode == 78
+    assert done.stderr.startswith(f"{config}: submission.clients.shop: ")
+    assert "no-such-user" in done.stderr
+
+
+def test_a_broken_template_is_a_problem(postroom: Postroom, bed: Path, also: Write) -> None:
+    """Found before the daemon is restarted with it."""
+    (bed / "templates" / "welcome" / "en").mkdir(parents=True)
+    (bed / "templates" / "welcome" / "en" / "body.txt").write_text("{% if %}")
+    also(f"templates:\n  folder: {bed}/templates\n")
+    done = postroom("check")
+    assert done.returncode == 78
+    assert "welcome/en/body.txt" in done.stderr
+
+
+def test_a_missing_or_unreadable_configuration_is_one_line(postroom: Postroom, config: Path) -> None:
+    """Exit 78, for a daemon as for a command."""
+    config.chmod(0)
+    done = postroom("submission")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (78, "", 1)
+    assert done.stderr.startswith(f"{config}: may not be read by this user; ")
+    config.unlink()
+    done = postroom("status")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (78, "", 1)
+    assert done.stderr.startswith(f"{config}: does not exist; ")
+
+
+def test_a_misspelt_command_is_usage(postroom: Postroom) -> None:
+    """Exit 2, and help is an option away."""
+    done = postroom("chek")
+    assert (done.returncode, done.stdout) == (2, "")
+    done = postroom("-h")
+    assert done.returncode == 0
+    assert {"check", "send", "status", "store", "submission"} <= set(done.stdout.split())

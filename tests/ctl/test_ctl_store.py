@@ -1,0 +1,104 @@
+"""`postroom store init`: the files of the store."""
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.ctl.conftest import CHECKOUT, OBEYS_MODES, Postroom
+
+MADE = {
+    "keys": 0o750,
+    "keys/return-path.key": 0o640,
+    "shared": 0o2770,
+    "shared/limits.db": 0o660,
+    "shared/shared.db": 0o660,
+    "submission": 0o700,
+    "submission/mail.db": 0o600,
+}
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): stat.S_IMODE(path.stat().st_mode) for path in sorted(folder.rglob("*"))}
+
+
+def test_it_makes_all_files_with_their_modes(postroom: Postroom, state: Path) -> None:
+    """The state directory too when it is missing; each is named; the key is 32 octets."""
+    done = postroom("store", "init")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        f"{state}/{name}: ready" for name in ("submission/mail.db", "shared", "keys/return-path.key")
+    ]
+    assert modes(state) == MADE
+    assert len((state / "keys" / "return-path.key").read_bytes()) == 32
+
+
+def test_again_it_makes_what_is_missing_and_nothing_else(postroom: Postroom, state: Path) -> None:
+    """Above all no new key: mail in flight bears the signature of the old one."""
+    postroom("store", "init")
+    key = (state / "keys" / "return-path.key").read_bytes()
+    (state / "submission" / "mail.db").unlink()
+    (state / "shared" / "limits.db").unlink()
+    assert postroom("store", "init").returncode == 0
+    assert modes(state) == MADE
+    assert (state / "keys" / "return-path.key").read_bytes() == key
+
+
+@pytest.mark.parametrize(
+    ("folder", "mode", "told"),
+    [
+        (".", 0o000, "submission/mail.db: cannot be made (Permission denied); mend: check owner and mode"),
+        ("submission", 0o500, "submission/mail.db: cannot be made (Permission denied); mend: check owner and mode"),
+        ("keys", 0o500, ": Permission denied; mend: check owner, mode and free space of its folder"),
+    ],
+)
+def test_a_folder_without_rights_is_one_line(
+    postroom: Postroom, state: Path, folder: str, mode: int, told: str
+) -> None:
+    """Exit 1, with the path and how to mend; and mended, it goes through."""
+    (state / folder).mkdir(parents=True)
+    (state / folder).chmod(mode)
+    done = postroom("store", "init")
+    (state / folder).chmod(0o700)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"{state}/")
+    assert told in line
+    assert postroom("store", "init").returncode == 0
+    assert modes(state).keys() == MADE.keys()
+
+
+def test_a_key_is_made_whole_or_not_at_all(postroom: Postroom, state: Path) -> None:
+    """Where no octet can be written none is left behind: an empty key would pass for one at the next try."""
+    postroom("store", "init")
+    (state / "keys" / "return-path.key").unlink()
+    script = (
+        "import resource; from pathlib import Path; from postroom.ctl.store import _make_key\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))\n"
+        f"try: _make_key(Path({str(state / 'keys' / 'return-path.key')!r}))\n"
+        "except OSError as error: print(error.strerror)"
+    )
+    done = subprocess.run(
+        [*OBEYS_MODES, sys.executable, "-c", script],
+        env={"PYTHONPATH": str(CHECKOUT / "daemons")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # stdout is a pipe, so the limit on files leaves it alone.
+    assert done.stdout == "File too large\n"
+    assert list((state / "keys").iterdir()) == []
+    assert postroom("store", "init").returncode == 0
+    assert len((state / "keys" / "return-path.key").read_bytes()) == 32
+
+
+def test_a_damaged_outbox_is_left_as_it_is(postroom: Postroom, state: Path) -> None:
+    """Made anew over it, the mail in it would be lost."""
+    postroom("store", "init")
+    (state / "submission" / "mail.db").write_bytes(b"no store\n" * 100)
+    done = postroom("store", "init")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{state}/submission/mail.db: ")
+    assert "mend: restore it from a backup" in done.stderr
+    assert (state / "submission" / "mail.db").read_bytes() == b"no store\n" * 100

@@ -1,0 +1,157 @@
+"""The outbox at work in this process: a real mail store, a clock the test sets, a scripted Postfix."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from tests.submission.scripted_postfix import Script, ScriptedPostfix
+
+from postroom.mail.ids import RANDOM_OCTETS, new_id
+from postroom.runtime.faults import Faults
+from postroom.runtime.log import Field, Level, Log
+from postroom.runtime.metrics import Metrics
+from postroom.store.local.mail import DeliveryView, MailStore, Message, MessageView, New
+from postroom.submission.outbox import HandoverSettings, Outbox
+
+WITHIN_S = 3.0
+PLAIN_BODY = b"Subject: hello\r\n\r\nbody\r\n"
+
+
+@dataclass
+class Clock:
+    """Unix seconds as the test says."""
+
+    now: float = 1_790_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def reached(condition: Callable[[], bool], what: str) -> None:
+    """Wait until the condition holds.
+
+    Raises:
+        TimeoutError: not within WITHIN_S.
+    """
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            while not condition():
+                await asyncio.sleep(0.002)
+    except TimeoutError:
+        raise TimeoutError(f"not within {WITHIN_S:g} s: {what}") from None
+
+
+@dataclass
+class OutboxBed:
+    """An outbox that runs, and what it meets."""
+
+    store: MailStore
+    postfix: ScriptedPostfix
+    clock: Clock
+    outbox: Outbox
+    stopping: asyncio.Event
+    running: "asyncio.Task[None]"
+    events: list[tuple[str, dict[str, Field]]]
+
+    async def accept(self, *recipients: str, body: bytes = PLAIN_BODY) -> str:
+        """Accept a message as the API does, and wake the outbox."""
+        message = await stored(self.store, self.clock.now, recipients or ("a@example.net",), body)
+        self.outbox.wake()
+        return message
+
+    async def deliveries(self, message: str) -> Sequence[DeliveryView]:
+        view = await self.store.message(message)
+        assert view is not None
+        return view.deliveries
+
+    async def settled(self, message: str, *states: str) -> Sequence[DeliveryView]:
+        """The deliveries of a message, once they are in these states, in the order of its recipients."""
+        view: MessageView | None = None
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                while view is None or tuple(delivery.state for delivery in view.deliveries) != states:
+                    view = await self.store.message(message)
+                    await asyncio.sleep(0.002)
+        except TimeoutError:
+            raise TimeoutError(f"not {states} within {WITHIN_S:g} s: {view and view.deliveries}") from None
+        assert view is not None
+        return view.deliveries
+
+    def pass_time(self, seconds: float) -> None:
+        """Set the clock on, and wake the outbox to see it."""
+        self.clock.now += seconds
+        self.outbox.wake()
+
+    def logged(self, event: str) -> list[dict[str, Field]]:
+        """The fields of each line of this event."""
+        return [fields for name, fields in self.events if name == event]
+
+
+async def stored(store: MailStore, now: float, recipients: Sequence[str], body: bytes = PLAIN_BODY) -> str:
+    """Put a message into the store; returns its id."""
+    _count[0] += 1
+    message = new_id(now, _count[0].to_bytes(RANDOM_OCTETS, "big"))
+    parts = Message(message, "shop", f"{message}@example.org", "*@bounces.example.org", now)
+    assert isinstance(await store.accept(parts, recipients, body, "{}", None, 1_000_000), New)
+    return message
+
+
+_count = [0]
+
+
+@asynccontextmanager
+async def outbox_at(
+    folder: Path,
+    script: Script = lambda _seen, _command: None,
+    *,
+    sessions: int = 1,
+    reply_timeout_s: float = 5.0,
+    break_body_at: int = 0,
+    before: Callable[[MailStore, float], Awaitable[None]] | None = None,
+) -> AsyncIterator[OutboxBed]:
+    """An outbox that hands over to a scripted Postfix; stopped at the end, which must not fail.
+
+    Args:
+        before: run with the store and the time before the outbox starts.
+    """
+    MailStore.init(folder / "state" / "mail.db")
+    store = MailStore.open(folder / "state" / "mail.db")
+    clock, stopping = Clock(), asyncio.Event()
+    events: list[tuple[str, dict[str, Field]]] = []
+
+    def write(_level: Level, event: str, fields: dict[str, Field]) -> None:
+        events.append((event, fields))
+
+    async with ScriptedPostfix(folder / "in", script, break_body_at) as postfix:
+        outbox = Outbox(
+            store,
+            HandoverSettings(
+                socket=postfix.path,
+                showq=folder / "showq",
+                hostname="mail.example.org",
+                sessions=sessions,
+                reply_timeout_s=reply_timeout_s,
+                retry_first_s=10,
+                retry_max_s=100,
+                give_up_after_s=1000,
+                away_retry_max_s=0.02,
+            ),
+            b"k" * 32,
+            log=Log("submission", "debug", write),
+            metrics=Metrics(),
+            faults=Faults(),
+            clock=clock,
+            random=Random(1),
+        )
+        if before is not None:
+            await before(store, clock.now)
+        running = asyncio.create_task(outbox.run(stopping))
+        try:
+            yield OutboxBed(store, postfix, clock, outbox, stopping, running, events)
+        finally:
+            stopping.set()
+            await running
+            await store.close()

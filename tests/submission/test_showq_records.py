@@ -1,0 +1,111 @@
+"""showq.py: records out of whatever octets, cut wherever; and the queue as real Postfix writes it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from postroom.submission.showq import MAX_VALUE, RecordReader, ShowqError, queue_ids
+
+# As Postfix 3.7 answered with two mails in its queue, one of them with two recipients.
+TRANSCRIPT = (
+    b"queue_name\0deferred\0queue_id\x001D7E620C85E\0time\x001795491012\0size\x00176\0forced_expire\x000\0"
+    b"sender\0prabc@bounces.example.org\0\0"
+    b"recipient\0b@example.net\0reason\0connect to 127.0.0.1[127.0.0.1]:9: Connection refused\0\0\0"
+    b"queue_name\0active\0queue_id\x004XyZ1k2bQvz6Qb\0time\x001795491013\0size\x001760\0forced_expire\x000\0"
+    b"sender\0\0\0recipient\0c@example.net\0reason\0\0\0recipient\0d@example.net\0reason\0\0\0\0"
+)
+
+
+def read(pieces: list[bytes]) -> tuple[list[list[tuple[str, str]]], bool] | str:
+    """The records in these pieces and whether the last one is whole; or the word that it is none of Postfix's."""
+    reader, records = RecordReader(), []
+    try:
+        for piece in pieces:
+            records += list(reader.feed(piece))
+    except ShowqError:
+        return "not Postfix"
+    return records, reader.at_record_end
+
+
+@given(st.one_of(st.binary(max_size=300), st.text("a\0", max_size=60).map(str.encode)), st.data())
+@example(TRANSCRIPT, None)
+@example(b"\0\0\0", None)
+def test_records_are_the_same_wherever_the_octets_are_cut(octets: bytes, data: st.DataObject | None) -> None:
+    """Whole, octet by octet and cut anywhere give the same records."""
+    whole = read([octets])
+    assert whole == read([octets[at : at + 1] for at in range(len(octets))])
+    if data is not None:
+        cut = data.draw(st.integers(0, len(octets)))
+        assert whole == read([octets[:cut], octets[cut:]])
+
+
+def test_a_transcript_is_read() -> None:
+    """An empty value is a value (the null sender), an empty name ends a record."""
+    found = read([TRANSCRIPT])
+    assert not isinstance(found, str)
+    records, whole = found
+    assert whole
+    assert [dict(record).get("queue_id") for record in records if record] == [
+        "1D7E620C85E",
+        None,
+        "4XyZ1k2bQvz6Qb",
+        None,
+        None,
+    ]
+    assert ("sender", "") in records[3]
+
+
+def test_an_answer_that_breaks_off_inside_a_record_is_not_whole() -> None:
+    """At every octet but the ends of records it is told that something is missing."""
+    for end in range(1, len(TRANSCRIPT)):
+        found = read([TRANSCRIPT[:end]])
+        assert not isinstance(found, str)
+        records, whole = found
+        assert whole == (b"".join(map(_written, records)) == TRANSCRIPT[:end])
+
+
+def _written(record: list[tuple[str, str]]) -> bytes:
+    return "".join(f"{name}\0{value}\0" for name, value in record).encode() + b"\0"
+
+
+def test_an_endless_attribute_is_not_collected() -> None:
+    """A peer that never ends its value costs no more than one."""
+    assert read([b"a" * 60_000] * 3) == "not Postfix"
+    assert read([b"sender\0" + b"a" * (MAX_VALUE + 1) + b"\0"]) == "not Postfix"
+
+
+async def _asked(path: Path, answer: bytes, *, silent: bool = False) -> dict[str, str] | str:
+    served = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        if silent:
+            await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        served.set()
+
+    async with await asyncio.start_unix_server(serve, str(path)):
+        try:
+            return await queue_ids(path, {"prabc@bounces.example.org", "other@example.org"}, 0.2)
+        except ShowqError as error:
+            return str(error)
+        finally:
+            await served.wait()
+
+
+def test_the_senders_asked_for_are_found_over_the_socket(bed: Path) -> None:
+    """Only those asked for; a queue without them gives none."""
+    assert asyncio.run(_asked(bed / "q", TRANSCRIPT)) == {"prabc@bounces.example.org": "1D7E620C85E"}
+    assert asyncio.run(_asked(bed / "e", b"")) == {}
+
+
+def test_a_queue_that_cannot_be_read_says_why(bed: Path) -> None:
+    """Nothing is known then, which is another thing than an empty queue."""
+    assert asyncio.run(_asked(bed / "b", TRANSCRIPT[:-9])) == "the answer broke off"
+    assert asyncio.run(_asked(bed / "s", TRANSCRIPT, silent=True)) == f"{bed / 's'}: no answer in time"
+    with pytest.raises(ShowqError, match="No such file"):
+        asyncio.run(queue_ids(bed / "nobody", {"a@example.org"}, 1))

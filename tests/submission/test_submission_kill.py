@@ -1,0 +1,168 @@
+"""P1 and P2 under `kill -9`: nothing accepted is lost, nothing is sent twice, and what cannot be known is in doubt.
+
+The daemon kills itself at each named fault point while clients post through it, and is started again each time;
+Postfix is stopped and started meanwhile. Every message carries an idempotency key and is posted until it gets its
+202, as a careful client does. The sink is the witness: what it stored is read by other code than ours.
+
+POSTROOM_KILL_MESSAGES sets how many messages a point gets (scripts/soak: 500; here a tenth).
+"""
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from postroom.runtime.faults import POINTS
+from sandbox.daemon import SubmissionDaemon
+from sandbox.postfix import PrivatePostfix
+from sandbox.process import BedError, until
+from sandbox.sink import Sink
+
+pytestmark = pytest.mark.postfix
+
+MESSAGES = int(os.environ.get("POSTROOM_KILL_MESSAGES", "50"))
+CLIENTS = 4
+MEAN_PASSES = 8
+"""A point kills the daemon when it is passed for the n-th time, n drawn from 1 to twice this."""
+LARGE_TEXT = "0123456789abcdef\n" * 10_000
+"""Large enough that its final dot waits for the body (carrier.LARGE_BODY)."""
+
+
+@pytest.fixture
+def daemon(bed: Path, postfix: PrivatePostfix) -> Iterator[SubmissionDaemon]:
+    """A daemon that is ready, with quick retries, over the private Postfix."""
+    daemon = SubmissionDaemon(
+        bed / "postroom", postfix.handover_socket.parent, handover_settings="away_retry_max: 1s\nretry_first: 1s"
+    )
+    daemon.init()
+    yield daemon
+    daemon.kill()
+
+
+class KillRun:
+    """Posts messages through a daemon that keeps being killed at one point."""
+
+    def __init__(self, daemon: SubmissionDaemon, postfix: PrivatePostfix, point: str, random: Random) -> None:
+        self._daemon = daemon
+        self._postfix = postfix
+        self._point = point
+        self._random = random
+        self._answered: dict[int, str] = {}
+        self._lock = threading.Lock()
+        self._failures: list[BaseException] = []
+
+    def run(self) -> list[str]:
+        """Post all messages, with kills and an absent Postfix in between; returns the ids of the accepted."""
+        self._start()
+        clients = [threading.Thread(target=self._client, args=(number,)) for number in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        operator = threading.Thread(target=self._operator)
+        operator.start()
+        while operator.is_alive() or any(client.is_alive() for client in clients) or not self._handed_over():
+            if not self._daemon.alive():
+                self._start()
+            if self._failures:
+                raise self._failures[0]
+            clients[0].join(0.02)
+        return [self._answered[number] for number in sorted(self._answered)]
+
+    def _start(self) -> None:
+        """Start the daemon with its next death appointed; it may die before it is ready."""
+        passes = self._random.randint(1, 2 * MEAN_PASSES)
+        try:
+            self._daemon.start(
+                {"POSTROOM_FAULT": f"{self._point}:{passes}", "POSTROOM_TEST_BED": str(self._daemon.folder)}
+            )
+        except BedError as error:
+            if "daemon.refused" in str(error):
+                raise
+
+    def _operator(self) -> None:
+        """Stop Postfix at a third and at two thirds of the way, for a sixth of it."""
+        for stop_at, start_at in ((MESSAGES // 3, MESSAGES // 2), (MESSAGES * 2 // 3, MESSAGES * 5 // 6)):
+            self._until_accepted(stop_at)
+            self._postfix.stop()
+            self._until_accepted(start_at)
+            self._postfix.start()
+
+    def _until_accepted(self, count: int) -> None:
+        until(lambda: len(self._answered) >= count, 300.0, f"{count} messages accepted")
+
+    def _client(self, number: int) -> None:
+        try:
+            for index in range(number, MESSAGES, CLIENTS):
+                self._post(index)
+        except BaseException as error:
+            self._failures.append(error)
+            raise
+
+    def _post(self, index: int) -> None:
+        message = {
+            "from": "hello@example.org",
+            "to": [f"user{index}@world.test"],
+            "subject": f"Message {index}",
+            "text": LARGE_TEXT if self._point == "data.sent" else "hello",
+        }
+
+        def accepted() -> bool:
+            try:
+                answer = self._daemon.post(message, key=f"key-{index}")
+            except (OSError, ValueError, AttributeError):
+                return False  # killed, or not up yet: the client cannot know, and asks again with the same key
+            if answer.status == 202:
+                with self._lock:
+                    self._answered[index] = answer.document["id"]
+            else:
+                assert answer.status == 503, answer.document
+            return answer.status == 202
+
+        until(accepted, 120.0, f"message {index} accepted")
+
+    def _handed_over(self) -> bool:
+        try:
+            counts = self._daemon.deliveries()
+        except (OSError, ValueError, AttributeError):
+            return False
+        return len(self._answered) == MESSAGES and counts["accepted"] + counts["deferred"] == 0
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_at(point: str, daemon: SubmissionDaemon, postfix: PrivatePostfix, sink: Sink) -> None:
+    """Every accepted message is at the sink once, or in doubt and there at most once; none is lost, none is twice."""
+    accepted = KillRun(daemon, postfix, point, Random(point)).run()
+    daemon.kill()
+    hits = (daemon.folder / "faults.log").read_text(encoding="ascii").splitlines()
+    daemon.start()
+    states = {message: daemon.message(message)["deliveries"][0]["state"] for message in accepted}
+    counts = Counter(states.values())
+    queued = {message for message, state in states.items() if state == "queued"}
+
+    def seen() -> dict[str, list[str]]:
+        """Message id → the envelope senders its copies came with."""
+        copies: dict[str, list[str]] = {}
+        for mail in sink.messages():
+            message = str(mail.message()["Message-ID"]).strip("<>").partition("@")[0]
+            copies.setdefault(message, []).append(mail.sender)
+        return copies
+
+    until(lambda: queued <= seen().keys() and not postfix.queue(), 60.0, "what was queued has arrived")
+    copies = seen()
+    # Copies with one envelope sender are one hand-over: Postfix itself sends again what it was delivering when stopped.
+    handed_over = {message: len(set(senders)) for message, senders in copies.items()}
+    print(
+        f"\n{point}: {len(accepted)} accepted, killed {len(hits)} times there; {counts['queued']} queued, "
+        f"{counts['in_doubt']} in doubt, of these {len(copies.keys() - queued)} arrived; "
+        f"{sum(len(senders) for senders in copies.values()) - len(copies)} repeated by Postfix itself"
+    )
+    assert set(hits) == {point}
+    assert len(hits) >= MESSAGES // (4 * MEAN_PASSES)
+    assert len(set(accepted)) == MESSAGES
+    assert set(counts) <= {"queued", "in_doubt"}
+    assert max(handed_over.values()) == 1, "a message was handed over twice"
+    assert set(copies) <= set(accepted), "a message arrived that nobody was told of"
+    assert daemon.deliveries()["in_doubt"] == counts["in_doubt"]
