@@ -13,7 +13,8 @@ from postroom.mail.ids import RANDOM_OCTETS, new_id
 from postroom.runtime.faults import Faults
 from postroom.runtime.log import Field, Level, Log
 from postroom.runtime.metrics import Metrics
-from postroom.store.local.mail import DeliveryView, MailStore, Message, MessageView, New
+from postroom.store.local.mail import MailStore
+from postroom.store.local.messages import DeliveryView, Message, MessageView, New
 from postroom.submission.outbox import HandoverSettings, Outbox
 
 WITHIN_S = 3.0

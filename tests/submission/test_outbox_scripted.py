@@ -7,7 +7,8 @@ import pytest
 from tests.submission.outbox_bed import OutboxBed, outbox_at, reached, stored
 from tests.submission.scripted_postfix import DROP, OFFERS, PLAIN, SILENCE, Script, Seen, message_of
 
-from postroom.store.local.mail import DeliveryView, MailStore
+from postroom.store.local.mail import MailStore
+from postroom.store.local.messages import DeliveryView
 from postroom.submission.session import MAX_DELIVERIES
 
 LARGE = b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * 150_000

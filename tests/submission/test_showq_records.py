@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 
 from postroom.submission.showq import MAX_VALUE, RecordReader, ShowqError, queue_ids
 
-# As Postfix 3.7 answered with two mails in its queue, one of them with two recipients.
+# As Postfix 3.7.11 answered with two mails in its queue: one to one recipient, one of the null sender to two.
+REFUSED = b"connect to 127.0.0.1[127.0.0.1]:9: Connection refused"
 TRANSCRIPT = (
-    b"queue_name\0deferred\0queue_id\x001D7E620C85E\0time\x001795491012\0size\x00176\0forced_expire\x000\0"
-    b"sender\0prabc@bounces.example.org\0\0"
-    b"recipient\0b@example.net\0reason\0connect to 127.0.0.1[127.0.0.1]:9: Connection refused\0\0\0"
-    b"queue_name\0active\0queue_id\x004XyZ1k2bQvz6Qb\0time\x001795491013\0size\x001760\0forced_expire\x000\0"
-    b"sender\0\0\0recipient\0c@example.net\0reason\0\0\0recipient\0d@example.net\0reason\0\0\0\0"
+    b"protocol\0mail_queue_list_protocol\0\0"
+    b"queue_name\0deferred\0queue_id\x001783D20E2F1\0time\x001795494544\0size\x00185\0forced_expire\x000\0"
+    b"sender\0prabc@bounces.example.org\0recipient\0b@example.net\0reason\0" + REFUSED + b"\0\0"
+    b"queue_name\0deferred\0queue_id\x001850220E014\0time\x001795494544\0size\x00165\0forced_expire\x000\0"
+    b"sender\0MAILER-DAEMON\0recipient\0c@example.net\0reason\0" + REFUSED + b"\0"
+    b"recipient\0d@example.net\0reason\0" + REFUSED + b"\0\0\0"
 )
 
 
@@ -43,19 +45,14 @@ def test_records_are_the_same_wherever_the_octets_are_cut(octets: bytes, data: s
 
 
 def test_a_transcript_is_read() -> None:
-    """An empty value is a value (the null sender), an empty name ends a record."""
+    """A record for the protocol, one for each mail, an empty one at the end."""
     found = read([TRANSCRIPT])
     assert not isinstance(found, str)
     records, whole = found
     assert whole
-    assert [dict(record).get("queue_id") for record in records if record] == [
-        "1D7E620C85E",
-        None,
-        "4XyZ1k2bQvz6Qb",
-        None,
-        None,
-    ]
-    assert ("sender", "") in records[3]
+    assert [dict(record).get("queue_id") for record in records] == [None, "1783D20E2F1", "1850220E014", None]
+    assert [value for name, value in records[2] if name == "recipient"] == ["c@example.net", "d@example.net"]
+    assert records[3] == []
 
 
 def test_an_answer_that_breaks_off_inside_a_record_is_not_whole() -> None:
@@ -99,7 +96,7 @@ async def _asked(path: Path, answer: bytes, *, silent: bool = False) -> dict[str
 
 def test_the_senders_asked_for_are_found_over_the_socket(bed: Path) -> None:
     """Only those asked for; a queue without them gives none."""
-    assert asyncio.run(_asked(bed / "q", TRANSCRIPT)) == {"prabc@bounces.example.org": "1D7E620C85E"}
+    assert asyncio.run(_asked(bed / "q", TRANSCRIPT)) == {"prabc@bounces.example.org": "1783D20E2F1"}
     assert asyncio.run(_asked(bed / "e", b"")) == {}
 
 

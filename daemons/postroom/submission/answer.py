@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from postroom.mail.addresses import masked
 from postroom.mail.states import WAITING, State
-from postroom.store.local.mail import MessageView, OutboxFigures
+from postroom.store.local.messages import MessageView, OutboxFigures
 from postroom.submission.outbox import Away
 
 

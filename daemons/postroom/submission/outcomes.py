@@ -13,7 +13,8 @@ from postroom.mail.status import Reply
 from postroom.runtime.log import Field, Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
-from postroom.store.local.mail import Claimed, MailStore
+from postroom.store.local.mail import MailStore
+from postroom.store.local.messages import Claimed
 from postroom.submission import smtp
 from postroom.submission.backoff import wait_s
 from postroom.submission.waiting import wait

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from postroom.mail.addresses import Mailbox
 from postroom.mail.ids import message_id
-from postroom.store.local.mail import Message
+from postroom.store.local.messages import Message
 from postroom.submission.compose import Parts, PartsInvalid, compose
 from postroom.submission.problem import Fault, Problem
 from postroom.submission.request import MessageRequest, TemplateChoice, invalid

@@ -11,7 +11,8 @@ from pathlib import Path
 from tests.store.local.letters import NOW, faults_of, letter, put, rows
 
 from postroom.store.errors import StoreFull, StoreUnavailable
-from postroom.store.local.mail import MailStore, New
+from postroom.store.local.mail import MailStore
+from postroom.store.local.messages import New
 
 BATCH = 8
 

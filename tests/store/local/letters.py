@@ -6,7 +6,8 @@ from typing import Any
 import apsw
 
 from postroom.mail.ids import RANDOM_OCTETS, new_id
-from postroom.store.local.mail import Idempotency, MailStore, Message, Mismatch, New, Replay
+from postroom.store.local.mail import MailStore
+from postroom.store.local.messages import Idempotency, Message, Mismatch, New, Replay
 
 NOW = 1_800_000_000.0
 BODY = b"Subject: hello\r\n\r\nyour code is in here\r\n"

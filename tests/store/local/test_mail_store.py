@@ -8,17 +8,8 @@ from tests.store.local.letters import BODY, NOW, faults_of, letter, put, rows
 from tests.store.shared.event_loop import Run
 
 from postroom.mail.states import State
-from postroom.store.local.mail import (
-    Claimed,
-    DeliveryView,
-    Doubt,
-    Idempotency,
-    MailStore,
-    Mismatch,
-    New,
-    OutboxFull,
-    Replay,
-)
+from postroom.store.local.mail import MailStore
+from postroom.store.local.messages import Claimed, DeliveryView, Doubt, Idempotency, Mismatch, New, OutboxFull, Replay
 
 # Accepting
 

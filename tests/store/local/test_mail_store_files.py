@@ -14,7 +14,8 @@ from tests.store.shared.event_loop import Run
 import postroom
 from postroom.mail.states import State
 from postroom.store.errors import StoreBroken, StoreUnavailable
-from postroom.store.local.mail import MailStore, New
+from postroom.store.local.mail import MailStore
+from postroom.store.local.messages import New
 
 SOURCES = Path(postroom.__file__).parent.parent
 CHECKOUT = Path(__file__).parents[3]

@@ -10,7 +10,8 @@ from tests.store.local.letters import NOW, faults_of, letter, put, rows
 from tests.store.shared.event_loop import Run
 
 from postroom.mail.states import State
-from postroom.store.local.mail import MailStore, New, Replay
+from postroom.store.local.mail import MailStore
+from postroom.store.local.messages import New, Replay
 
 
 def test_figures_tell_states_and_the_oldest_that_waits(mail_store: MailStore, run: Run) -> None:

@@ -1,0 +1,103 @@
+"""What goes into the outbox and comes out of it, as values."""
+
+from dataclasses import dataclass
+
+from postroom.mail.states import State
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is stored of a message beside its body and deliveries. `return_path` has '*' where the token goes."""
+
+    id: str
+    client: str
+    message_id: str
+    return_path: str
+    accepted_at: float
+    template: str | None = None
+    template_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A client's idempotency key, and the keyed hash of the body it came with (see `MailStore.fingerprint`)."""
+
+    key: str
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """The message was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The key was used before with the same body: the answer given then."""
+
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """The key was used before with another body."""
+
+
+class OutboxFull(Exception):
+    """So many deliveries wait that no more are taken."""
+
+    def __init__(self, waiting: int, most: int) -> None:
+        super().__init__(f"{waiting} deliveries wait for Postfix, the most is {most}")
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery leased to a session."""
+
+    delivery: int
+    message: str
+    recipient: str
+    return_path: str
+    accepted_at: float
+    attempts: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A delivery in doubt, with the envelope senders that its attempts had."""
+
+    delivery: int
+    message: str
+    envelope_senders: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryView:
+    """A delivery as it stands. Times are Unix seconds."""
+
+    recipient: str
+    state: State
+    attempts: int
+    queue_id: str | None
+    enhanced_status: str | None
+    reason: str | None
+    next_try: float | None
+    changed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """A message and its deliveries, in the order of its recipients."""
+
+    message: Message
+    size: int
+    deliveries: tuple[DeliveryView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxFigures:
+    """Deliveries by state, and since when the oldest of those that wait has been waiting (Unix seconds)."""
+
+    deliveries: dict[State, int]
+    oldest_waiting: float | None

@@ -1,0 +1,13 @@
+"""What the parts of the outbox share."""
+
+from collections.abc import Callable
+
+from postroom.store.thread import StoreThread
+
+
+class Part:
+    """One part of the outbox's operations: each runs in the store's thread, and tells the fault points it passes."""
+
+    def __init__(self, thread: StoreThread, reach: Callable[[str], None]) -> None:
+        self._thread = thread
+        self._reach = reach
