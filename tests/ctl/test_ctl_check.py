@@ -41,6 +41,22 @@ def test_a_broken_template_is_a_problem(postroom: Postroom, bed: Path, also: Wri
     assert "welcome/en/body.txt" in done.stderr
 
 
+def test_all_that_would_keep_the_daemon_from_starting_is_shown_at_once(
+    postroom: Postroom, bed: Path, config: Path, also: Write
+) -> None:
+    """Accounts of several clients and several templates: each finding on a line of its own."""
+    (bed / "templates" / "welcome" / "en").mkdir(parents=True)
+    (bed / "templates" / "welcome" / "en" / "body.txt").write_text("{% if %}")
+    (bed / "templates" / "welcome" / "en" / "body.html").write_text("{{ nobody }}")
+    clients = "submission:\n  clients:\n    shop: {users: [no-such-user]}\n    post: {groups: [no-such-group]}\n"
+    also(f"{clients}templates:\n  folder: {bed}/templates\n")
+    done = postroom("check")
+    lines = done.stderr.splitlines()
+    assert all(line.startswith(f"{config}: ") for line in lines)
+    for part in ("no-such-user", "no-such-group", "welcome/en/body.txt", "welcome/en/body.html"):
+        assert sum(part in line for line in lines) == 1
+
+
 def test_a_missing_or_unreadable_configuration_is_one_line(postroom: Postroom, config: Path) -> None:
     """Exit 78, for a daemon as for a command."""
     config.chmod(0)

@@ -100,6 +100,12 @@ async def stored(store: MailStore, now: float, recipients: Sequence[str], body: 
     return message
 
 
+async def one(bed: OutboxBed, state: str, body: bytes = b"Subject: x\r\n\r\n") -> DeliveryView:
+    """Accept one message with one recipient; its delivery once it is in this state."""
+    (delivery,) = await bed.settled(await bed.accept(body=body), state)
+    return delivery
+
+
 _count = [0]
 
 

@@ -71,6 +71,17 @@ Script = Callable[[Seen, str], "bytes | asyncio.Future[bytes] | None"]
 """Takes the session and the command line; None is the plain answer, a future one that comes later."""
 
 
+def answering(verb: str, answer: bytes, *sessions: int) -> "Script":
+    """A script with one answer of its own; in these sessions only, where any are named."""
+
+    def script(seen: Seen, command: str) -> bytes | None:
+        if sessions and seen.number not in sessions:
+            return None
+        return answer if command.split(" ", maxsplit=1)[0] == verb else None
+
+    return script
+
+
 class ScriptedPostfix:
     """Listens at `path`, one script for all its sessions.
 

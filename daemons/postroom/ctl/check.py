@@ -15,13 +15,11 @@ EX_CONFIG = 78
 @click.pass_obj
 def check(place: "Place") -> None:
     """Check the configuration and the templates; exit 78 with each problem on a line."""
-    from postroom.runtime.lifecycle import StartRefused
-    from postroom.submission.main import checked
+    from postroom.submission.main import findings
 
-    config = place.config
-    try:
-        checked(config)
-    except StartRefused as refused:
-        click.echo(f"{place.path}: {refused}", err=True)
+    found = findings(place.config)
+    for finding in found:
+        click.echo(f"{place.path}: {finding}", err=True)
+    if found:
         sys.exit(EX_CONFIG)
     click.echo(f"{place.path}: good")

@@ -28,7 +28,11 @@ EX_CONFIG = 78
 
 
 class StartRefused(Exception):
-    """The daemon cannot start as it is configured; the text says what, where and how to mend."""
+    """The daemon cannot start as it is configured; each reason says what, where and how to mend."""
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
 
 
 class Life:

@@ -29,6 +29,14 @@ LARGE_BODY = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """How carrying ended: whether the session may be used again, and the delivery that is to have a fresh one."""
+
+    is_usable: bool
+    again: Claimed | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _UnderWay:
     claimed: Claimed
     token: str
@@ -62,11 +70,11 @@ class Carrier:
         self._faults = faults
         self._clock = clock
 
-    async def carry(self, session: Session, claimed: Claimed) -> bool:
+    async def carry(self, session: Session, claimed: Claimed) -> Ended:
         """Carry this delivery and those that are at hand, until there is none or the session is spent.
 
-        Returns:
-            Whether the session may be used again; if not, the caller aborts it.
+        Every delivery begun has its outcome stored or is given back, but for the one in `Ended.again`. A session
+        that is not usable is the caller's to abort.
         """
         under_way: _UnderWay | None = self._begin(session, claimed)
         is_fresh = session.carried == 1
@@ -74,9 +82,12 @@ class Carrier:
             try:
                 refusal, expects_body = await self._envelope_answered(session)
                 if refusal is not None:
+                    if refusal.reply.is_temporary and not is_fresh:
+                        # A restarted milter poisons the sessions that were open: only a fresh session's word counts.
+                        return Ended(is_usable=False, again=under_way.claimed)
                     is_usable = await self._refused(under_way, refusal, is_fresh) and not expects_body
                     if not is_usable or not await self._reset(session):
-                        return False
+                        return Ended(is_usable=False)
                     following = self._begin_next(session)
                 else:
                     body = await self._store.handing(under_way.claimed.delivery, under_way.token, self._clock())
@@ -84,7 +95,7 @@ class Carrier:
                     if not await self._body_answered(session, under_way, is_fresh):
                         if following is not None:
                             await self._outcomes.give_back(following.claimed)
-                        return False
+                        return Ended(is_usable=False)
                     following = following or self._begin_next(session)
             except SessionLost as error:
                 # The final dot has not gone out, so Postfix cannot have queued it. A pooled session may be closed at
@@ -94,13 +105,13 @@ class Carrier:
                     await self._outcomes.lost(under_way.claimed, str(error))
                 else:
                     await self._outcomes.give_back(under_way.claimed)
-                return False
+                return Ended(is_usable=False)
             except StoreUnavailable as error:
                 await self._outcomes.store_away(error)
                 await self._outcomes.give_back(under_way.claimed)
-                return False
+                return Ended(is_usable=False)
             under_way, is_fresh = following, False
-        return True
+        return Ended(is_usable=True)
 
     def _begin(self, session: Session, claimed: Claimed, *before: bytes) -> _UnderWay:
         """Send the envelope of a delivery behind `before`."""

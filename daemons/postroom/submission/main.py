@@ -129,14 +129,15 @@ async def serve(config: Config, log: Log, life: Life) -> None:
         await handing_over
 
 
-def checked(config: Config) -> None:
-    """See whether the daemon could start with this configuration, as far as that can be told without its rights.
-
-    Raises:
-        StartRefused: an account this host does not have, a broken template.
-    """
-    _clients(config)
-    _writer(config)
+def findings(config: Config) -> list[str]:
+    """Why the daemon would not start with this configuration, as far as that can be told without its rights."""
+    found: list[str] = []
+    for read in (_clients, _writer):
+        try:
+            read(config)
+        except StartRefused as refused:
+            found.extend(refused.reasons)
+    return found
 
 
 def _opened(open_store: Callable[[], T]) -> T:
@@ -147,12 +148,14 @@ def _opened(open_store: Callable[[], T]) -> T:
 
 
 def _clients(config: Config) -> Clients:
-    clients = {}
+    clients, unknown = {}, []
     for name, settings in config.submission.clients.items():
         try:
             clients[Client(name, settings.admin)] = accounts_of(settings.users, settings.uids, settings.groups)
-        except AccountUnknown as unknown:
-            raise StartRefused(f"submission.clients.{name}: {unknown}") from unknown
+        except AccountUnknown as error:
+            unknown.append(f"submission.clients.{name}: {error}")
+    if unknown:
+        raise StartRefused(*unknown)
     return Clients(clients)
 
 
@@ -173,7 +176,7 @@ def _writer(config: Config) -> Writer:
     except ValueError as error:
         raise StartRefused(f"templates.{error}") from error
     except TemplatesBroken as broken:
-        raise StartRefused("; ".join(str(problem) for problem in broken.problems)) from broken
+        raise StartRefused(*(str(problem).replace("\n  Mend: ", "; mend: ") for problem in broken.problems)) from broken
     return Writer(catalogue, {name: _envelope_sender(domain.return_path) for name, domain in config.domains.items()})
 
 

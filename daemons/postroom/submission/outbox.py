@@ -163,8 +163,10 @@ class Outbox:
     async def _keep_carrying(self) -> None:
         """Keep one session busy."""
         session: Session | None = None
+        again: Claimed | None = None
         while not self._stopping.is_set():
-            claimed = await self._next(None if session is None else IDLE_SESSION_S)
+            claimed = again or await self._next(None if session is None else IDLE_SESSION_S)
+            again = None
             if session is not None and (claimed is None or session.is_spent):
                 await session.quit()
                 session = None
@@ -173,10 +175,15 @@ class Outbox:
             session = session or await self._open()
             if session is None:
                 await self._outcomes.give_back(claimed)
-            elif not await self._carrier.carry(session, claimed):
+                continue
+            ended = await self._carrier.carry(session, claimed)
+            if not ended.is_usable:
                 session.abort()
                 session = None
+                again = ended.again
                 self._due.set()
+        if again is not None:
+            await self._outcomes.give_back(again)
         if session is not None:
             await session.quit()
 
