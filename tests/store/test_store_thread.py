@@ -105,7 +105,9 @@ def test_what_arrives_during_a_commit_shares_the_next_one(counted: Counted, run:
         for number in range(50):
             await asyncio.sleep(0)
             waiting.append(asyncio.create_task(counted.thread.run(letter(number))))
-        await asyncio.sleep(0)
+        # One turn of the loop for the last task to begin, one for its operation to reach the thread.
+        for _ in range(2):
+            await asyncio.sleep(0)
         go_on.set()
         return await asyncio.gather(*waiting)
 
