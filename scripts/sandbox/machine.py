@@ -135,7 +135,6 @@ class Machine:
             BedError: it does not come up.
         """
         try:
-            until(self._find_leader, BOOT_S, "process 1 of the machine", lambda: self._nspawn.poll() is None)
             until(self._is_up, BOOT_S, "the machine booted", lambda: self._nspawn.poll() is None)
         except BedError as error:
             console = self._console.read_text(errors="replace")[-1000:]
@@ -168,6 +167,9 @@ class Machine:
         return self._leader != 0
 
     def _is_up(self) -> bool:
+        # Looked for each time: nspawn's first child only makes process 1 (its sibling, by CLONE_PARENT) and ends.
+        if not self._find_leader():
+            return False
         asked = [*self._entering({"PATH": self._environment["PATH"]}), "systemctl", "is-system-running"]
         done = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False)
         self._state = done.stdout.strip() or done.stderr.strip()
