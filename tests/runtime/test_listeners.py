@@ -264,3 +264,15 @@ def test_a_socket_passed_to_another_process_is_not_taken(bed: Path) -> None:
     """$LISTEN_PID names our parent: its socket is alive, and not ours."""
     path = bed / "a.sock"
     assert activated(path, path, pid="1").startswith(f"refused {path}: another daemon listens there")
+
+
+def test_closed_twice_it_leaves_the_file_of_another(bed: Path) -> None:
+    """The file system may give the number of a removed file to the next one."""
+    path = bed / "a.sock"
+    listener = listen_unix(path, 0o660, None)
+    listener.close()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        listener._inode = None if listener._inode is None else path.stat().st_ino
+        listener.close()
+        assert path.is_socket()

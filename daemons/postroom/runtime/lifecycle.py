@@ -11,15 +11,13 @@ Source:  sd_notify(3), systemd.service(5) "WatchdogSec=".
 import asyncio
 import os
 import signal
-import time
 import traceback
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 import uvloop
-from systemd import daemon as systemd
 
 from postroom.runtime.log import Field, Log
+from postroom.runtime.notify import reloading, tell_systemd, watchdog_period_s
 from postroom.store.errors import StoreUnavailable
 
 EX_OK = 0
@@ -50,7 +48,7 @@ class Life:
 
     def ready(self, status: str) -> None:
         """Everything is open: tell systemd, so that what waits for us may start."""
-        _tell_systemd(f"READY=1\nSTATUS={status}")
+        tell_systemd(f"READY=1\nSTATUS={status}")
         self._log.info("daemon.ready", pid=os.getpid())
 
     def on_reload(self, reload: Callable[[], Awaitable[None]]) -> None:
@@ -60,7 +58,7 @@ class Life:
     def stop(self) -> None:
         """Begin to drain."""
         if not self.stopping.is_set():
-            _tell_systemd("STOPPING=1")
+            tell_systemd("STOPPING=1")
             self._log.info("daemon.stopping", pid=os.getpid())
             self.stopping.set()
 
@@ -75,47 +73,44 @@ class Life:
     async def _run_reloads(self, reload: Callable[[], Awaitable[None]]) -> None:
         while self._reload_again:
             self._reload_again = False
-            # MONOTONIC_USEC is what systemd 253's Type=notify-reload asks for; older ones ignore it.
-            _tell_systemd(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+            tell_systemd(reloading())
             try:
                 await reload()
             except Exception as error:  # noqa: BLE001 - a fault of ours must not end a daemon that serves
-                self._log.error("daemon.reload_failed", effect="the old state stays in use", **_told(error))
+                self._log.error("daemon.reload_failed", effect="the old state stays in use", **told(error))
             finally:
-                _tell_systemd("READY=1")
+                tell_systemd("READY=1")
 
     async def _watchdog(self) -> None:
-        try:
-            period_s = int(os.environ["WATCHDOG_USEC"]) / 1_000_000 / 2
-            pid = int(os.environ.get("WATCHDOG_PID") or os.getpid())
-        except (KeyError, ValueError):
-            return
-        # Set for another process, our parent's, it is not ours to keep (sd_watchdog_enabled(3)).
-        if pid != os.getpid():
-            return
-        while period_s > 0:
-            _tell_systemd("WATCHDOG=1")
+        period_s = watchdog_period_s()
+        while period_s is not None:
+            tell_systemd("WATCHDOG=1")
             await asyncio.sleep(period_s)
 
 
 def run(main: Callable[[Life], Awaitable[None]], log: Log) -> int:
-    """Run a daemon's main from start to end; returns the exit code.
+    """Run a daemon's main from start to end on an event loop; returns the exit code, as `exit_code` gives it."""
+    return exit_code(lambda: uvloop.run(_live(main, log)), log)
+
+
+def exit_code(serve: Callable[[], None], log: Log) -> int:
+    """Run the whole of a daemon; returns what the process is to exit with.
 
     A StartRefused is logged in one line and gives EX_CONFIG (78), which the
     units do not restart; any other error is logged with its kind and place and gives 70.
     """
     try:
-        uvloop.run(_live(main, log))
+        serve()
     except StartRefused as refused:
         log.critical("daemon.refused", reason=str(refused))
         return EX_CONFIG
     except Exception as error:  # noqa: BLE001 - nobody is left to catch it
-        log.critical("daemon.failed", **_told(error))
+        log.critical("daemon.failed", **told(error))
         return EX_SOFTWARE
     return EX_OK
 
 
-def _told(error: Exception) -> dict[str, Field]:
+def told(error: Exception) -> dict[str, Field]:
     """An error's kind and place; its text only where it is our own, for others' may quote an address."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     reason = str(error) if isinstance(error, StoreUnavailable) else None
@@ -134,9 +129,3 @@ async def _live(main: Callable[[Life], Awaitable[None]], log: Log) -> None:
     finally:
         watchdog.cancel()
     log.info("daemon.stopped", pid=os.getpid())
-
-
-def _tell_systemd(words: str) -> None:
-    # A supervisor that is gone, or its socket, is no reason to stop the mail or not to end.
-    with suppress(OSError):
-        systemd.notify(words)

@@ -29,12 +29,13 @@ class Listener:
         self._inode = inode
 
     def close(self) -> None:
-        """Stop listening; remove the file if we made it and nobody replaced it."""
+        """Stop listening; remove the file if we made it and nobody replaced it. Safe to repeat."""
         self.sock.close()
         if self._inode is not None:
             with suppress(OSError):
                 if self.path.lstat().st_ino == self._inode:
                     self.path.unlink()
+            self._inode = None  # the number may be given to another's file
 
 
 def listen_unix(path: Path, mode: int, group: str | None) -> Listener:
