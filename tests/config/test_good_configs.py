@@ -1,5 +1,6 @@
 """Configurations that load, and what they come to."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,10 @@ def test_minimal_config_has_every_default() -> None:
     assert config.handover.give_up_after == 5 * 86_400
     assert config.retention.messages == 30 * 86_400
     assert config.limits == ()
+    assert config.domains["example.org"].dkim == ()
+    assert config.milter.socket == Path("/var/spool/postfix/postroom/milter.sock")
+    assert (config.milter.socket_mode, config.milter.socket_group) == (0o660, "postfix")
+    assert (config.milter.networks, config.milter.expire_after) == (None, 7 * 86_400)
 
 
 def test_sections_left_empty_have_their_defaults() -> None:
@@ -60,6 +65,12 @@ def test_every_setting_arrives() -> None:
     assert config.submission.clients["reports"].admin
     assert (config.submission.max_request, config.submission.request_timeout) == (512 * 1024, 90.0)
     assert (config.handover.sessions, config.handover.give_up_after) == (50, 129_600.0)
+    assert [(key.selector, key.key_file) for key in config.domains["example.org"].dkim] == [
+        ("2026a.mail", Path("/srv/postroom/dkim/rsa.pem")),
+        ("2026e", Path("/srv/postroom/dkim/ed25519.pem")),
+    ]
+    assert (config.milter.workers, config.milter.drain, config.milter.expire_after) == (8, 60.0, 12 * 86_400)
+    assert config.milter.networks == tuple(map(ip_network, ("192.0.2.0/24", "2001:db8::/32", "198.51.100.7/32")))
     assert config.templates.folder is None
     assert config.templates.brand.name == "No"
     assert config.templates.brand.support == "+49 30 901820"

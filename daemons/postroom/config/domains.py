@@ -5,14 +5,27 @@ name of its domain, so these are read one by one, each with its name at hand.
 """
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 from pydantic_core import InitErrorDetails
 
 from postroom.config import return_path, values
+from postroom.config.neighbours import selected_twice
 from postroom.config.return_path import ReturnPath
-from postroom.config.section import Section, fault, faults_of, raise_all
+from postroom.config.section import Section, fault, faults_of, raise_all, read_beside
+
+
+class DkimKey(Section):
+    """A key that signs the mail of a domain."""
+
+    selector: values.Selector = Field(
+        description="Its name in DNS: the public key stands at `<selector>._domainkey.<domain>`."
+    )
+    key_file: values.AbsolutePath = Field(
+        description="The private key, in PEM: RSA of 1024 bits or more (2048 is right), or Ed25519. "
+        "Only the milter's user, or its group, may read it."
+    )
 
 
 class Domain(Section):
@@ -27,6 +40,11 @@ class Domain(Section):
         None,
         description="The mailbox that gets the bounces; only with return path `none`.",
         json_schema_extra={"default_text": "postmaster@ the From domain"},
+    )
+    dkim: tuple[DkimKey, ...] = Field(
+        (),
+        description="The keys that sign its mail, a signature from each: an RSA one, and an Ed25519 one beside it "
+        "if you like. Without any its mail is not signed.",
     )
 
     @field_validator("return_path", mode="before")
@@ -45,6 +63,11 @@ class Domain(Section):
                 f"return_path {path} takes the bounces itself; delete this line, or write return_path: none"
             )
         return value
+
+    @field_validator("dkim", mode="wrap")
+    @classmethod
+    def _selectors_differ(cls, value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+        return read_beside(() if value is None else value, read, selected_twice(value))
 
 
 def read_domains(value: object) -> dict[str, Domain]:

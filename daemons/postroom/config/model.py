@@ -114,6 +114,33 @@ class Handover(Section):
         return value
 
 
+class Milter(Section):
+    """The signer: where Postfix asks it, and whose mail it signs."""
+
+    socket: values.SocketPath = Field(
+        Path("/var/spool/postfix/postroom/milter.sock"), description="The Unix socket Postfix connects to."
+    )
+    socket_mode: values.Mode = Field(
+        0o660, description="Mode of the socket. It signs what it is handed: let nobody but Postfix connect."
+    )
+    socket_group: values.OptionalGroup = Field(
+        "postfix", description="Group of the socket; null leaves it to the group of the daemon."
+    )
+    workers: Annotated[int, *values.whole_number(1, 64)] = Field(
+        2, description="Processes that sign; one for each processor is right."
+    )
+    networks: values.OptionalNetworks = Field(
+        None,
+        description="Clients whose mail is signed without a login. null: Postfix's own `mynetworks`, "
+        "asked with postconf(1) at the start and at each reload.",
+    )
+    drain: values.Duration = Field(30.0, description="How long SMTP sessions may go on when the daemon is stopped.")
+    expire_after: values.Duration = Field(
+        604_800.0,
+        description="How long a signature holds (its `x=`): Postfix's maximal_queue_lifetime (5d) and two days more.",
+    )
+
+
 class Brand(Section):
     """What the templates say about the sender."""
 
@@ -188,6 +215,7 @@ class Config(Section):
     )
     submission: Submission = Field(default_factory=Submission, validate_default=True)
     handover: Handover = Field(Handover())
+    milter: Milter = Field(Milter())
     templates: Templates = Field(Templates())
     limits: tuple[Limit, ...] = Field(
         (), description="Limits of the requests to send. All of them hold; without any, none does."

@@ -40,3 +40,13 @@ def named_twice(limits: object) -> Iterator[InitErrorDetails]:
             yield fault(
                 (index, "name"), ValueError(f"{quoted(name)} is the name of limits[{first[name]}] too; rename one")
             )
+
+
+def selected_twice(keys: object) -> Iterator[InitErrorDetails]:
+    """Find keys of one domain with the selector of an earlier one: DNS has one public key at that name."""
+    first: dict[str, int] = {}
+    for index, key in enumerate(keys if isinstance(keys, list | tuple) else ()):
+        selector = key.get("selector") if isinstance(key, dict) else None
+        if isinstance(selector, str) and first.setdefault(selector.lower(), index) != index:
+            told = f"{quoted(selector)} is the selector of dkim[{first[selector.lower()]}] too; give each key its own"
+            yield fault((index, "selector"), ValueError(told))

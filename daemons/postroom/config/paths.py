@@ -76,3 +76,8 @@ def shared_db(config: Config) -> Path:
 def return_path_key(config: Config) -> Path:
     """Give the file of the secret that signs return addresses."""
     return config.state_dir / "keys" / "return-path.key"
+
+
+def dkim_key(config: Config, domain: str, selector: str) -> Path:
+    """Give the file where a new signing key is put, unless the operator names another."""
+    return config.state_dir / "dkim" / f"{selector}.{domain}.pem"

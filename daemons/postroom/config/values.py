@@ -14,10 +14,11 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, PlainValidator
 
 from postroom.config import units
 from postroom.config.units import Rate, quoted
@@ -29,10 +30,17 @@ _MODE = re.compile(r"0?[67][0-7]{2}")  # the daemon itself must reach what it ma
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 _URL = re.compile(r"https?://[^\s/?#\"'<>\\]+(?:[/?#][^\s\"'<>\\]*)?")
 
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+
+_MAX_SELECTOR = 63  # characters; RFC 6376 §3.1 has no bound, but selector and domain share the 253 of a DNS name
 _MAX_DOMAIN = 253  # characters (RFC 1035 §2.3.4); longer text is not even looked at
 _MAX_SOCKET_PATH = 107  # octets; sun_path holds 108 with the final NUL
 _MAX_TEXT = 200  # characters
 _MAX_UID = 2**32 - 2  # (uid_t) -1 is no user
+
+
+Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,41 @@ def _account(text: str) -> str:
     return text
 
 
+def selector(text: str) -> str:
+    """Give a DKIM selector in lower case.
+
+    Source: RFC 6376 §3.1 (labels of a domain name, parted by dots).
+
+    Raises:
+        ValueError: it is none.
+    """
+    name = text.lower()
+    if len(name) > _MAX_SELECTOR or not _SELECTOR.fullmatch(name):
+        raise ValueError(f"{quoted(text)} is not a selector; use a-z, 0-9, - and dots between, for example 2026a")
+    return name
+
+
+def _networks_or_null(value: object) -> tuple[Network, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple):
+        text = quoted(as_written(value))
+        raise ValueError(f"{text} is not a list; write each network on a line, after a -")  # noqa: TRY004 (pydantic's way)
+    return tuple(_network(as_written(entry)) for entry in value)
+
+
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError:
+        pass
+    try:
+        meant = f"did you mean {ip_network(text, strict=False)}?"
+    except ValueError:
+        meant = "write for example 192.0.2.0/24 or 2001:db8::/32"
+    raise ValueError(f"{quoted(text)} is not a network; {meant}")
+
+
 def _path(text: str) -> Path:
     if not text.startswith("/") or any(unicodedata.category(character) == "Cc" for character in text):
         raise ValueError(f"{quoted(text)} is not an absolute path; write it from the root, beginning with /")
@@ -202,6 +245,10 @@ User = Annotated[str, _from_text(_user), Kind("user name")]
 Group = Annotated[str, _from_text(_group), Kind("group name")]
 OptionalGroup = Annotated[str | None, _from_text_or_null(_group), Kind("group name or null")]
 OptionalCount = Annotated[int | None, BeforeValidator(_count_or_null), Kind("whole number from 1 or null")]
+OptionalNetworks = Annotated[
+    tuple[Network, ...] | None, PlainValidator(_networks_or_null), Kind("list of networks, or null")
+]
+Selector = Annotated[str, _from_text(selector), Kind("selector")]
 Uid = Annotated[int, *whole_number(0, _MAX_UID)]
 AbsolutePath = Annotated[Path, _from_text(_path), Kind("path")]
 OptionalPath = Annotated[Path | None, _from_text_or_null(_path), Kind("path or null")]
