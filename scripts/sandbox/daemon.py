@@ -1,4 +1,4 @@
-"""postroom-submission as a process: on its real socket, waited for by READY=1, stopped or killed by pid.
+"""A daemon as a process: on its real socket, waited for by READY=1, stopped or killed by pid.
 
 The configuration is written under the folder; everything the daemon says goes to `daemon.err` there.
 """
@@ -27,43 +27,32 @@ domains:
 """
 
 
-class SubmissionDaemon:
-    """One submission daemon with its own state.
+class Daemon:
+    """One daemon of Postroom with its own configuration and state.
 
     Args:
-        folder:   holds postroom.yaml, state/, run/ and daemon.err.
-        handover: folder of Postfix's sockets postroom-in and showq (its queue/public).
-        settings: text of more YAML sections; the defaults are one domain, example.org.
-        submission: lines of the section `submission`, below its socket and client `me` (our uid, admin).
-        handover_settings: lines of the section `handover`, below its sockets.
+        word:   which one; the command that runs it.
+        folder: holds postroom.yaml, state/, run/ and daemon.err.
+        text:   of postroom.yaml, below `state_dir` and `run_dir`.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        handover: Path,
-        settings: str = DEFAULTS,
-        submission: str = "",
-        handover_settings: str = "",
-    ) -> None:
+    def __init__(self, word: str, folder: Path, text: str) -> None:
+        self.word = word
         self.folder = folder
         self.config = folder / "postroom.yaml"
-        self.socket = folder / "run" / "submission.sock"
         self.errors = folder / "daemon.err"
         self.state_dir = folder / "state"
         self._child: subprocess.Popen[bytes] | None = None
-        self._text = (
-            f"state_dir: {self.state_dir}\nrun_dir: {folder / 'run'}\n{settings}\n"
-            f"submission:\n  socket_group: null\n  clients:\n    me: {{uids: [{os.getuid()}], admin: true}}\n"
-            f"{_indented(submission)}"
-            f"handover:\n  socket: {handover / 'postroom-in'}\n  showq: {handover / 'showq'}\n"
-            f"{_indented(handover_settings)}"
-        )
+        self._text = f"state_dir: {self.state_dir}\nrun_dir: {folder / 'run'}\n{text}"
+
+    def write(self) -> None:
+        """Write the configuration."""
+        (self.folder / "run").mkdir(parents=True, exist_ok=True)
+        self.config.write_text(self._text, encoding="utf-8")
 
     def init(self) -> None:
         """Write the configuration and make the store."""
-        (self.folder / "run").mkdir(parents=True, exist_ok=True)
-        self.config.write_text(self._text, encoding="utf-8")
+        self.write()
         done = self.command("store", "init")
         if done.returncode != 0:
             raise BedError(f"store init: {done.stderr}")
@@ -94,7 +83,7 @@ class SubmissionDaemon:
         with NotifySocket(notify_path) as notify, self.errors.open("ab") as errors:
             notify_path.chmod(0o777)
             self._child = subprocess.Popen(
-                [*prefix, *_POSTROOM, "--config", str(self.config), "submission"],
+                [*prefix, *_POSTROOM, "--config", str(self.config), self.word],
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
                 stderr=errors,
@@ -126,6 +115,10 @@ class SubmissionDaemon:
         """SIGTERM and wait for the end; returns the exit status, None when it was not running."""
         return self._end(signal.SIGTERM, timeout_s)
 
+    def hang_up(self) -> None:
+        """SIGHUP: the daemon is to reload."""
+        os.kill(self.pid, signal.SIGHUP)
+
     def kill(self) -> None:
         """SIGKILL."""
         self._end(signal.SIGKILL, 10.0)
@@ -143,6 +136,54 @@ class SubmissionDaemon:
                 child.wait(10.0)
                 raise BedError(f"the daemon did not end within {timeout_s:g} s; {self.last_words()}") from None
         return child.returncode
+
+    def log(self) -> str:
+        """All it has said."""
+        return self.errors.read_text(encoding="utf-8", errors="replace") if self.errors.exists() else ""
+
+    def last_words(self) -> str:
+        return "\n".join(self.log().splitlines()[-5:])
+
+    def __enter__(self) -> Self:
+        self.init()
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class SubmissionDaemon(Daemon):
+    """One submission daemon with its own state.
+
+    Args:
+        folder:   holds postroom.yaml, state/, run/ and daemon.err.
+        handover: folder of Postfix's sockets postroom-in and showq (its queue/public).
+        settings: text of more YAML sections; the defaults are one domain, example.org.
+        submission: lines of the section `submission`, below its socket and client `me` (our uid, admin).
+        handover_settings: lines of the section `handover`, below its sockets.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        handover: Path,
+        settings: str = DEFAULTS,
+        submission: str = "",
+        handover_settings: str = "",
+    ) -> None:
+        self.socket = folder / "run" / "submission.sock"
+        super().__init__(
+            "submission",
+            folder,
+            f"{settings}\n"
+            f"submission:\n  socket_group: null\n  clients:\n    me: {{uids: [{os.getuid()}], admin: true}}\n"
+            f"{_indented(submission)}"
+            f"handover:\n  socket: {handover / 'postroom-in'}\n  showq: {handover / 'showq'}\n"
+            f"{_indented(handover_settings)}",
+        )
 
     def request(
         self,
@@ -175,23 +216,6 @@ class SubmissionDaemon:
         """How many deliveries are in each state."""
         counts: dict[str, int] = self.request("GET", "/v1/stats").document["deliveries"]
         return counts
-
-    def log(self) -> str:
-        """All it has said."""
-        return self.errors.read_text(encoding="utf-8", errors="replace") if self.errors.exists() else ""
-
-    def last_words(self) -> str:
-        return "\n".join(self.log().splitlines()[-5:])
-
-    def __enter__(self) -> Self:
-        self.init()
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 _POSTROOM = (sys.executable, "-m", "postroom")
