@@ -8,6 +8,7 @@ import pytest
 
 from postroom.ctl.main import postroom
 from postroom.mail.states import State
+from postroom.milter.reasons import Unsigned
 from postroom.submission.problem import TITLES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,7 +34,14 @@ def test_every_log_event_is_documented_and_no_other() -> None:
 
 def test_every_metric_is_documented_and_no_other() -> None:
     """The table of metrics in docs/operating.md is the metrics the code names."""
-    assert first_column(OPERATING, "Metrics") == set(re.findall(r'"(postroom_submission_[a-z_{}]+)"', SOURCES))
+    assert first_column(OPERATING, "Metrics") == set(
+        re.findall(r'"(postroom_(?:submission|milter)_[a-z_{}]+)"', SOURCES)
+    )
+
+
+def test_every_reason_not_to_sign_is_documented_and_no_other() -> None:
+    """The table in docs/operating.md is the reasons there are."""
+    assert first_column(OPERATING, "Signing") == {str(reason) for reason in Unsigned}
 
 
 def test_every_command_is_documented() -> None:

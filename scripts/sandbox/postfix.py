@@ -25,6 +25,7 @@ from sandbox.process import BedError, Identity, until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HANDOVER_PIECE = CHECKOUT / "postfix-conf" / "submission.master.cf"
+MILTER_PIECE = CHECKOUT / "postfix-conf" / "milter.main.cf"
 MASTER_DIST = Path("/usr/share/postfix/master.cf.dist")
 SUN_PATH_MAX = 107
 """Bytes of a Unix socket's path (unix(7): sun_path has 108, the last is the terminator)."""
@@ -76,6 +77,13 @@ def master_services(dist: str, smtp_port: int | None) -> str:
     return "\n".join(services) + "\n"
 
 
+def milter_settings(socket: Path) -> dict[str, str]:
+    """The lines of postfix-conf/milter.main.cf, for a milter on another socket."""
+    lines = [line for line in MILTER_PIECE.read_text(encoding="ascii").splitlines() if line[:1] not in ("#", "")]
+    settings = {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in lines)}
+    return {**settings, "smtpd_milters": f"unix:{socket}"}
+
+
 class PrivatePostfix:
     """One Postfix instance under `folder`.
 
@@ -85,6 +93,7 @@ class PrivatePostfix:
         hostname: myhostname.
         handover: with the hand-over listener of postfix-conf/submission.master.cf.
         smtp_port: an smtpd on 127.0.0.1 as well.
+        milter: socket of a milter that all mail from smtpd(8) passes, as postfix-conf/milter.main.cf says.
         settings: more lines of main.cf, name to value; they win.
     """
 
@@ -96,6 +105,7 @@ class PrivatePostfix:
         handover: bool = True,
         smtp_port: int | None = None,
         settings: Mapping[str, str] | None = None,
+        milter: Path | None = None,
     ) -> None:
         self.config_directory = folder / "conf"
         self.queue_directory = folder / "queue"
@@ -108,6 +118,7 @@ class PrivatePostfix:
         self._handover = handover
         self._smtp_port = smtp_port
         self._settings = dict(settings or {})
+        self._milter = milter
 
     def write(self) -> None:
         """Write main.cf and master.cf and make the folders.
@@ -154,6 +165,7 @@ class PrivatePostfix:
             "smtp_dns_support_level": "disabled",
             "smtp_tls_security_level": "none",
             "smtpd_tls_security_level": "none",
+            **(milter_settings(self._milter) if self._milter is not None else {}),
             **self._settings,
         }
         lines = [f"{name} = {value}".rstrip() for name, value in main.items()]
@@ -164,13 +176,21 @@ class PrivatePostfix:
         if self._handover:
             text += HANDOVER_PIECE.read_text(encoding="ascii")
         self._write_aged("master.cf", text)
+        if self._handover and self._milter is not None:
+            setting = f"postroom-in/unix/smtpd_milters=unix:{self._milter}"
+            done = self._run("postconf", ["-c", str(self.config_directory), "-P", setting])
+            if done.returncode != 0:
+                raise BedError(f"postconf -P: {done.stdout.strip()}")
+            self._age("master.cf")
 
     def _write_aged(self, name: str, text: str) -> None:
-        path = self.config_directory / name
-        path.write_text(text, encoding="ascii")
+        (self.config_directory / name).write_text(text, encoding="ascii")
+        self._age(name)
+
+    def _age(self, name: str) -> None:
         # Postfix waits 2 s for a configuration file as young as that to be complete.
         minute_ago = time.time() - 60
-        os.utime(path, (minute_ago, minute_ago))
+        os.utime(self.config_directory / name, (minute_ago, minute_ago))
 
     def start(self) -> None:
         """Start it; returns when master is up and the listeners exist.

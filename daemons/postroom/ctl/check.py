@@ -14,10 +14,11 @@ EX_CONFIG = 78
 @click.command()
 @click.pass_obj
 def check(place: "Place") -> None:
-    """Check the configuration and the templates; exit 78 with each problem on a line."""
-    from postroom.submission.main import findings
+    """Check the configuration, the templates and the signing keys; exit 78 with each problem on a line."""
+    from postroom.milter import main as milter
+    from postroom.submission import main as submission
 
-    found = findings(place.config)
+    found = [*submission.findings(place.config), *milter.findings(place.config)]
     for finding in found:
         click.echo(f"{place.path}: {finding}", err=True)
     if found:

@@ -64,6 +64,19 @@ def submission(place: Place) -> None:
     sys.exit(run(lambda life: serve(config, log, life), log))
 
 
+@postroom.command()
+@click.pass_obj
+def milter(place: Place) -> None:
+    """Run the milter in the foreground."""
+    from postroom.milter.main import WORD, serve
+    from postroom.runtime.lifecycle import exit_code
+    from postroom.runtime.log import open_log
+
+    config = place.config
+    log = open_log(WORD, config.log.level, config.log.to)
+    sys.exit(exit_code(lambda: serve(config, lambda: load(place.path), log), log))
+
+
 def _register() -> None:
     from postroom.ctl import check, send, status, store
 

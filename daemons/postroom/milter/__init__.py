@@ -1,0 +1,1 @@
+"""The milter: signs outbound mail with DKIM (RSA and Ed25519)."""

@@ -1,0 +1,81 @@
+"""postroom-milter as a process, with a key of each kind for example.org.
+
+The keys are made by openssl(1), so that reading them is tested on another program's files.
+"""
+
+import subprocess
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from sandbox.daemon import Daemon
+from sandbox.process import until
+
+RSA_SELECTOR, ED25519_SELECTOR = "2026a", "2026e"
+
+
+class MilterDaemon(Daemon):
+    """One milter daemon.
+
+    Args:
+        folder:   as Daemon's; also holds the keys and milter.sock.
+        networks: `milter.networks`.
+        settings: lines of the section `milter`, below its socket and networks.
+        dkim:     lines of `dkim` of example.org; by default both keys.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        networks: Sequence[str] = ("127.0.0.0/8",),
+        settings: str = "",
+        dkim: str | None = None,
+    ) -> None:
+        self.socket = folder / "milter.sock"
+        self.rsa_key, self.ed25519_key = folder / "rsa.pem", folder / "ed25519.pem"
+        both = (
+            f"[{{selector: {RSA_SELECTOR}, key_file: {self.rsa_key}}}, "
+            f"{{selector: {ED25519_SELECTOR}, key_file: {self.ed25519_key}}}]"
+        )
+        text = (
+            "hostname: mail.example.org\n"
+            f"domains:\n  example.org:\n    dkim: {both if dkim is None else dkim}\n  example.net:\n"
+            f"milter:\n  socket: {self.socket}\n  networks: [{', '.join(networks)}]\n  {settings}\n"
+        )
+        super().__init__("milter", folder, text)
+
+    def write(self) -> None:
+        super().write()
+        for path, octets in ((self.rsa_key, rsa_pem()), (self.ed25519_key, ed25519_pem())):
+            path.write_bytes(octets)
+            path.chmod(0o600)
+
+    def workers(self) -> list[int]:
+        """The processes that are the master's children now."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
+    def reload(self) -> None:
+        """Ask for a new generation and wait until the daemon says what came of it."""
+        answers = ("milter.reloaded", "milter.reload_refused")
+
+        def count() -> int:
+            return sum(self.log().count(answer) for answer in answers)
+
+        before = count()
+        self.hang_up()
+        until(lambda: count() > before, 20, "the reload", self.alive)
+
+
+@cache
+def rsa_pem() -> bytes:
+    """A 2048-bit RSA key; one for all tests of a process, for making one takes a while."""
+    return _openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048")
+
+
+@cache
+def ed25519_pem() -> bytes:
+    return _openssl("genpkey", "-algorithm", "ED25519")
+
+
+def _openssl(*arguments: str) -> bytes:
+    return subprocess.run(["openssl", *arguments], capture_output=True, check=True, timeout=60).stdout
