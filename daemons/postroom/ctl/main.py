@@ -78,9 +78,9 @@ def milter(place: Place) -> None:
 
 
 def _register() -> None:
-    from postroom.ctl import check, send, status, store
+    from postroom.ctl import check, dkim, send, status, store
 
-    for command in (check.check, send.send, status.status, store.store):
+    for command in (check.check, dkim.dkim, send.send, status.status, store.store):
         postroom.add_command(command)
 
 
