@@ -10,6 +10,7 @@ from tests.ctl.conftest import CHECKOUT, OBEYS_MODES, Postroom
 
 MADE = {
     "keys": 0o750,
+    "keys/recipient-hash.key": 0o640,
     "keys/return-path.key": 0o640,
     "shared": 0o2770,
     "shared/limits.db": 0o660,
@@ -24,25 +25,27 @@ def modes(folder: Path) -> dict[str, int]:
 
 
 def test_it_makes_all_files_with_their_modes(postroom: Postroom, state: Path) -> None:
-    """The state directory too when it is missing; each is named; the key is 32 octets."""
+    """The state directory too when it is missing; each is named; the keys are 32 octets each."""
     done = postroom("store", "init")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        f"{state}/{name}: ready" for name in ("submission/mail.db", "shared", "keys/return-path.key")
+        f"{state}/{name}: ready"
+        for name in ("submission/mail.db", "shared", "keys/return-path.key", "keys/recipient-hash.key")
     ]
     assert modes(state) == MADE
-    assert len((state / "keys" / "return-path.key").read_bytes()) == 32
+    keys = {key.read_bytes() for key in (state / "keys").iterdir()}
+    assert [len(key) for key in keys] == [32, 32]
 
 
 def test_again_it_makes_what_is_missing_and_nothing_else(postroom: Postroom, state: Path) -> None:
-    """Above all no new key: mail in flight bears the signature of the old one."""
+    """Above all no new key: mail in flight is signed with the old one, suppressions are hashed with it."""
     postroom("store", "init")
-    key = (state / "keys" / "return-path.key").read_bytes()
+    keys = {key.name: key.read_bytes() for key in (state / "keys").iterdir()}
     (state / "submission" / "mail.db").unlink()
     (state / "shared" / "limits.db").unlink()
     assert postroom("store", "init").returncode == 0
     assert modes(state) == MADE
-    assert (state / "keys" / "return-path.key").read_bytes() == key
+    assert {key.name: key.read_bytes() for key in (state / "keys").iterdir()} == keys
 
 
 @pytest.mark.parametrize(
@@ -88,7 +91,7 @@ def test_a_key_is_made_whole_or_not_at_all(postroom: Postroom, state: Path) -> N
     )
     # stdout is a pipe, so the limit on files leaves it alone.
     assert done.stdout == "File too large\n"
-    assert list((state / "keys").iterdir()) == []
+    assert [key.name for key in (state / "keys").iterdir()] == ["recipient-hash.key"]
     assert postroom("store", "init").returncode == 0
     assert len((state / "keys" / "return-path.key").read_bytes()) == 32
 

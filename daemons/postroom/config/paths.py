@@ -81,3 +81,8 @@ def return_path_key(config: Config) -> Path:
 def dkim_key(config: Config, domain: str, selector: str) -> Path:
     """Give the file where a new signing key is put, unless the operator names another."""
     return config.state_dir / "dkim" / f"{selector}.{domain}.pem"
+
+
+def recipient_hash_key(config: Config) -> Path:
+    """Give the file of the secret under which recipients are hashed; all hosts of one store share it."""
+    return config.state_dir / "keys" / "recipient-hash.key"

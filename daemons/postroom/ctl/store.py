@@ -29,21 +29,23 @@ def init(place: "Place") -> None:
     from postroom.store.shared.sqlite import SqliteSharedStore
 
     config = place.config
-    mail_db, shared, key = paths.mail_db(config), paths.shared_db(config).parent, paths.return_path_key(config)
+    mail_db, shared = paths.mail_db(config), paths.shared_db(config).parent
+    keys = (paths.return_path_key(config), paths.recipient_hash_key(config))
     try:
         MailStore.init(mail_db)
         shared.mkdir(parents=True, exist_ok=True)
         SqliteSharedStore.init(shared)
-        key.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        _make_key(key)
+        for key in keys:
+            key.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            _make_key(key)
     except StoreUnavailable as error:
         click.echo(str(error), err=True)
         sys.exit(1)
     except OSError as error:
-        failed = error.filename or key
+        failed = error.filename or keys[0].parent
         click.echo(f"{failed}: {error.strerror}; mend: check owner, mode and free space of its folder", err=True)
         sys.exit(1)
-    for path in (mail_db, shared, key):
+    for path in (mail_db, shared, *keys):
         click.echo(f"{path}: ready")
 
 
