@@ -46,10 +46,12 @@ class StoreThread:
     Args:
         path: the file, for messages.
         connect: opens the connection; called in the thread. It raises StoreUnavailable.
+        writes: whether its operations write; those that only read do not wait for others' writes (WAL).
     """
 
-    def __init__(self, path: Path, connect: Callable[[], apsw.Connection]) -> None:
+    def __init__(self, path: Path, connect: Callable[[], apsw.Connection], *, writes: bool = True) -> None:
         self._path = path
+        self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
         self._connect = connect
         self._connection: apsw.Connection | None = None
         self._turn: list[_Job] = []
@@ -121,7 +123,7 @@ class StoreThread:
             if self._connection is None:
                 self._connection = self._connect()
             connection = self._connection
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(self._begin)
             try:
                 for job in jobs:
                     _run_alone(connection, job)

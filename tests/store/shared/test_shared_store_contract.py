@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from tests.store.shared.event_loop import Run
 from tests.store.shared.plain_limits import PlainLimits, Step, histories
 
-from postroom.store.shared.interface import BEAT_KEPT_S, TAKE_KEPT_S, Beat, Demand, SharedStore
+from postroom.store.shared.interface import BEAT_KEPT_S, NOTE_KEPT_S, TAKE_KEPT_S, Beat, Demand, SharedStore
 
 NOW = 1_800_000_000.0
 HOUR = 3600
@@ -163,6 +163,26 @@ def test_without_a_time_the_store_uses_its_own_clock(shared_store: SharedStore, 
     assert not refused.allowed
     assert HOUR - 10 < refused.retry_after_s <= HOUR + 60
     assert run(shared_store.peek([hourly(2)]))[0].used == 2
+
+
+def test_a_recipient_is_noted_once_for_its_message_and_not_for_long(shared_store: SharedStore, run: Run) -> None:
+    """Each hash with its domain, for this instance at this door only; after ten minutes it has lapsed."""
+    run(shared_store.note("1.2", "smtp", "a", "example.org", now=NOW))
+    run(shared_store.note("1.2", "smtp", "a", "example.org", now=NOW))
+    run(shared_store.note("1.2", "smtp", "b", "example.net", now=NOW + 60))
+    run(shared_store.note("1.3", "smtp", "c", "example.org", now=NOW))
+    run(shared_store.note("1.2", "sendmail", "d", "example.org", now=NOW))
+    assert run(shared_store.noted("1.2", "smtp", now=NOW + 60)) == {"a": "example.org", "b": "example.net"}
+    assert run(shared_store.noted("1.2", "smtp", now=NOW + NOTE_KEPT_S)) == {"b": "example.net"}
+    assert run(shared_store.noted("1.4", "smtp", now=NOW)) == {}
+
+
+def test_sweep_removes_notes_that_have_lapsed(shared_store: SharedStore, run: Run) -> None:
+    """Before, nothing goes; afterwards all of them, counted."""
+    for recipient in ("a", "b", "c"):
+        run(shared_store.note("1.2", "smtp", recipient, "example.org", now=NOW))
+    assert run(shared_store.sweep(now=NOW + NOTE_KEPT_S - 1)) == 0
+    assert run(shared_store.sweep(now=NOW + NOTE_KEPT_S)) == 3
 
 
 def test_the_latest_beat_of_each_process_is_known_until_it_is_too_old(shared_store: SharedStore, run: Run) -> None:

@@ -256,3 +256,18 @@ def test_init_below_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
     """It makes one folder, not a tree with modes nobody chose."""
     with pytest.raises(StoreUnavailable, match="missing/shared: No such file or directory; mend: make the folder"):
         SqliteSharedStore.init(tmp_path / "missing" / "shared")
+
+
+def test_asking_who_is_suppressed_does_not_wait_for_a_writer(folder: Path, run: Run) -> None:
+    """Another process holds the write lock of shared.db: the question is answered at once."""
+    store = SqliteSharedStore(folder)
+
+    async def asked_while_held() -> float:
+        await store.suppressed(["0a"])
+        with process("lock_holder.py", str(folder / "shared.db")):
+            started = time.monotonic()
+            assert await store.suppressed(["0a"]) == {}
+            return time.monotonic() - started
+
+    assert run(asked_while_held()) < 0.1
+    run(store.close())

@@ -24,6 +24,9 @@ LARGEST_EXACT = 2**53
 TAKE_KEPT_S = 86_400
 """An allowed take is kept at least so long, to be answered again when the same instance asks."""
 
+NOTE_KEPT_S = 600
+"""A noted recipient is forgotten after so long: by then smtpd has given the session up (smtpd_timeout, 300 s)."""
+
 BEAT_KEPT_S = 3_600
 """A process that was silent for so long is forgotten."""
 
@@ -114,6 +117,33 @@ class Beat:
     samples: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """Why no mail is sent to one recipient. Times are Unix seconds.
+
+    Args:
+        recipient_hash:  who (mail/hashes.py).
+        domain, hint:    what people may see of the address: its domain, and the masked form; "" where only the
+                         hash is known.
+        cause:           word of the class: `invalid_recipient`, `manual`, …
+        enhanced_status: of the reply or notice that proved it, if there was one.
+        evidence:        its text, addresses masked.
+        source:          who says so.
+        added_at:        since when.
+        expires_at:      from when on it no longer holds; None is never.
+    """
+
+    recipient_hash: str
+    domain: str
+    hint: str
+    cause: str
+    enhanced_status: str | None
+    evidence: str
+    source: Literal["watcher", "operator"]
+    added_at: float
+    expires_at: float | None
+
+
 class SharedStore(Protocol):
     """Every operation raises StoreUnavailable when the store cannot answer.
 
@@ -148,11 +178,33 @@ class SharedStore(Protocol):
         Source: Postfix SMTPD_POLICY_README, "Protocol description" (instance).
         """
 
+    async def note(self, instance: str, door: Door, recipient_hash: str, domain: str, now: float | None = None) -> None:
+        """Note a recipient of the message `instance`; noted again, it is one note. Kept for NOTE_KEPT_S."""
+
+    async def noted(self, instance: str, door: Door, now: float | None = None) -> Mapping[str, str]:
+        """The recipients noted for this message: hash -> domain."""
+
     async def peek(self, demands: Sequence[Demand], now: float | None = None) -> tuple[Usage, ...]:
         """How the counters of these demands stand, in order; counts nothing, `cost` does not matter."""
 
     async def reset(self, key: str) -> int:
         """Forget the counters of this key, of all rules and windows; return how many there were."""
+
+    async def suppressed(self, recipient_hashes: Sequence[str], now: float | None = None) -> Mapping[str, Suppression]:
+        """Those of these recipients that are suppressed, by their hash; one that has expired is not."""
+
+    async def suppress(self, suppression: Suppression, now: float | None = None) -> bool:
+        """Suppress a recipient; returns whether it was not suppressed before.
+
+        One that is already has the new cause and evidence, its first `added_at`, and the later of the two ends.
+        What the operator said stays as it is when the watcher finds a cause of its own.
+        """
+
+    async def lift(self, recipient_hash: str) -> bool:
+        """Let mail go to this recipient again; returns whether it was suppressed."""
+
+    async def suppressions(self, after: str, limit: int, now: float | None = None) -> list[Suppression]:
+        """Those that hold, in the order of their hashes: up to `limit`, from the first past `after` on."""
 
     async def beat(
         self, word: str, host: str, pid: int, samples: Mapping[str, float], now: float | None = None
@@ -163,7 +215,7 @@ class SharedStore(Protocol):
         """The beats not older than `max_age_s`, ordered by word, host and pid."""
 
     async def sweep(self, now: float | None = None, budget: int = 5_000) -> int:
-        """Remove what no longer counts: empty counters, old takes and beats.
+        """Remove what no longer counts: empty counters, old takes, notes and beats, expired suppressions.
 
         Works in small transactions, so that nobody waits for it.
 

@@ -1,7 +1,8 @@
 """The shared store of a single host: two SQLite files in one folder.
 
-limits.db  counters and takes; called on the event loop (loop_file.py)
-shared.db  beats; called through one thread (store/thread.py)
+limits.db  counters, takes and notes; called on the event loop (loop_file.py)
+shared.db  beats and suppressions; written through one thread (store/thread.py), asked through another, so
+           that a question Postfix waits for does not queue up behind anybody's write
 
 They are apart so that nobody who writes knowledge makes Postfix wait for a limit. Both
 are synchronous=NORMAL: a power cut may cost the last counts, the end of a process none.
@@ -10,7 +11,7 @@ Several unix users write these files: `init` makes them 0660 in a folder 2770 wh
 all of them share. The files are opened at the first use and again after a fault, so a
 daemon starts, and recovers, without its store.
 
-Flow:    limits/, runtime/ -> SqliteSharedStore -> takes.py, beats.py -> apsw
+Flow:    limits/, runtime/ -> SqliteSharedStore -> takes.py, notes.py, suppress.py, beats.py -> apsw
 Diagnostics: StoreUnavailable and its kinds, with path and how to mend.
 """
 
@@ -23,8 +24,8 @@ from pathlib import Path
 import apsw
 
 from postroom.store.errors import StoreUnavailable
-from postroom.store.shared import beats, clock, takes
-from postroom.store.shared.interface import Beat, Demand, Door, Usage, Verdict
+from postroom.store.shared import beats, clock, notes, suppress, takes
+from postroom.store.shared.interface import Beat, Demand, Door, Suppression, Usage, Verdict
 from postroom.store.shared.loop_file import BUSY_IN_THREAD_MS, LoopFile
 from postroom.store.shared.window import milliseconds
 from postroom.store.sqlite import open_file
@@ -34,8 +35,8 @@ LIMITS_FILE = "limits.db"
 SHARED_FILE = "shared.db"
 
 SCHEMAS = {
-    LIMITS_FILE: (takes.SCHEMA,),
-    SHARED_FILE: (clock.SCHEMA + beats.SCHEMA,),
+    LIMITS_FILE: (takes.SCHEMA, notes.SCHEMA),
+    SHARED_FILE: (clock.SCHEMA + beats.SCHEMA, suppress.SCHEMA),
 }
 
 SWEEP_STEP = 200
@@ -57,6 +58,7 @@ class SqliteSharedStore:
         self._shared_clock: clock.Clock | None = None
         self._limits = LoopFile(folder / LIMITS_FILE, self._connect_limits)
         self._shared = StoreThread(folder / SHARED_FILE, self._connect_shared)
+        self._asking = StoreThread(folder / SHARED_FILE, self._connect_shared, writes=False)
 
     @staticmethod
     def init(folder: Path, group: int | None = None) -> None:
@@ -94,11 +96,41 @@ class SqliteSharedStore:
             lambda connection: takes.take(connection, instance, door, demands, queue_id, self._limits_now_ms(now))
         )
 
+    async def note(self, instance: str, door: Door, recipient_hash: str, domain: str, now: float | None = None) -> None:
+        await self._limits.run(
+            lambda connection: notes.note(connection, instance, door, recipient_hash, domain, self._limits_now_ms(now))
+        )
+
+    async def noted(self, instance: str, door: Door, now: float | None = None) -> Mapping[str, str]:
+        return await self._limits.run(
+            lambda connection: notes.noted(connection, instance, door, self._limits_now_ms(now))
+        )
+
     async def peek(self, demands: Sequence[Demand], now: float | None = None) -> tuple[Usage, ...]:
         return await self._limits.run(lambda connection: takes.peek(connection, demands, self._limits_now_ms(now)))
 
     async def reset(self, key: str) -> int:
         return await self._limits.run(lambda connection: takes.reset(connection, key))
+
+    async def suppressed(self, recipient_hashes: Sequence[str], now: float | None = None) -> Mapping[str, Suppression]:
+        return await self._asking.run(
+            lambda connection: suppress.suppressed(connection, recipient_hashes, self._shared_now_ms(now))
+        )
+
+    async def suppress(self, suppression: Suppression, now: float | None = None) -> bool:
+        return await self._shared.run(
+            lambda connection: suppress.suppress(connection, suppression, self._shared_now_ms(now))
+        )
+
+    async def lift(self, recipient_hash: str) -> bool:
+        return await self._shared.run(
+            lambda connection: suppress.lift(connection, recipient_hash, self._shared_now_ms(None))
+        )
+
+    async def suppressions(self, after: str, limit: int, now: float | None = None) -> list[Suppression]:
+        return await self._asking.run(
+            lambda connection: suppress.suppressions(connection, after, limit, self._shared_now_ms(now))
+        )
 
     async def beat(
         self, word: str, host: str, pid: int, samples: Mapping[str, float], now: float | None = None
@@ -117,7 +149,9 @@ class SqliteSharedStore:
         for run, remove, now_ms in (
             (self._limits.run_aside, takes.sweep_counters, self._limits_now_ms),
             (self._limits.run_aside, takes.sweep_takes, self._limits_now_ms),
+            (self._limits.run_aside, notes.sweep, self._limits_now_ms),
             (self._shared.run, beats.sweep, self._shared_now_ms),
+            (self._shared.run, suppress.sweep, self._shared_now_ms),
         ):
             removed = step = min(left, SWEEP_STEP)
             while step and removed == step:
@@ -128,6 +162,7 @@ class SqliteSharedStore:
 
     async def close(self) -> None:
         await self._limits.close()
+        await self._asking.close()
         await self._shared.close()
 
     def _connect_limits(self, busy_timeout_ms: int) -> apsw.Connection:
