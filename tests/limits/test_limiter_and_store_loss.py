@@ -12,11 +12,13 @@ from tests.store.shared.processes import process, tell
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import DEFER_RETRY_S, Decision, Limiter
 from postroom.limits.rules import OnStoreLoss, Rule
+from postroom.limits.subject import of_mail
+from postroom.runtime.log import Log
+from postroom.runtime.patience import Patience
 from postroom.store.shared.sqlite import SqliteSharedStore
 
 NOW = 1_800_000_000.0
-CLIENT = {"client": "192.0.2.1"}
-"""The message's keys."""
+QUIET = Log("policy", "error", lambda _level, _event, _fields: None)
 
 
 @pytest.fixture
@@ -39,15 +41,16 @@ def store(folder: Path, run: Run) -> Iterator[SqliteSharedStore]:
 
 
 def hourly(count: int, on_store_loss: OnStoreLoss = "local", name: str = "per_client") -> Rule:
-    return Rule(name, "client", count, 3600, on_store_loss=on_store_loss)
+    return Rule(name, "client", count, 3600, on_store_loss=on_store_loss, counts="recipients")
 
 
 def limiter(store: SqliteSharedStore, *rules: Rule, budget_s: float = 1.0, retry_s: float = 0.0) -> Limiter:
-    return Limiter(store, rules, LocalLimiter(lambda: NOW), budget_s, retry_s)
+    patience = Patience("limits", "in-process limiter", QUIET, retry_s)
+    return Limiter(store, rules, LocalLimiter(lambda: NOW), patience, budget_s)
 
 
 async def ask(limiter: Limiter, instance: str, recipients: int = 1) -> Decision:
-    return await limiter.decide(instance, "smtp", CLIENT, {"messages": recipients}, now=NOW)
+    return await limiter.decide(instance, "smtp", of_mail({"client": "192.0.2.1"}, {}, recipients), now=NOW)
 
 
 def test_with_a_store_the_store_decides(store: SqliteSharedStore, folder: Path, run: Run) -> None:
@@ -68,27 +71,16 @@ def test_a_message_no_rule_applies_to_passes_without_the_store(store: SqliteShar
     """Nothing to count: a lost store is not even noticed."""
     logins = limiter(store, Rule("per_login", "login", 1, 3600, on_store_loss="defer"))
     decision = run(ask(logins, "1"))
-    assert (decision.verdict.allowed, decision.by, decision.turn) == (True, "process", None)
+    assert (decision.verdict.allowed, decision.by) == (True, None)
 
 
-def test_a_lost_store_is_told_once_and_its_return_once(store: SqliteSharedStore, folder: Path, run: Run) -> None:
-    """`turn` says lost, nothing, back, nothing; `error` says why for as long as it lasts."""
+def test_a_store_that_comes_back_decides_again(store: SqliteSharedStore, folder: Path, run: Run) -> None:
+    """Lost, still lost, back: the process decides only as long as it must."""
     many = limiter(store, hourly(10))
     lost, still = run(ask(many, "1")), run(ask(many, "2"))
     SqliteSharedStore.init(folder)
-    back, on = run(ask(many, "3")), run(ask(many, "4"))
-    assert [decision.turn for decision in (lost, still, back, on)] == ["lost", None, "back", None]
-    assert [decision.by for decision in (lost, still, back, on)] == ["process", "process", "store", "store"]
-    assert str(lost.error).startswith(f"{folder}/limits.db: cannot be opened")
-    assert (still.error, back.error, on.error) == (lost.error, None, None)
-
-
-def test_a_lost_store_is_left_alone_for_a_while(store: SqliteSharedStore, folder: Path, run: Run) -> None:
-    """Within `retry_s` of the loss it is not asked again, though it is there again."""
-    patient = limiter(store, hourly(10), retry_s=3600.0)
-    assert run(ask(patient, "1")).turn == "lost"
-    SqliteSharedStore.init(folder)
-    assert run(ask(patient, "2")).by == "process"
+    back = run(ask(many, "3"))
+    assert [decision.by for decision in (lost, still, back)] == ["process", "process", "store"]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +169,7 @@ def test_a_held_file_costs_the_budget_once_and_no_count(store: SqliteSharedStore
         return first, second, between - started, ended - between
 
     first, second, first_s, second_s = run(held())
-    assert (first.by, first.turn, first.error) == ("process", "lost", "timeout after 0.2 s")
+    assert first.by == "process"
     assert (second.by, second.verdict.usages[0].used) == ("process", 2)
     assert 0.2 <= first_s < 0.7
     assert second_s < 0.1
@@ -188,3 +180,12 @@ def test_two_rules_of_one_name_are_an_error(store: SqliteSharedStore) -> None:
     """Their counters and refusals could not be told apart."""
     with pytest.raises(ValueError, match="two rules have the same name"):
         limiter(store, hourly(1), hourly(2))
+
+
+def test_what_never_fits_is_known_without_counting(store: SqliteSharedStore) -> None:
+    """Asked before mail is accepted: by which rule, and nothing of the store is touched."""
+    two = limiter(store, hourly(2), Rule("burst", "client", 100, 60, burst=3, counts="recipients"))
+    asked = [two.never_fitting(of_mail({"client": "shop"}, {}, count)) for count in (2, 3, 4)]
+    assert [demand and demand.rule for demand in asked] == [None, "per_client", "per_client"]
+    assert limiter(store, hourly(2)).counts_by("client", "login")
+    assert not limiter(store, hourly(2)).counts_by("recipient")

@@ -156,7 +156,7 @@ def test_a_client_over_its_limit_is_told_when_to_come_back(make_daemon: MakeDaem
     """The sixth request within a minute is refused and counts nothing; asking for a message is free."""
     daemon = make_daemon(
         settings="hostname: mail.example.org\ndomains: {example.org: {return_path: verp bounces.example.org}}\n"
-        "limits: [{name: few, key: client, rate: 5/1m}]"
+        "limits: [{name: few, key: client, counts: requests, rate: 5/1m}]"
     )
     answers = [daemon.post(PLAIN) for _ in range(7)]
     assert [answer.status for answer in answers] == [202] * 5 + [429] * 2

@@ -21,6 +21,7 @@ from postroom.config.units import duration_text
 
 _RUN_DIR = Path("/run/postroom")
 _SUBMISSION_SOCKET = "submission.sock"
+_LONGEST_BUDGET_S = 4.0
 
 
 class Log(Section):
@@ -164,18 +165,31 @@ class Templates(Section):
 
 
 class Limit(Section):
-    """How many requests to send one client may make of the API; those over it get 429."""
+    """How much of something may pass in a span of time."""
 
     name: values.Name = Field(description="The rule's name in refusals, logs and metrics.")
-    key: Literal["client"] = Field(description="Who is counted apart from whom: each `client` of submission.")
-    rate: values.RateValue = Field(
-        description="Requests in any span of time, at most: `100/1h`. The span is 1s to 31d, and slides."
+    key: Literal["client", "sender", "recipient", "recipient_domain", "login", "client_address", "server"] = Field(
+        description="What is counted apart from each other: each client of submission, each sender, and so on."
     )
-    burst: values.OptionalCount = Field(None, description="Requests at once, at most; not above the count of `rate`.")
+    counts: Literal["requests", "messages", "recipients"] = Field(
+        "messages", description="What is counted; `requests` are those to send by the API, with key `client` only."
+    )
+    rate: values.RateValue = Field(
+        description="How many in any span of time, at most: `100/1h`. The span is 1s to 31d, and slides."
+    )
+    burst: values.OptionalCount = Field(None, description="How many at once, at most; not above the count of `rate`.")
     on_store_loss: Literal["local", "allow", "defer"] = Field(
         "local",
         description="Without the store: count in the process (`local`), do not count (`allow`), or wait (`defer`).",
     )
+
+    @field_validator("counts")
+    @classmethod
+    def _requests_are_of_clients(cls, value: str, info: ValidationInfo) -> str:
+        key = info.data.get("key")
+        if value == "requests" and key not in {None, "client"}:
+            raise ValueError(f"'requests' are made by clients, so key {key!r} has none; write messages or recipients")
+        return value
 
     @field_validator("burst")
     @classmethod
@@ -185,6 +199,32 @@ class Limit(Section):
             raise ValueError(
                 f"{value} at once is more than rate, {rate}, ever lets through; write at most {rate.count}"
             )
+        return value
+
+
+class Policy(Section):
+    """How Postfix is answered, which asks about each recipient and message of the SMTP doors."""
+
+    socket: values.SocketPath = Field(
+        Path("/var/spool/postfix/postroom/policy.sock"),
+        description="The Unix socket Postfix asks at; inside its queue directory, for smtpd may run in a chroot there.",
+    )
+    socket_mode: values.Mode = Field(0o660, description="Who may connect: mode of the socket.")
+    socket_group: values.OptionalGroup = Field(
+        "postfix", description="Group of the socket; null leaves it to the group of the daemon."
+    )
+    budget: values.Duration = Field(
+        1.0, description="How long an answer may take, whatever the store does; at most 4s, for Postfix waits 5s."
+    )
+    count_at: Literal["end_of_message", "rcpt"] = Field(
+        "end_of_message", description="When mail is counted; `rcpt` where Postfix asks at RCPT only."
+    )
+
+    @field_validator("budget")
+    @classmethod
+    def _below_the_timeout(cls, value: float) -> float:
+        if value > _LONGEST_BUDGET_S:
+            raise ValueError(f"{duration_text(value)} is too near to the 5s that Postfix waits; write at most 4s")
         return value
 
 
@@ -218,8 +258,9 @@ class Config(Section):
     milter: Milter = Field(Milter())
     templates: Templates = Field(Templates())
     limits: tuple[Limit, ...] = Field(
-        (), description="Limits of the requests to send. All of them hold; without any, none does."
+        (), description="Limits of mail, and of the requests to send. All of them hold; without any, none does."
     )
+    policy: Policy = Field(Policy())
     retention: Retention = Field(Retention())
 
     @field_validator("run_dir")

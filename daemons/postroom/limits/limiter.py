@@ -1,23 +1,21 @@
-"""Asks the store whether a message may pass, and decides without it when it does not answer.
+"""Asks the store whether a subject may pass, and decides without it when it does not answer.
 
 The store gets `budget_s`. When it is lost, each rule says what then: `local` counts in
 this process (fallback.py), `allow` does not count, `defer` refuses for the time being.
-After a loss the store is left alone for `retry_s`, so that not every message waits the budget.
 
 BUGS:    a take that the store commits in the very moment the budget ends is counted there
          and here: too strict by one message, never too lax.
-Diagnostics: logs nothing; Decision says who decided, and `turn` when the store was
-         lost or came back, so that the caller logs it once.
-Flow:    policy/, milter/, submission/ -> Limiter -> SharedStore | LocalLimiter
+Flow:    policy/, submission/ -> Limiter -> SharedStore | LocalLimiter
 """
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from postroom.limits.fallback import LocalLimiter
-from postroom.limits.rules import Rule, Unit, demands
+from postroom.limits.rules import Rule, demands
+from postroom.limits.subject import Key, Subject
+from postroom.runtime.patience import Patience
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.interface import Demand, Door, SharedStore, Verdict
 from postroom.store.shared.window import never_fits
@@ -25,22 +23,20 @@ from postroom.store.shared.window import never_fits
 DEFER_RETRY_S = 60.0
 """What a `defer` rule tells the sender to wait: when the store comes back nobody knows."""
 
+LOST_EFFECT = "in-process limiter"
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What came of a message's demands.
+    """What came of a subject's demands.
 
     Args:
         verdict: allowed, or what refused it.
-        by:      who decided; `process` also when no rule applies.
-        error:   why the store did not, for the log; None when it did.
-        turn:    `lost` on the first decision without the store, `back` on the first with it again.
+        by:      who decided; None where no rule applies.
     """
 
     verdict: Verdict
-    by: Literal["store", "process"]
-    error: str | None = None
-    turn: Literal["lost", "back"] | None = None
+    by: Literal["store", "process"] | None
 
 
 class Limiter:
@@ -49,67 +45,56 @@ class Limiter:
     Args:
         rules:    with unique names.
         local:    what decides without the store.
-        budget_s: seconds the store may take for one message.
-        retry_s:  seconds between two tries at a lost store.
+        patience: with the file of the limits.
+        budget_s: seconds the store may take for one subject.
 
     Raises:
         ValueError: two rules of one name.
     """
 
     def __init__(
-        self, store: SharedStore, rules: Sequence[Rule], local: LocalLimiter, budget_s: float, retry_s: float = 0.5
+        self, store: SharedStore, rules: Sequence[Rule], local: LocalLimiter, patience: Patience, budget_s: float
     ) -> None:
         self._rules = {rule.name: rule for rule in rules}
         if len(self._rules) != len(rules):
             raise ValueError("two rules have the same name; mend: give each rule its own")
         self._store = store
         self._local = local
+        self._patience = patience
         self._budget_s = budget_s
-        self._retry_s = retry_s
-        self._error: str | None = None
-        self._next_try = 0.0
+
+    def counts_by(self, *keys: Key) -> bool:
+        """Whether any rule counts by one of these kinds of key."""
+        return any(rule.key in keys for rule in self._rules.values())
+
+    def never_fitting(self, subject: Subject) -> Demand | None:
+        """The first demand of the subject that no waiting helps; None when all can fit. Counts nothing."""
+        return next(filter(never_fits, self._demands(subject)), None)
 
     async def decide(
-        self,
-        instance: str,
-        door: Door,
-        subject: Mapping[str, str],
-        costs: Mapping[Unit, int],
-        queue_id: str | None = None,
-        now: float | None = None,
+        self, instance: str, door: Door, subject: Subject, queue_id: str | None = None, now: float | None = None
     ) -> Decision:
-        """Take what the message costs under all rules that apply, or nothing; always answers.
+        """Take what the subject costs under all rules that apply, or nothing; always answers.
 
         Args:
             instance: Postfix's id of the delivery attempt, or ours; asked again it is not counted again.
-            subject, costs: see rules.demands.
             now:      Unix seconds, for tests; None is the clock of whoever decides.
         """
-        asked = demands(list(self._rules.values()), subject, costs)
+        asked = self._demands(subject)
         if not asked:
-            return Decision(Verdict(True, None, None, 0.0, False, ()), "process")
-        loop = asyncio.get_running_loop()
-        if self._error is not None and loop.time() < self._next_try:
-            return Decision(self._without_store(instance, door, asked, now), "process", self._error)
-        self._next_try = loop.time() + self._retry_s
+            return Decision(Verdict(True, None, None, 0.0, False, ()), None)
         try:
-            async with asyncio.timeout(self._budget_s):
-                verdict = await self._store.take(instance, door, asked, queue_id, now)
-        except TimeoutError:
-            return self._lost(f"timeout after {self._budget_s:g} s", instance, door, asked, now)
-        except StoreUnavailable as error:
-            return self._lost(str(error), instance, door, asked, now)
-        turn: Literal["back"] | None = "back" if self._error is not None else None
-        self._error = None
+            verdict = await self._patience.ask(
+                lambda: self._store.take(instance, door, asked, queue_id, now), self._budget_s
+            )
+        except StoreUnavailable:
+            return Decision(self._without_store(instance, door, asked, now), "process")
         if verdict.allowed:
             self._local.note(instance, door, asked, verdict, now)
-        return Decision(verdict, "store", None, turn)
+        return Decision(verdict, "store")
 
-    def _lost(self, error: str, instance: str, door: Door, asked: list[Demand], now: float | None) -> Decision:
-        turn: Literal["lost"] | None = "lost" if self._error is None else None
-        self._error = error
-        self._next_try = asyncio.get_running_loop().time() + self._retry_s
-        return Decision(self._without_store(instance, door, asked, now), "process", error, turn)
+    def _demands(self, subject: Subject) -> list[Demand]:
+        return demands(list(self._rules.values()), subject)
 
     def _without_store(self, instance: str, door: Door, asked: list[Demand], now: float | None) -> Verdict:
         if (first := self._local.first_verdict(instance, door, now)) is not None:

@@ -18,3 +18,8 @@ HASH_HEX = 32
 def recipient_hash(key: bytes, address: str) -> str:
     """The keyed hash of an address, in HASH_HEX hexadecimal digits."""
     return hmac.digest(key, normalised(address).casefold().encode("utf-8", "surrogatepass"), "sha256").hex()[:HASH_HEX]
+
+
+def private(key: bytes, value: str) -> str:
+    """An address or login as the key of a limit: `#` and its keyed hash; "" stays empty."""
+    return f"#{recipient_hash(key, value)}" if value else ""

@@ -1,11 +1,11 @@
-"""API request limits: each request of a client counts against the rules whose key is `client`.
+"""API request limits: each request of a client counts against the rules that count `requests`.
 
 Mail limits are another thing and are asked at hand-over; this one keeps a
 client that runs wild from filling the outbox.
 """
 
 from postroom.limits.limiter import Limiter
-from postroom.runtime.log import Log
+from postroom.limits.subject import of_request
 from postroom.submission.auth import Client
 from postroom.submission.problem import Problem
 
@@ -13,9 +13,8 @@ from postroom.submission.problem import Problem
 class Admission:
     """Admits requests, or refuses them with 429."""
 
-    def __init__(self, limiter: Limiter, log: Log) -> None:
+    def __init__(self, limiter: Limiter) -> None:
         self._limiter = limiter
-        self._log = log
 
     async def admit(self, client: Client, request_id: str) -> None:
         """Count one request of this client.
@@ -23,14 +22,7 @@ class Admission:
         Raises:
             Problem: 429, it is over a limit; nothing was counted.
         """
-        decision = await self._limiter.decide(request_id, "socket", {"client": client.name}, {"messages": 1})
-        if decision.turn == "lost":
-            self._log.warning(
-                "store.unavailable", store="limits", error=decision.error, effect="in-process limiter", next="0.5 s"
-            )
-        elif decision.turn == "back":
-            self._log.info("store.available", store="limits")
-        verdict = decision.verdict
+        verdict = (await self._limiter.decide(request_id, "socket", of_request(client.name))).verdict
         if not verdict.allowed:
             raise Problem(
                 429,

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 from random import Random
 from typing import TypeVar
 
@@ -17,16 +16,17 @@ from aiohttp import web
 from postroom.config import paths
 from postroom.config.model import Config
 from postroom.config.return_path import ReturnPath
+from postroom.limits.configured import rules
 from postroom.limits.fallback import LocalLimiter
-from postroom.limits.limiter import Limiter
-from postroom.limits.rules import Rule
+from postroom.limits.limiter import LOST_EFFECT, Limiter
 from postroom.mail.states import State
-from postroom.mail.tokens import KEY_OCTETS
 from postroom.runtime.faults import FaultsRefused, armed_faults
+from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life, StartRefused
 from postroom.runtime.listeners import BACKLOG, listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
+from postroom.runtime.patience import Patience
 from postroom.store.errors import StoreUnavailable
 from postroom.store.local.mail import MailStore
 from postroom.store.shared.sqlite import SqliteSharedStore
@@ -42,7 +42,8 @@ from postroom.templating.problems import TemplatesBroken
 T = TypeVar("T")
 
 WORD = "submission"
-LIMITS_BUDGET_S = 1.0
+STORE_BUDGET_S = 1.0
+"""How long the shared store may take for one question."""
 SWEEP_S, SWEEP_BUDGET = 60.0, 1000
 """Old messages and idempotency keys are deleted in steps of so many, so that nobody waits for it."""
 HTTP_DRAIN_S = 10.0
@@ -64,7 +65,7 @@ async def serve(config: Config, log: Log, life: Life) -> None:
     random = Random()  # noqa: S311 - spreads retries, keeps no secret
     clients = _clients(config)
     writer = _writer(config)
-    key = _return_path_key(paths.return_path_key(config))
+    key = read_key(paths.return_path_key(config))
     async with AsyncExitStack() as at_end:
         shared = _opened(lambda: SqliteSharedStore(paths.shared_db(config).parent))
         at_end.push_async_callback(shared.close)
@@ -73,13 +74,14 @@ async def serve(config: Config, log: Log, life: Life) -> None:
         outbox = Outbox(
             store, _handover(config), key, log=log, metrics=metrics, faults=faults, clock=time.time, random=random
         )
-        limiter = Limiter(shared, _rules(config), LocalLimiter(time.time), LIMITS_BUDGET_S)
+        patience = Patience("limits", LOST_EFFECT, log)
+        limiter = Limiter(shared, rules(config.limits), LocalLimiter(time.time), patience, STORE_BUDGET_S)
         api = Api(
             store,
             outbox,
             writer,
             clients,
-            Admission(limiter, log).admit,
+            Admission(limiter).admit,
             request_timeout_s=config.submission.request_timeout,
             max_waiting=config.submission.max_waiting,
             log=log,
@@ -189,18 +191,6 @@ def _envelope_sender(path: ReturnPath) -> str:
     return f"{local}+*@{domain}"
 
 
-def _return_path_key(path: Path) -> bytes:
-    try:
-        key = path.read_bytes()
-    except OSError as error:
-        raise StartRefused(
-            f"{path}: cannot be read ({error.strerror}); mend: `postroom store init`, and check owner and mode"
-        ) from error
-    if len(key) != KEY_OCTETS:
-        raise StartRefused(f"{path}: is no key of {KEY_OCTETS} octets; mend: restore it from a backup")
-    return key
-
-
 def _handover(config: Config) -> HandoverSettings:
     settings = config.handover
     return HandoverSettings(
@@ -214,13 +204,6 @@ def _handover(config: Config) -> HandoverSettings:
         give_up_after_s=settings.give_up_after,
         away_retry_max_s=settings.away_retry_max,
     )
-
-
-def _rules(config: Config) -> list[Rule]:
-    return [
-        Rule(limit.name, limit.key, limit.rate.count, limit.rate.window_s, limit.burst, limit.on_store_loss)
-        for limit in config.limits
-    ]
 
 
 def _samples(store: MailStore, outbox: Outbox, metrics: Metrics) -> Callable[[], Awaitable[Mapping[str, float]]]:

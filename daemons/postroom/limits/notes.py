@@ -1,0 +1,54 @@
+"""The recipients of messages under way, noted one by one until the message is counted.
+
+Postfix names each recipient at RCPT and, when there are several, none at END-OF-MESSAGE. A note lies
+in the store, because the question at the end may come to another process than the ones before: smtpd
+connects anew when a daemon was restarted or a reply was lost. It is kept here as well, for the time the
+store is lost; then a message whose questions meet several processes is counted without the recipients
+that only the others know.
+
+Limits:  notes in the store lapse after NOTE_KEPT_S; here the oldest of `max_messages` makes room.
+Flow:    policy/ -> Notes -> SharedStore
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from postroom.runtime.patience import Patience
+from postroom.store.errors import StoreUnavailable
+from postroom.store.shared.interface import Door, SharedStore
+
+
+class Notes:
+    """The notes of one process, and those of all in the store.
+
+    Args:
+        patience: with the file of the limits.
+        budget_s: seconds the store may take for one call.
+    """
+
+    def __init__(self, store: SharedStore, patience: Patience, budget_s: float, max_messages: int = 10_000) -> None:
+        self._store = store
+        self._patience = patience
+        self._budget_s = budget_s
+        self._max_messages = max_messages
+        self._here: OrderedDict[tuple[Door, str], dict[str, str]] = OrderedDict()
+
+    async def add(self, instance: str, door: Door, recipient: str, domain: str, now: float | None = None) -> None:
+        """Note a recipient, by its hash and domain, of the message `instance`; once however often it is noted."""
+        noted = self._here.setdefault((door, instance), {})
+        noted[recipient] = domain
+        if len(self._here) > self._max_messages:
+            self._here.popitem(last=False)
+        try:
+            await self._patience.ask(lambda: self._store.note(instance, door, recipient, domain, now), self._budget_s)
+        except StoreUnavailable:
+            return
+
+    async def of(self, instance: str, door: Door, now: float | None = None) -> Mapping[str, str]:
+        """The recipients noted for this message: hash -> domain."""
+        here = self._here.get((door, instance), {})
+        try:
+            noted = await self._patience.ask(lambda: self._store.noted(instance, door, now), self._budget_s)
+        except StoreUnavailable:
+            return dict(here)
+        return {**noted, **here}

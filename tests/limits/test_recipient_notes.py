@@ -1,0 +1,52 @@
+"""The recipients of messages under way, whichever process asks for them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from postroom.limits.notes import Notes
+from postroom.runtime.log import Log
+from postroom.runtime.patience import Patience
+from postroom.store.shared.sqlite import SqliteSharedStore
+
+QUIET = Log("policy", "error", lambda _level, _event, _fields: None)
+
+
+def with_two(folder: Path, use: Callable[[Notes, Notes], Awaitable[None]], max_messages: int = 100) -> None:
+    """Two processes' notes on one store."""
+
+    async def run() -> None:
+        stores = [SqliteSharedStore(folder) for _ in range(2)]
+        await use(*(Notes(store, Patience("limits", "", QUIET, 0.0), 1.0, max_messages) for store in stores))
+        for store in stores:
+            await store.close()
+
+    asyncio.run(run())
+
+
+def test_another_process_knows_what_was_noted_here(tmp_path: Path) -> None:
+    """smtpd connects anew, and meets another daemon: nothing is lost."""
+
+    async def use(one: Notes, other: Notes) -> None:
+        await one.add("1", "smtp", "#a", "example.org")
+        await other.add("1", "smtp", "#b", "example.net")
+        expected = {"#a": "example.org", "#b": "example.net"}
+        assert await one.of("1", "smtp") == await other.of("1", "smtp") == expected
+        assert await one.of("2", "smtp") == {}
+
+    SqliteSharedStore.init(tmp_path / "shared")
+    with_two(tmp_path / "shared", use)
+
+
+def test_without_a_store_each_process_has_its_own(tmp_path: Path) -> None:
+    """Counted by what this process was told; never more messages are kept than asked for."""
+
+    async def use(one: Notes, other: Notes) -> None:
+        for number in range(5):
+            await one.add(f"{number}", "smtp", "#a", "example.org")
+        assert await one.of("4", "smtp") == {"#a": "example.org"}
+        assert await other.of("4", "smtp") == {}
+        assert await one.of("0", "smtp") == {}
+        assert len(one._here) == 3
+
+    with_two(tmp_path / "not-there", use, max_messages=3)
