@@ -1,0 +1,89 @@
+"""One check of recipients for all doors: can this be an address, and may mail go to it?
+
+    syntax        553 5.1.3   recipient_syntax
+    suppressed    550 5.1.1   recipient_suppressed (or the status of class 5 that suppressed it)
+
+A store that is lost lets mail pass: a mail that bounces once more does less harm than mail that does not go.
+
+Flow:  policy/, submission/ -> RecipientCheck -> SharedStore.suppressed
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from postroom.mail.hashes import recipient_hash
+from postroom.recipients.syntax import fault
+from postroom.runtime.patience import Patience
+from postroom.store.errors import StoreUnavailable
+from postroom.store.shared.interface import Suppression
+
+LOST_EFFECT = "suppressed recipients pass"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a recipient gets no mail: SMTP code and enhanced status, the rule's stable name, a sentence."""
+
+    code: int
+    enhanced_status: str
+    rule: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.enhanced_status} {self.text}"
+
+
+class Suppressions(Protocol):
+    """The part of the shared store that is asked."""
+
+    async def suppressed(
+        self, recipient_hashes: Sequence[str], now: float | None = None
+    ) -> Mapping[str, Suppression]: ...
+
+
+class RecipientCheck:
+    """Checks recipients.
+
+    Args:
+        key:      hashes them (`postroom store init` made it).
+        patience: with the store of the suppressions.
+        budget_s: seconds it may take for one call.
+    """
+
+    def __init__(self, store: Suppressions, key: bytes, patience: Patience, budget_s: float) -> None:
+        self._store = store
+        self._key = key
+        self._patience = patience
+        self._budget_s = budget_s
+
+    async def refusals(self, addresses: Sequence[str], now: float | None = None) -> list[Refusal | None]:
+        """For each address, in order: why it is refused, or None."""
+        hashes = [recipient_hash(self._key, address) for address in addresses]
+        try:
+            found = await self._patience.ask(lambda: self._store.suppressed(hashes, now), self._budget_s)
+        except StoreUnavailable:
+            found = {}
+        return [
+            _syntax(address) or _suppressed(found.get(known)) for address, known in zip(addresses, hashes, strict=True)
+        ]
+
+
+def _syntax(address: str) -> Refusal | None:
+    reason = fault(address)
+    return None if reason is None else Refusal(553, "5.1.3", "recipient_syntax", f"bad recipient address: {reason}")
+
+
+def _suppressed(suppression: Suppression | None) -> Refusal | None:
+    if suppression is None:
+        return None
+    # The code is 550, so its status must be of class 5 too (RFC 2034 §4).
+    status = suppression.enhanced_status or ""
+    since = datetime.fromtimestamp(suppression.added_at, UTC).date().isoformat()
+    return Refusal(
+        550,
+        status if status.startswith("5.") else "5.1.1",
+        "recipient_suppressed",
+        f"recipient is suppressed: {suppression.cause}, since {since}",
+    )

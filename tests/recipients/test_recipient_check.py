@@ -1,0 +1,83 @@
+"""One check for all doors, with a real store."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+from postroom.mail.hashes import recipient_hash
+from postroom.recipients.check import RecipientCheck, Refusal
+from postroom.runtime.log import Log
+from postroom.runtime.patience import Patience
+from postroom.store.shared.interface import Suppression
+from postroom.store.shared.sqlite import SqliteSharedStore
+
+NOW = 1_790_000_000.0  # 2026-09-21
+KEY = b"k" * 32
+JANE = Suppression(
+    recipient_hash(KEY, "jane@example.net"),
+    "example.net",
+    "j…@example.net",
+    "invalid_recipient",
+    "5.1.10",
+    "",
+    "watcher",
+    NOW,
+    None,
+)
+
+
+def checked(folder: Path, ask: Callable[[SqliteSharedStore, RecipientCheck], Awaitable[None]]) -> None:
+    async def run() -> None:
+        store = SqliteSharedStore(folder)
+        log = Log("policy", "error", lambda _level, _event, _fields: None)
+        await ask(store, RecipientCheck(store, KEY, Patience("shared", "", log, 0.0), 1.0))
+        await store.close()
+
+    asyncio.run(run())
+
+
+def test_each_address_has_its_own_answer(tmp_path: Path) -> None:
+    """In order: bad syntax, suppressed (however it is written), and those that may get mail."""
+
+    async def ask(store: SqliteSharedStore, check: RecipientCheck) -> None:
+        await store.suppress(JANE, now=NOW)
+        bad, jane, other = await check.refusals(["jane@", "Jane@EXAMPLE.net", "john@example.net"], now=NOW)
+        assert bad is not None
+        assert (bad.code, bad.enhanced_status, bad.rule) == (553, "5.1.3", "recipient_syntax")
+        assert jane == Refusal(
+            550,
+            "5.1.10",
+            "recipient_suppressed",
+            "recipient is suppressed: invalid_recipient, since 2026-09-21",
+        )
+        assert str(jane) == "550 5.1.10 recipient is suppressed: invalid_recipient, since 2026-09-21"
+        assert other is None
+
+    SqliteSharedStore.init(tmp_path / "shared")
+    checked(tmp_path / "shared", ask)
+
+
+def test_the_status_is_of_the_class_of_the_code(tmp_path: Path) -> None:
+    """Suppressed by hand, or after many temporary failures: 5.1.1."""
+
+    async def ask(store: SqliteSharedStore, check: RecipientCheck) -> None:
+        for status in (None, "4.2.2"):
+            await store.suppress(replace(JANE, enhanced_status=status), now=NOW)
+            (refusal,) = await check.refusals(["jane@example.net"], now=NOW)
+            assert refusal is not None
+            assert refusal.enhanced_status == "5.1.1"
+
+    SqliteSharedStore.init(tmp_path / "shared")
+    checked(tmp_path / "shared", ask)
+
+
+def test_without_a_store_only_syntax_is_checked(tmp_path: Path) -> None:
+    """Mail goes on; the address that is none is refused all the same."""
+
+    async def ask(_store: SqliteSharedStore, check: RecipientCheck) -> None:
+        bad, jane = await check.refusals(["jane@", "jane@example.net"], now=NOW)
+        assert bad is not None
+        assert jane is None
+
+    checked(tmp_path / "not-there", ask)
