@@ -34,14 +34,15 @@ class Daemon:
         word:   which one; the command that runs it.
         folder: holds postroom.yaml, state/, run/ and daemon.err.
         text:   of postroom.yaml, below `state_dir` and `run_dir`.
+        state_dir: of another daemon, to share its store.
     """
 
-    def __init__(self, word: str, folder: Path, text: str) -> None:
+    def __init__(self, word: str, folder: Path, text: str, state_dir: Path | None = None) -> None:
         self.word = word
         self.folder = folder
         self.config = folder / "postroom.yaml"
         self.errors = folder / "daemon.err"
-        self.state_dir = folder / "state"
+        self.state_dir = state_dir or folder / "state"
         self._child: subprocess.Popen[bytes] | None = None
         self._text = f"state_dir: {self.state_dir}\nrun_dir: {folder / 'run'}\n{text}"
 
@@ -180,9 +181,9 @@ class SubmissionDaemon(Daemon):
             folder,
             f"{settings}\n"
             f"submission:\n  socket_group: null\n  clients:\n    me: {{uids: [{os.getuid()}], admin: true}}\n"
-            f"{_indented(submission)}"
+            f"{indented(submission)}"
             f"handover:\n  socket: {handover / 'postroom-in'}\n  showq: {handover / 'showq'}\n"
-            f"{_indented(handover_settings)}",
+            f"{indented(handover_settings)}",
         )
 
     def request(
@@ -225,5 +226,6 @@ def _environment(more: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(CHECKOUT / "daemons"), **more}
 
 
-def _indented(lines: str) -> str:
+def indented(lines: str) -> str:
+    """Lines as they stand below the name of a section."""
     return "".join(f"  {line}\n" for line in lines.strip("\n").splitlines())

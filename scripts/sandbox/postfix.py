@@ -1,6 +1,6 @@
 """A private Postfix: the real daemons, under a folder of its own, beside whatever runs on this host.
 
-Needs root, as master(8) does. Nothing listens on TCP unless `smtp_port` says so; all mail goes to one
+Needs root, as master(8) does. Nothing listens on TCP unless `smtp_ports` says so; all mail goes to one
 address, the sink, by `default_transport`: with a relayhost the far end would be a relay, and
 `status=sent` would not mean that the recipient's server has it.
 
@@ -44,6 +44,12 @@ class QueuedMail:
     """Why each recipient waits, in the order of `recipients`; empty where nothing was tried."""
 
 
+def main_settings(text: str) -> dict[str, str]:
+    """The settings of a piece of main.cf, name to value; each stands on one line."""
+    lines = (line for line in text.splitlines() if line[:1] not in ("#", ""))
+    return {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in lines)}
+
+
 def parse_queue(lines: str) -> list[QueuedMail]:
     """The output of `postqueue -j`: one JSON object a line (postqueue(1), "JSON OBJECT FORMAT")."""
     mails = []
@@ -61,8 +67,8 @@ def parse_queue(lines: str) -> list[QueuedMail]:
     return mails
 
 
-def master_services(dist: str, smtp_port: int | None) -> str:
-    """master.cf.dist as a private instance needs it: no chroot, no TCP listener but `smtp_port`, no pipes.
+def master_services(dist: str, smtp_ports: Mapping[int, Mapping[str, str]]) -> str:
+    """master.cf.dist as a private instance needs it: no chroot, no TCP listener but `smtp_ports`, no pipes.
 
     The chroot is Debian's patch of the default and would need copies of /etc/services and others.
     """
@@ -72,16 +78,16 @@ def master_services(dist: str, smtp_port: int | None) -> str:
         if line[:1] in ("#", " ", "\t", "") or columns[1] == "inet" or columns[7] == "pipe":
             continue
         services.append("\t".join([*columns[:4], "n", *columns[5:]]))
-    if smtp_port is not None:
-        services.append(f"127.0.0.1:{smtp_port}\tinet\tn\t-\tn\t-\t-\tsmtpd")
+    for port, options in smtp_ports.items():
+        services.append(f"127.0.0.1:{port}\tinet\tn\t-\tn\t-\t-\tsmtpd")
+        # In braces, so that a value may hold blanks (master(5)).
+        services += [f"    -o {{ {name} = {value} }}" for name, value in options.items()]
     return "\n".join(services) + "\n"
 
 
 def milter_settings(socket: Path) -> dict[str, str]:
     """The lines of postfix-conf/milter.main.cf, for a milter on another socket."""
-    lines = [line for line in MILTER_PIECE.read_text(encoding="ascii").splitlines() if line[:1] not in ("#", "")]
-    settings = {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in lines)}
-    return {**settings, "smtpd_milters": f"unix:{socket}"}
+    return {**main_settings(MILTER_PIECE.read_text(encoding="ascii")), "smtpd_milters": f"unix:{socket}"}
 
 
 class PrivatePostfix:
@@ -92,7 +98,7 @@ class PrivatePostfix:
         relay: host and port all mail is sent to.
         hostname: myhostname.
         handover: with the hand-over listener of postfix-conf/submission.master.cf.
-        smtp_port: an smtpd on 127.0.0.1 as well.
+        smtp_ports: smtpds on 127.0.0.1 as well: port to its own settings, name to value.
         milter: socket of a milter that all mail from smtpd(8) passes, as postfix-conf/milter.main.cf says.
         settings: more lines of main.cf, name to value; they win.
     """
@@ -103,7 +109,7 @@ class PrivatePostfix:
         relay: tuple[str, int],
         hostname: str = "mail.example.org",
         handover: bool = True,
-        smtp_port: int | None = None,
+        smtp_ports: Mapping[int, Mapping[str, str]] | None = None,
         settings: Mapping[str, str] | None = None,
         milter: Path | None = None,
     ) -> None:
@@ -116,7 +122,7 @@ class PrivatePostfix:
         self._relay = relay
         self._hostname = hostname
         self._handover = handover
-        self._smtp_port = smtp_port
+        self._smtp_ports = dict(smtp_ports or {})
         self._settings = dict(settings or {})
         self._milter = milter
 
@@ -172,7 +178,7 @@ class PrivatePostfix:
         self._write_aged("main.cf", "\n".join(lines) + "\n")
 
     def _write_master(self) -> None:
-        text = master_services(MASTER_DIST.read_text(encoding="ascii"), self._smtp_port)
+        text = master_services(MASTER_DIST.read_text(encoding="ascii"), self._smtp_ports)
         if self._handover:
             text += HANDOVER_PIECE.read_text(encoding="ascii")
         self._write_aged("master.cf", text)

@@ -47,7 +47,7 @@ def tcp_listeners() -> list[str]:
 
 def test_services_lose_chroot_tcp_and_pipes() -> None:
     """What stays are Postfix's own unix services, outside a chroot."""
-    services = [line.split() for line in master_services(DIST, None).splitlines()]
+    services = [line.split() for line in master_services(DIST, {}).splitlines()]
     assert [(columns[0], columns[4], columns[7]) for columns in services] == [
         ("pickup", "n", "pickup"),
         ("relay", "n", "smtp"),
@@ -55,8 +55,12 @@ def test_services_lose_chroot_tcp_and_pipes() -> None:
 
 
 def test_an_smtp_port_listens_on_loopback_only() -> None:
-    """Asked for, smtpd gets one address."""
-    assert "127.0.0.1:2525\tinet\tn\t-\tn\t-\t-\tsmtpd" in master_services(DIST, 2525).splitlines()
+    """Asked for, smtpd gets one address, and settings of its own whatever they hold."""
+    services = master_services(DIST, {2525: {"smtpd_end_of_data_restrictions": "permit, reject"}}).splitlines()
+    assert services[-2:] == [
+        "127.0.0.1:2525\tinet\tn\t-\tn\t-\t-\tsmtpd",
+        "    -o { smtpd_end_of_data_restrictions = permit, reject }",
+    ]
 
 
 def test_a_path_too_long_for_a_socket_is_told_before_anything_is_written(tmp_path: Path) -> None:
@@ -153,13 +157,13 @@ def test_handover_is_for_group_postdrop(postfix: PrivatePostfix) -> None:
 
 @pytest.mark.postfix
 def test_no_tcp_listener_unless_asked(bed: Path) -> None:
-    """Only Unix sockets; with smtp_port one more listener, gone after the stop."""
+    """Only Unix sockets; with smtp_ports one more listener, gone after the stop."""
     before = tcp_listeners()
     with PrivatePostfix(bed / "quiet", ("127.0.0.1", 9)):
         assert tcp_listeners() == before
     port = free_port()
     with (
-        PrivatePostfix(bed / "open", ("127.0.0.1", 9), smtp_port=port),
+        PrivatePostfix(bed / "open", ("127.0.0.1", 9), smtp_ports={port: {}}),
         smtplib.SMTP("127.0.0.1", port) as client,
     ):
         assert client.noop()[0] == 250
@@ -220,5 +224,5 @@ def test_a_config_postfix_refuses_is_an_error_with_its_words(bed: Path) -> None:
 @pytest.mark.postfix
 def test_every_service_of_the_installed_master_is_understood() -> None:
     """The file of the installed Postfix, whichever version, keeps the services mail needs."""
-    names = {line.split()[0] for line in master_services(MASTER_DIST.read_text(), None).splitlines()}
+    names = {line.split()[0] for line in master_services(MASTER_DIST.read_text(), {}).splitlines()}
     assert {"pickup", "cleanup", "qmgr", "rewrite", "bounce", "smtp", "showq", "postlog"} <= names

@@ -60,7 +60,7 @@ def room(bed: Path, sink: Sink, make_milter: MakeMilter) -> Iterator[MailRoom]:
     with PrivatePostfix(
         bed / "postfix",
         ("127.0.0.1", sink.port),
-        smtp_port=port,
+        smtp_ports={port: {}},
         settings={"message_size_limit": "20000000"},
         milter=milter.socket,
     ) as postfix:

@@ -4,9 +4,11 @@ Exit codes: 0 ok, 1 a finding, 2 usage, 78 bad configuration (sysexits.h EX_CONF
 """
 
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -16,7 +18,14 @@ from postroom.config.load import load
 from postroom.config.model import Config
 from postroom.config.problems import ConfigInvalid
 
+if TYPE_CHECKING:
+    from postroom.runtime.lifecycle import Life
+    from postroom.runtime.log import Log
+
 EX_CONFIG = 78
+
+Serve = Callable[[Config, "Log", "Life"], Awaitable[None]]
+"""A daemon's whole life; `serve` of its main.py."""
 
 
 @dataclass
@@ -55,12 +64,25 @@ def postroom(context: click.Context, path: Path) -> None:
 @click.pass_obj
 def submission(place: Place) -> None:
     """Run the submission daemon in the foreground."""
-    from postroom.runtime.lifecycle import run
-    from postroom.runtime.log import open_log
     from postroom.submission.main import WORD, serve
 
-    config = place.config
-    log = open_log(WORD, config.log.level, config.log.to)
+    _live(place.config, WORD, serve)
+
+
+@postroom.command()
+@click.pass_obj
+def policy(place: Place) -> None:
+    """Run the policy daemon in the foreground."""
+    from postroom.policy.main import WORD, serve
+
+    _live(place.config, WORD, serve)
+
+
+def _live(config: Config, word: str, serve: Serve) -> NoReturn:
+    from postroom.runtime.lifecycle import run
+    from postroom.runtime.log import open_log
+
+    log = open_log(word, config.log.level, config.log.to)
     sys.exit(run(lambda life: serve(config, log, life), log))
 
 
@@ -78,9 +100,9 @@ def milter(place: Place) -> None:
 
 
 def _register() -> None:
-    from postroom.ctl import check, dkim, send, status, store
+    from postroom.ctl import check, dkim, send, status, store, suppress
 
-    for command in (check.check, dkim.dkim, send.send, status.status, store.store):
+    for command in (check.check, dkim.dkim, send.send, status.status, store.store, suppress.suppress):
         postroom.add_command(command)
 
 

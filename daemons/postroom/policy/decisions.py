@@ -1,0 +1,166 @@
+"""What Postfix is answered: recipients are checked at RCPT, mail is counted at END-OF-MESSAGE.
+
+    context     RCPT                                      END-OF-MESSAGE
+    smtp        recipient check; notes the recipient      all limits in one step, or none
+    sendmail    recipient check                           DUNNO: the milter of that door counts
+    inbound     DUNNO                                     DUNNO
+    any other   DUNNO, and a warning: the wiring names no door
+
+DUNNO, not OK: OK would end Postfix's own later restrictions (access(5)). Everything is allowed by DUNNO or
+refused for this recipient or message; no answer has an effect past it.
+
+With `count_at: rcpt` each recipient is counted as it is named: the message with the first one.
+
+Source:  SMTPD_POLICY_README; RFC 3463 (4.7.1 and 5.7.1: policy; 5.1.x: the address).
+BUGS:    a recipient that a later restriction of Postfix's refuses was noted all the same and is counted under
+         `recipient` and `recipient_domain` if others of that message pass: wire the policy last.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from postroom.limits.limiter import Decision, Limiter
+from postroom.limits.notes import Notes
+from postroom.limits.subject import Key, Subject, beyond, client_network, of_mail
+from postroom.mail.addresses import domain_of
+from postroom.mail.hashes import private
+from postroom.mail.senders import counted_sender
+from postroom.policy.protocol import Request
+from postroom.recipients.check import RecipientCheck
+from postroom.runtime.log import Log
+from postroom.store.shared.interface import Usage
+
+DUNNO = "DUNNO"
+
+CountAt = Literal["end_of_message", "rcpt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An action, and what the log says of how it came about.
+
+    Args:
+        action: as access(5) has it.
+        rule:   the stable name of what refused; None when nothing did.
+        usage:  how the counter that refused stands.
+        by:     who decided the limits; None where none were asked.
+    """
+
+    action: str
+    rule: str | None = None
+    usage: Usage | None = None
+    by: Literal["store", "process"] | None = None
+
+
+PASSED = Answer(DUNNO)
+
+
+class Decisions:
+    """Decides for one process.
+
+    Args:
+        key:      hashes what is private before it is counted.
+        hostname: value of the key `server`.
+        count_at: when mail is counted.
+    """
+
+    def __init__(
+        self,
+        check: RecipientCheck,
+        limiter: Limiter,
+        notes: Notes,
+        *,
+        key: bytes,
+        hostname: str,
+        count_at: CountAt,
+        log: Log,
+    ) -> None:
+        self._check = check
+        self._limiter = limiter
+        self._notes = notes
+        self._key = key
+        self._hostname = hostname
+        self._count_at = count_at
+        self._log = log
+        self._are_recipients_counted = limiter.counts_by("recipient", "recipient_domain")
+        self._strange_contexts: set[str] = set()
+
+    async def answer(self, request: Request) -> Answer:
+        """Decide one request; raises nothing that a store can cause."""
+        if request.context == "inbound":
+            return PASSED
+        if request.context not in {"smtp", "sendmail"}:
+            self._warn(request.context)
+            return PASSED
+        if request.state == "RCPT":
+            return await self._recipient(request)
+        if request.state == "END-OF-MESSAGE" and request.context == "smtp" and self._count_at == "end_of_message":
+            return await self._message(request)
+        return PASSED
+
+    async def _recipient(self, request: Request) -> Answer:
+        (refusal,) = await self._check.refusals([request.recipient])
+        if refusal is not None:
+            return Answer(str(refusal), refusal.rule)
+        if request.context != "smtp":
+            return PASSED
+        recipient, domain = private(self._key, request.recipient), domain_of(request.recipient)
+        if self._count_at == "rcpt":
+            return await self._one_more(request, recipient, domain)
+        if self._are_recipients_counted:
+            await self._notes.add(request.instance, "smtp", recipient, domain)
+        return PASSED
+
+    async def _message(self, request: Request) -> Answer:
+        if request.recipient:
+            recipients = {private(self._key, request.recipient): domain_of(request.recipient)}
+        elif self._are_recipients_counted:
+            recipients = dict(await self._notes.of(request.instance, "smtp"))
+        else:
+            recipients = {}
+        subject = of_mail(self._singles(request), recipients, max(1, request.recipient_count))
+        return _answer(await self._limiter.decide(request.instance, "smtp", subject, request.queue_id or None))
+
+    async def _one_more(self, request: Request, recipient: str, domain: str) -> Answer:
+        counted = dict(await self._notes.of(request.instance, "smtp"))
+        if recipient in counted:
+            return PASSED
+        singles, all_of_them = self._singles(request), {**counted, recipient: domain}
+        before: Subject = of_mail(singles, counted, len(counted)) if counted else {}
+        subject = beyond(before, of_mail(singles, all_of_them, len(all_of_them)))
+        # An instance of its own for each recipient: asked again after a lost reply, it is not counted again.
+        decision = await self._limiter.decide(f"{request.instance}/{recipient}", "smtp", subject)
+        if decision.verdict.allowed:
+            await self._notes.add(request.instance, "smtp", recipient, domain)
+        return _answer(decision)
+
+    def _singles(self, request: Request) -> dict[Key, str]:
+        return {
+            "sender": private(self._key, counted_sender(request.sender)),
+            "login": private(self._key, request.login),
+            "client_address": client_network(request.client_address),
+            "server": self._hostname,
+        }
+
+    def _warn(self, context: str) -> None:
+        # Once for each, and not for ever more of them: the word is Postfix's configuration, not the client's.
+        if context not in self._strange_contexts and len(self._strange_contexts) < 100:
+            self._strange_contexts.add(context)
+            self._log.warning(
+                "policy.context_unknown",
+                context=context,
+                effect="its mail passes unchecked",
+                mend="set policy_context to smtp, sendmail or inbound where Postfix asks (postfix-conf/policy.main.cf)",
+            )
+
+
+def _answer(decision: Decision) -> Answer:
+    verdict = decision.verdict
+    if verdict.allowed:
+        return Answer(DUNNO, by=decision.by)
+    usage = next((usage for usage in verdict.usages if (usage.rule, usage.key) == (verdict.rule, verdict.key)), None)
+    if verdict.never_fits:
+        action = f"550 5.7.1 More recipients than the limit {verdict.rule} allows at once"
+    else:
+        action = f"450 4.7.1 Over the limit {verdict.rule}, try again later"
+    return Answer(action, verdict.rule, usage, decision.by)

@@ -1,0 +1,98 @@
+"""postroom-policy: Postfix's questions about recipients and messages, answered; wired.
+
+Reads from top to bottom: descriptors, key, store, checks and limits, socket, ready, drain.
+"""
+
+import asyncio
+import resource
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
+
+from postroom.config import paths
+from postroom.config.model import Config
+from postroom.limits.configured import rules
+from postroom.limits.fallback import LocalLimiter
+from postroom.limits.limiter import LOST_EFFECT, Limiter
+from postroom.limits.notes import Notes
+from postroom.policy.decisions import Decisions
+from postroom.policy.server import Server
+from postroom.recipients import check
+from postroom.recipients.check import RecipientCheck
+from postroom.runtime.keys import read_key
+from postroom.runtime.lifecycle import Life
+from postroom.runtime.listeners import listen_unix
+from postroom.runtime.log import Log
+from postroom.runtime.metrics import Metrics, beat_forever
+from postroom.runtime.patience import Patience
+from postroom.store.errors import StoreUnavailable
+from postroom.store.shared.sqlite import SqliteSharedStore
+
+WORD = "policy"
+STORE_SHARE = 0.4
+"""Part of the budget that each of the two store files may take: together they leave time to answer without them."""
+SWEEP_S = 60.0
+
+
+async def serve(config: Config, log: Log, life: Life) -> None:
+    """The daemon's whole life.
+
+    Raises:
+        StartRefused: it cannot start as it is configured.
+    """
+    settings = config.policy
+    _take_descriptors()
+    key = read_key(paths.recipient_hash_key(config))
+    metrics = Metrics()
+    async with AsyncExitStack() as at_end:
+        shared = SqliteSharedStore(paths.shared_db(config).parent)
+        at_end.push_async_callback(shared.close)
+        budget_s = settings.budget * STORE_SHARE
+        limits = Patience("limits", LOST_EFFECT, log)
+        decisions = Decisions(
+            RecipientCheck(shared, key, Patience("shared", check.LOST_EFFECT, log), budget_s),
+            Limiter(shared, rules(config.limits), LocalLimiter(_boottime), limits, budget_s),
+            Notes(shared, limits, budget_s),
+            key=key,
+            hostname=config.hostname,
+            count_at=settings.count_at,
+            log=log,
+        )
+        server = Server(decisions.answer, settings.budget, log, metrics)
+        listener = listen_unix(settings.socket, settings.socket_mode, settings.socket_group)
+        at_end.callback(listener.close)
+        accepting = await server.serve(listener.sock)
+
+        async def samples() -> Mapping[str, float]:
+            return metrics.samples() | {"postroom_policy_connections": float(server.connections)}
+
+        beating = asyncio.create_task(beat_forever(WORD, shared, samples, log))
+        sweeping = asyncio.create_task(_sweep_forever(shared))
+        life.ready(f"listening on {settings.socket}")
+        await life.stopping.wait()
+
+        accepting.close()
+        await server.drain(settings.budget)
+        for task in (beating, sweeping):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+def _boottime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _take_descriptors() -> None:
+    """Use as many descriptors as we may: each smtpd process keeps one connection, and the usual 1,024 are few."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+async def _sweep_forever(shared: SqliteSharedStore) -> None:
+    """Take out of the store what no longer counts, as every daemon that fills it does."""
+    while True:
+        # Its loss is told by those who ask it for more.
+        with suppress(StoreUnavailable):
+            await shared.sweep()
+        await asyncio.sleep(SWEEP_S)

@@ -1,0 +1,145 @@
+"""The policy socket: connections that stay open, one answer to each request, within the budget.
+
+smtpd(8) keeps one connection for each of its processes and asks one question after the other; a thousand
+may be open. A question that cannot be answered gets no answer: the connection is closed, and Postfix asks
+again and then takes the default_action it was given for this service.
+
+Diagnostics: policy.answered (debug for what passed before the end), policy.malformed, policy.unanswered.
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable
+
+from postroom.mail.logsafe import safe
+from postroom.policy.decisions import DUNNO, Answer
+from postroom.policy.protocol import ProtocolError, Request, RequestReader, reply
+from postroom.runtime.listeners import BACKLOG
+from postroom.runtime.log import Field, Log
+from postroom.runtime.metrics import Metrics
+
+READ = 65_536
+"""Octets read at once."""
+
+
+class _Unanswered(Exception):
+    """There is no answer to this request; the log says why."""
+
+
+class Server:
+    """Serves the policy socket.
+
+    Args:
+        decide:   gives the answer; it has its own ways to be in time.
+        budget_s: seconds after which Postfix is no longer kept waiting, whatever happens.
+    """
+
+    def __init__(
+        self, decide: Callable[[Request], Awaitable[Answer]], budget_s: float, log: Log, metrics: Metrics
+    ) -> None:
+        self._decide = decide
+        self._budget_s = budget_s
+        self._log = log
+        self._metrics = metrics
+        self._connections: set[asyncio.Task[None]] = set()
+        self._asked: set[asyncio.Task[None]] = set()
+        """Those whose question is under way."""
+        self._draining = False
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._connections)
+
+    async def serve(self, sock: socket.socket) -> asyncio.Server:
+        """Begin to serve connections of this listening socket."""
+        return await asyncio.start_unix_server(self._connected, sock=sock, backlog=BACKLOG)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Answer what was asked, then hang up on everybody."""
+        self._draining = True
+        for task in self._connections - self._asked:
+            task.cancel()
+        if self._connections:
+            _, late = await asyncio.wait(set(self._connections), timeout=timeout_s)
+            for task in late:
+                task.cancel()
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._converse(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests, task = RequestReader(), asyncio.current_task()
+        assert task is not None
+        try:
+            while not self._draining and (octets := await reader.read(READ)):
+                self._asked.add(task)
+                requests.feed(octets)
+                while (request := requests.next_request()) is not None:
+                    writer.write(await self._answered(request))
+                    await writer.drain()
+                self._asked.discard(task)
+        except ProtocolError as error:
+            self._metrics.count("postroom_policy_malformed_total")
+            self._log.warning("policy.malformed", reason=str(error), effect="hung up")
+        except (_Unanswered, ConnectionError):
+            pass  # told, or the client's right
+        finally:
+            self._asked.discard(task)
+            # What was written goes out first.
+            writer.close()
+
+    async def _answered(self, request: Request) -> bytes:
+        started = time.monotonic()
+        self._metrics.count("postroom_policy_requests_total")
+        try:
+            async with asyncio.timeout(self._budget_s):
+                answer = await self._decide(request)
+        except Exception as error:  # the rim: whatever it is, Postfix must not wait for it
+            self._metrics.count("postroom_policy_unanswered_total")
+            self._log.error(
+                "policy.unanswered",
+                queue_id=_queue_id(request),
+                # Its text may quote an address, so only its kind is logged.
+                error=type(error).__name__,
+                effect="hung up; Postfix asks again, then takes its default_action",
+                took_ms=_ms_since(started),
+            )
+            raise _Unanswered from error
+        if answer.rule is not None:
+            self._metrics.count("postroom_policy_refused_total")
+        if answer.by == "process":
+            self._metrics.count("postroom_policy_decided_in_process_total")
+        self._log_answer(request, answer, started)
+        return reply(answer.action)
+
+    def _log_answer(self, request: Request, answer: Answer, started: float) -> None:
+        usage = answer.usage
+        fields: dict[str, Field] = {
+            "queue_id": _queue_id(request),
+            "state": safe(request.state, 40),
+            "context": safe(request.context, 40),
+            "action": "dunno" if answer.action == DUNNO else answer.action[:9],
+            "rule": answer.rule,
+            "key": None if usage is None else usage.key,
+            "used": None if usage is None else usage.used,
+            "limit": None if usage is None else usage.limit,
+            "window_s": None if usage is None else usage.window_s,
+            "by": answer.by,
+            "took_ms": _ms_since(started),
+        }
+        if answer.rule is None and request.state != "END-OF-MESSAGE":
+            self._log.debug("policy.answered", **fields)
+        else:
+            self._log.info("policy.answered", **fields)
+
+
+def _queue_id(request: Request) -> str:
+    return safe(request.queue_id, 40) or "NOQUEUE"
+
+
+def _ms_since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)

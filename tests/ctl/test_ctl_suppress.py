@@ -1,0 +1,85 @@
+"""`postroom suppress`: who gets no mail."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from tests.ctl.conftest import Postroom
+
+
+@pytest.fixture
+def ready(postroom: Postroom) -> Postroom:
+    """With a store."""
+    assert postroom("store", "init").returncode == 0
+    return postroom
+
+
+def test_a_recipient_is_suppressed_shown_and_lifted(ready: Postroom) -> None:
+    """By its address, however it is written; shown masked, with cause and dates."""
+    done = ready("suppress", "add", "Jane@Example.NET", "--cause", "asked_not_to", "--expires", "30d")
+    assert (done.returncode, done.stdout) == (0, "suppressed\n")
+    (line,) = ready("suppress", "list").stdout.splitlines()
+    assert re.fullmatch(
+        r"#[0-9a-f]{32}  J…@example\.net  asked_not_to  since \d{4}-\d\d-\d\d until \d{4}-\d\d-\d\d  by operator", line
+    )
+    again = ready("suppress", "add", "jane@example.net")
+    assert (again.returncode, again.stdout, again.stderr) == (1, "", "was suppressed already\n")
+    assert ready("suppress", "list").stdout.count("manual") == 1
+    assert ready("suppress", "remove", "jane@example.net").stdout == "gets mail again\n"
+    assert ready("suppress", "list").stdout == ""
+    gone = ready("suppress", "remove", "jane@example.net")
+    assert (gone.returncode, gone.stderr) == (1, "was not suppressed\n")
+
+
+def test_json_has_all_that_is_known(ready: Postroom) -> None:
+    """The latest first; times in UTC; never the address."""
+    ready("suppress", "add", "jane@example.net", "--expires", "1d")
+    ready("suppress", "add", "john@example.net")
+    done = ready("suppress", "list", "--json")
+    john, jane = json.loads(done.stdout)
+    assert (john["hint"], john["cause"], john["source"], john["expires_at"]) == (
+        "j…@example.net",
+        "manual",
+        "operator",
+        None,
+    )
+    assert jane["domain"] == "example.net"
+    assert jane["expires_at"] > jane["added_at"]
+    assert "jane@" not in done.stdout
+
+
+def test_a_hash_stands_for_an_address(ready: Postroom) -> None:
+    """As the list shows it, with or without its mark; nothing else is known of it then."""
+    ready("suppress", "add", "jane@example.net")
+    shown = ready("suppress", "list").stdout.split()[0]
+    assert ready("suppress", "remove", shown).returncode == 0
+    assert ready("suppress", "add", shown.removeprefix("#")).returncode == 0
+    assert "(by its hash)" in ready("suppress", "list").stdout
+    assert ready("suppress", "remove", "jane@example.net").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("add", "jane"), "neither a mail address nor a hash: the address has no @"),
+        (("remove", "jane@"), "neither a mail address nor a hash: "),
+        (("add", "jane@example.net", "--cause", "Two Words"), "write a word of a-z, 0-9 and _"),
+        (("add", "jane@example.net", "--expires", "soon"), "--expires: 'soon' is not a duration"),
+    ],
+)
+def test_wrong_arguments_are_exit_2(ready: Postroom, arguments: tuple[str, ...], told: str) -> None:
+    """With what to write instead."""
+    done = ready("suppress", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in done.stderr
+
+
+def test_without_a_store_it_is_told_how_to_make_one(postroom: Postroom, state: Path) -> None:
+    """Exit 1, one line with the path."""
+    done = postroom("suppress", "list")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith(f"{state}/shared/shared.db: cannot be opened")
+    done = postroom("suppress", "add", "jane@example.net")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith(f"{state}/keys/recipient-hash.key: cannot be read")
