@@ -9,15 +9,25 @@ from random import Random
 
 from tests.submission.scripted_postfix import Script, ScriptedPostfix
 
+from postroom.limits.fallback import LocalLimiter
+from postroom.limits.limiter import Limiter
+from postroom.limits.rules import Rule
+from postroom.mail.hashes import recipient_hash
 from postroom.mail.ids import RANDOM_OCTETS, new_id
+from postroom.recipients.check import RecipientCheck
 from postroom.runtime.faults import Faults
 from postroom.runtime.log import Field, Level, Log
 from postroom.runtime.metrics import Metrics
+from postroom.runtime.patience import Patience
 from postroom.store.local.mail import MailStore
 from postroom.store.local.messages import DeliveryView, Message, MessageView, New
+from postroom.store.shared.interface import Suppression
+from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.submission.gate import Gate
 from postroom.submission.outbox import HandoverSettings, Outbox
 
 WITHIN_S = 3.0
+KEY = b"k" * 32
 PLAIN_BODY = b"Subject: hello\r\n\r\nbody\r\n"
 
 
@@ -52,6 +62,7 @@ class OutboxBed:
     store: MailStore
     postfix: ScriptedPostfix
     clock: Clock
+    shared: SqliteSharedStore
     outbox: Outbox
     stopping: asyncio.Event
     running: "asyncio.Task[None]"
@@ -62,6 +73,12 @@ class OutboxBed:
         message = await stored(self.store, self.clock.now, recipients or ("a@example.net",), body)
         self.outbox.wake()
         return message
+
+    async def suppress(self, recipient: str) -> None:
+        """Let no mail go to this recipient any more."""
+        await self.shared.suppress(
+            Suppression(recipient_hash(KEY, recipient), "", "", "manual", None, "", "operator", self.clock.now, None)
+        )
 
     async def deliveries(self, message: str) -> Sequence[DeliveryView]:
         view = await self.store.message(message)
@@ -95,7 +112,7 @@ async def stored(store: MailStore, now: float, recipients: Sequence[str], body: 
     """Put a message into the store; returns its id."""
     _count[0] += 1
     message = new_id(now, _count[0].to_bytes(RANDOM_OCTETS, "big"))
-    parts = Message(message, "shop", f"{message}@example.org", "*@bounces.example.org", now)
+    parts = Message(message, "shop", f"{message}@example.org", "*@bounces.example.org", now, sender="#anna")
     assert isinstance(await store.accept(parts, recipients, body, "{}", None, 1_000_000), New)
     return message
 
@@ -117,24 +134,32 @@ async def outbox_at(
     sessions: int = 1,
     reply_timeout_s: float = 5.0,
     break_body_at: int = 0,
+    limits: Sequence[Rule] = (),
     before: Callable[[MailStore, float], Awaitable[None]] | None = None,
 ) -> AsyncIterator[OutboxBed]:
     """An outbox that hands over to a scripted Postfix; stopped at the end, which must not fail.
 
     Args:
+        limits: of mail; counted by the system's clock, not by the test's.
         before: run with the store and the time before the outbox starts.
     """
     MailStore.init(folder / "state" / "mail.db")
     store = MailStore.open(folder / "state" / "mail.db")
+    SqliteSharedStore.init(folder / "shared")
+    shared = SqliteSharedStore(folder / "shared")
     clock, stopping = Clock(), asyncio.Event()
     events: list[tuple[str, dict[str, Field]]] = []
 
     def write(_level: Level, event: str, fields: dict[str, Field]) -> None:
         events.append((event, fields))
 
+    log = Log("submission", "debug", write)
+    limiter = Limiter(shared, limits, LocalLimiter(clock), Patience("limits", "", log), 1.0)
+    check = RecipientCheck(shared, KEY, Patience("shared", "", log), 1.0)
     async with ScriptedPostfix(folder / "in", script, break_body_at) as postfix:
         outbox = Outbox(
             store,
+            Gate(check, limiter, KEY, "mail.example.org", clock),
             HandoverSettings(
                 socket=postfix.path,
                 showq=folder / "showq",
@@ -146,8 +171,8 @@ async def outbox_at(
                 give_up_after_s=1000,
                 away_retry_max_s=0.02,
             ),
-            b"k" * 32,
-            log=Log("submission", "debug", write),
+            KEY,
+            log=log,
             metrics=Metrics(),
             faults=Faults(),
             clock=clock,
@@ -157,8 +182,9 @@ async def outbox_at(
             await before(store, clock.now)
         running = asyncio.create_task(outbox.run(stopping))
         try:
-            yield OutboxBed(store, postfix, clock, outbox, stopping, running, events)
+            yield OutboxBed(store, postfix, clock, shared, outbox, stopping, running, events)
         finally:
             stopping.set()
             await running
             await store.close()
+            await shared.close()

@@ -100,9 +100,17 @@ def milter(place: Place) -> None:
 
 
 def _register() -> None:
-    from postroom.ctl import check, dkim, send, status, store, suppress
+    from postroom.ctl import check, dkim, limits, send, status, store, suppress
 
-    for command in (check.check, dkim.dkim, send.send, status.status, store.store, suppress.suppress):
+    for command in (
+        check.check,
+        dkim.dkim,
+        limits.limits,
+        send.send,
+        status.status,
+        store.store,
+        suppress.suppress,
+    ):
         postroom.add_command(command)
 
 

@@ -3,24 +3,22 @@
 Works on the shared store itself, so it needs its files and the key the recipients are hashed with.
 """
 
-import asyncio
 import json
 import re
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
+
+from postroom.ctl.shared import hash_key, with_store
 
 if TYPE_CHECKING:
     from postroom.ctl.main import Place
     from postroom.store.shared.interface import Suppression
     from postroom.store.shared.sqlite import SqliteSharedStore
-
-T = TypeVar("T")
 
 PAGE = 500
 _HASH = re.compile(r"#?([0-9a-f]{32})")
@@ -37,7 +35,7 @@ def suppress() -> None:
 @click.pass_obj
 def list_(place: "Place", as_json: bool) -> None:
     """List them, the latest first: masked address, cause, since when, until when."""
-    found = sorted(_with_store(place, _all), key=lambda each: -each.added_at)
+    found = sorted(with_store(place, _all), key=lambda each: -each.added_at)
     if as_json:
         click.echo(json.dumps([_document(each) for each in found], indent=2, ensure_ascii=False))
         return
@@ -79,7 +77,7 @@ def add(place: "Place", recipient: str, cause: str, expires: str | None) -> None
         added_at=now,
         expires_at=None if lasts_s is None else now + lasts_s,
     )
-    _tell(_with_store(place, lambda store: store.suppress(suppression)), "suppressed", "was suppressed already")
+    _tell(with_store(place, lambda store: store.suppress(suppression)), "suppressed", "was suppressed already")
 
 
 @suppress.command()
@@ -88,7 +86,7 @@ def add(place: "Place", recipient: str, cause: str, expires: str | None) -> None
 def remove(place: "Place", recipient: str) -> None:
     """Let mail go to a recipient again; exit 1 when it was not suppressed."""
     recipient_hash = _hash_of(place, recipient)
-    _tell(_with_store(place, lambda store: store.lift(recipient_hash)), "gets mail again", "was not suppressed")
+    _tell(with_store(place, lambda store: store.lift(recipient_hash)), "gets mail again", "was not suppressed")
 
 
 def _tell(changed: bool, done: str, nothing: str) -> None:
@@ -117,38 +115,12 @@ def _date(seconds: float) -> str:
 
 
 def _hash_of(place: "Place", recipient: str) -> str:
-    from postroom.config import paths
     from postroom.mail.addresses import AddressInvalid, parse_mailbox
     from postroom.mail.hashes import recipient_hash
-    from postroom.runtime.keys import read_key
-    from postroom.runtime.lifecycle import StartRefused
 
     if (known := _HASH.fullmatch(recipient)) is not None:
         return known[1]
     try:
-        address = parse_mailbox(recipient).address
-        return recipient_hash(read_key(paths.recipient_hash_key(place.config)), address)
+        return recipient_hash(hash_key(place), parse_mailbox(recipient).address)
     except AddressInvalid as invalid:
         raise click.UsageError(f"neither a mail address nor a hash: {invalid.reason}") from invalid
-    except StartRefused as refused:
-        click.echo(str(refused), err=True)
-        sys.exit(1)
-
-
-def _with_store(place: "Place", use: "Callable[[SqliteSharedStore], Awaitable[T]]") -> T:
-    from postroom.config import paths
-    from postroom.store.errors import StoreUnavailable
-    from postroom.store.shared.sqlite import SqliteSharedStore
-
-    async def run() -> T:
-        store = SqliteSharedStore(paths.shared_db(place.config).parent)
-        try:
-            return await use(store)
-        finally:
-            await store.close()
-
-    try:
-        return asyncio.run(run())
-    except StoreUnavailable as error:
-        click.echo(str(error), err=True)
-        sys.exit(1)

@@ -23,7 +23,7 @@ from postroom.store.shared.window import never_fits
 DEFER_RETRY_S = 60.0
 """What a `defer` rule tells the sender to wait: when the store comes back nobody knows."""
 
-LOST_EFFECT = "in-process limiter"
+LIMITS_LOST = "in-process limiter"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ class State(StrEnum):
     """Still in our outbox: the last hand-over was refused for now; `reason` says why, `next_try` when again."""
     QUEUED = "queued"
     """In Postfix's queue, under `queue_id`."""
+    SUPPRESSED = "suppressed"
+    """Never handed over: no mail goes to this recipient; `reason` says why and since when."""
     FAILED = "failed"
     """We gave up before Postfix took it; `reason` says why."""
     IN_DOUBT = "in_doubt"

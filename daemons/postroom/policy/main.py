@@ -13,12 +13,11 @@ from postroom.config import paths
 from postroom.config.model import Config
 from postroom.limits.configured import rules
 from postroom.limits.fallback import LocalLimiter
-from postroom.limits.limiter import LOST_EFFECT, Limiter
+from postroom.limits.limiter import LIMITS_LOST, Limiter
 from postroom.limits.notes import Notes
 from postroom.policy.decisions import Decisions
 from postroom.policy.server import Server
-from postroom.recipients import check
-from postroom.recipients.check import RecipientCheck
+from postroom.recipients.check import CHECK_LOST, RecipientCheck
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life
 from postroom.runtime.listeners import listen_unix
@@ -48,9 +47,9 @@ async def serve(config: Config, log: Log, life: Life) -> None:
         shared = SqliteSharedStore(paths.shared_db(config).parent)
         at_end.push_async_callback(shared.close)
         budget_s = settings.budget * STORE_SHARE
-        limits = Patience("limits", LOST_EFFECT, log)
+        limits = Patience("limits", LIMITS_LOST, log)
         decisions = Decisions(
-            RecipientCheck(shared, key, Patience("shared", check.LOST_EFFECT, log), budget_s),
+            RecipientCheck(shared, key, Patience("shared", CHECK_LOST, log), budget_s),
             Limiter(shared, rules(config.limits), LocalLimiter(_boottime), limits, budget_s),
             Notes(shared, limits, budget_s),
             key=key,

@@ -19,7 +19,7 @@ from postroom.runtime.patience import Patience
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.interface import Suppression
 
-LOST_EFFECT = "suppressed recipients pass"
+CHECK_LOST = "suppressed recipients pass"
 
 
 @dataclass(frozen=True, slots=True)

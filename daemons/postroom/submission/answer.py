@@ -9,21 +9,31 @@ from datetime import UTC, datetime
 
 from postroom.mail.addresses import masked
 from postroom.mail.states import WAITING, State
-from postroom.store.local.messages import MessageView, OutboxFigures
+from postroom.store.local.messages import Message, MessageView, OutboxFigures, Unsent
 from postroom.submission.outbox import Away
 
 
-def accepted(message: str, message_id: str, accepted_at: float, recipients: Sequence[str]) -> dict[str, object]:
+def accepted(message: Message, recipients: Sequence[str], suppressed: Mapping[str, Unsent]) -> dict[str, object]:
     """The answer to an accepted message: as it stands at that moment."""
+    states = {State.ACCEPTED: len(recipients) - len(suppressed), State.SUPPRESSED: len(suppressed)}
     return {
-        "id": message,
-        "message_id": f"<{message_id}>",
-        "accepted_at": timestamp(accepted_at),
-        "states": {State.ACCEPTED: len(recipients)},
-        "deliveries": [
-            {"recipient": masked(recipient), "state": State.ACCEPTED, "attempts": 0} for recipient in recipients
-        ],
+        "id": message.id,
+        "message_id": f"<{message.message_id}>",
+        "accepted_at": timestamp(message.accepted_at),
+        "states": {state: count for state, count in states.items() if count},
+        "deliveries": [_new_delivery(recipient, suppressed.get(recipient)) for recipient in recipients],
     }
+
+
+def _new_delivery(recipient: str, unsent: Unsent | None) -> dict[str, object]:
+    shown: dict[str, object] = {"recipient": masked(recipient), "state": State.ACCEPTED, "attempts": 0}
+    if unsent is not None:
+        shown |= {
+            "state": State.SUPPRESSED,
+            "enhanced_status": unsent.enhanced_status,
+            "reason": unsent.reason,
+        }
+    return shown
 
 
 def message(view: MessageView, away: Away | None) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """The HTTP API on the submission socket: requests in, answers out.
 
-    POST /v1/messages ─► client? ─► limit? ─► read ─► key known? ─► check ─► render ─► compose ─► outbox ─► 202
+    POST /v1/messages ─► client? ─► limit? ─► read ─► key known? ─► check ─► render ─► compose ─► gate ─► outbox ─► 202
     GET  /v1/messages/{id} · GET /v1/stats · GET /livez · GET /readyz
 
 Every answer that is a refusal is problem+json, but for octets that are no HTTP: those get aiohttp's plain 400.
@@ -20,18 +20,19 @@ from aiohttp import web
 from postroom.mail.ids import RANDOM_OCTETS, is_id, new_id
 from postroom.runtime.log import Field, Log
 from postroom.runtime.metrics import Metrics
-from postroom.store.errors import StoreFull, StoreUnavailable
+from postroom.store.errors import StoreUnavailable
 from postroom.store.local.mail import MailStore
 from postroom.store.local.messages import Idempotency, Mismatch, OutboxFull, Replay
 from postroom.submission import answer
 from postroom.submission.auth import Client, Clients, Peer, peer_of
+from postroom.submission.gate import Gate
 from postroom.submission.outbox import Outbox
 from postroom.submission.problem import CONTENT_TYPE, Problem
 from postroom.submission.request import document, idempotency_key, message_request
+from postroom.submission.translation import of_http, of_store
 from postroom.submission.waiting import wait
 from postroom.submission.writer import Writer
 
-RETRY_UNAVAILABLE_S = 5.0
 CONTEXT: "web.RequestKey[Context]" = web.RequestKey("context")
 
 
@@ -49,6 +50,7 @@ class Api:
     """The API's handlers.
 
     Args:
+        gate: refuses (Problem 422) what can never go out.
         admit: refuses (Problem 429) what is over the client's limits.
         request_timeout_s: how long a body may take to arrive.
         max_waiting: deliveries in the outbox past which no more are accepted.
@@ -61,6 +63,7 @@ class Api:
         outbox: Outbox,
         writer: Writer,
         clients: Clients,
+        gate: Gate,
         admit: Callable[[Client, str], Awaitable[None]],
         *,
         request_timeout_s: float,
@@ -74,6 +77,7 @@ class Api:
         self.writer = writer
         """Replaced as a whole at a reload."""
         self._clients = clients
+        self._gate = gate
         self._admit = admit
         self._request_timeout_s = request_timeout_s
         self._max_waiting = max_waiting
@@ -147,12 +151,12 @@ class Api:
             case Problem():
                 return error
             case web.HTTPException():
-                return _of_http(error, request.method)
+                return of_http(error, request.method)
             case ConnectionError() | web.RequestPayloadError():
                 return Problem(400, "malformed", "the body broke off, or its chunks are none; nothing was accepted")
             case StoreUnavailable():
                 self._log.error("store.unavailable", store="mail", error=str(error), effect="request refused")
-                return _of_store(error)
+                return of_store(error)
             case _:
                 # Its text may quote what the client sent, so only its kind and place are logged.
                 context = request[CONTEXT]
@@ -193,12 +197,20 @@ class Api:
                 return self._known(known, context)
         now = self._clock()
         message = new_id(now, secrets.token_bytes(RANDOM_OCTETS))
-        written = self.writer.write(*message_request(document(body)), message, context.client.name, now)
-        shown = answer.accepted(message, written.message.message_id, now, written.recipients)
+        asked, faults = message_request(document(body))
+        written = self.writer.write(asked, faults, message, context.client.name, now)
+        admitted = await self._gate.accept(asked, written)
+        shown = answer.accepted(admitted.message, written.recipients, admitted.suppressed)
         text = _json(shown)
         try:
             result = await self._store.accept(
-                written.message, written.recipients, written.octets, text, idempotency, self._max_waiting
+                admitted.message,
+                written.recipients,
+                written.octets,
+                text,
+                idempotency,
+                self._max_waiting,
+                admitted.suppressed,
             )
         except OutboxFull as full:
             raise Problem(
@@ -293,35 +305,6 @@ def _must_be_json(request: web.Request) -> None:
 def _route(request: web.Request) -> str | None:
     resource = request.match_info.route.resource
     return None if resource is None else resource.canonical
-
-
-def _of_http(error: web.HTTPException, method: str) -> Problem:
-    match error:
-        case web.HTTPNotFound():
-            return Problem(404, "not_found", "there is no such path; the API begins with /v1")
-        case web.HTTPMethodNotAllowed():
-            allowed = ", ".join(sorted(error.allowed_methods - {"HEAD"}))
-            return Problem(405, "method_not_allowed", f"{method} is not possible here; possible: {allowed}")
-        case web.HTTPRequestEntityTooLarge():
-            return Problem(413, "too_large", "the body is larger than submission.max_request allows")
-        case _:
-            return Problem(error.status, "malformed", error.reason)
-
-
-def _of_store(error: StoreUnavailable) -> Problem:
-    if isinstance(error, StoreFull):
-        return Problem(
-            503,
-            "storage_full",
-            "the disk under the outbox is full; nothing was accepted, try again later",
-            retry_after_s=RETRY_UNAVAILABLE_S,
-        )
-    return Problem(
-        503,
-        "unavailable",
-        "the outbox cannot be written; nothing was accepted, try again later",
-        retry_after_s=RETRY_UNAVAILABLE_S,
-    )
 
 
 def _refusal(problem: Problem, request_id: str) -> web.Response:

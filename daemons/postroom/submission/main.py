@@ -18,8 +18,9 @@ from postroom.config.model import Config
 from postroom.config.return_path import ReturnPath
 from postroom.limits.configured import rules
 from postroom.limits.fallback import LocalLimiter
-from postroom.limits.limiter import LOST_EFFECT, Limiter
+from postroom.limits.limiter import LIMITS_LOST, Limiter
 from postroom.mail.states import State
+from postroom.recipients.check import CHECK_LOST, RecipientCheck
 from postroom.runtime.faults import FaultsRefused, armed_faults
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life, StartRefused
@@ -33,6 +34,7 @@ from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.submission.admission import Admission
 from postroom.submission.api import Api
 from postroom.submission.auth import AccountUnknown, Client, Clients, accounts_of
+from postroom.submission.gate import Gate
 from postroom.submission.outbox import HandoverSettings, Outbox
 from postroom.submission.writer import Writer
 from postroom.templating.brand import Brand
@@ -65,22 +67,38 @@ async def serve(config: Config, log: Log, life: Life) -> None:
     random = Random()  # noqa: S311 - spreads retries, keeps no secret
     clients = _clients(config)
     writer = _writer(config)
-    key = read_key(paths.return_path_key(config))
+    key, recipient_key = read_key(paths.return_path_key(config)), read_key(paths.recipient_hash_key(config))
     async with AsyncExitStack() as at_end:
         shared = _opened(lambda: SqliteSharedStore(paths.shared_db(config).parent))
         at_end.push_async_callback(shared.close)
         store = _opened(lambda: MailStore.open(paths.mail_db(config), faults.reach))
         at_end.push_async_callback(store.close)
-        outbox = Outbox(
-            store, _handover(config), key, log=log, metrics=metrics, faults=faults, clock=time.time, random=random
+        limiter = Limiter(
+            shared,
+            rules(config.limits),
+            LocalLimiter(time.time),
+            Patience("limits", LIMITS_LOST, log),
+            STORE_BUDGET_S,
         )
-        patience = Patience("limits", LOST_EFFECT, log)
-        limiter = Limiter(shared, rules(config.limits), LocalLimiter(time.time), patience, STORE_BUDGET_S)
+        check = RecipientCheck(shared, recipient_key, Patience("shared", CHECK_LOST, log), STORE_BUDGET_S)
+        gate = Gate(check, limiter, recipient_key, config.hostname, time.time)
+        outbox = Outbox(
+            store,
+            gate,
+            _handover(config),
+            key,
+            log=log,
+            metrics=metrics,
+            faults=faults,
+            clock=time.time,
+            random=random,
+        )
         api = Api(
             store,
             outbox,
             writer,
             clients,
+            gate,
             Admission(limiter).admit,
             request_timeout_s=config.submission.request_timeout,
             max_waiting=config.submission.max_waiting,

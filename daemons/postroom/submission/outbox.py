@@ -1,6 +1,6 @@
 """The outbox at work: due deliveries go over a few pooled sessions to Postfix.
 
-    feed ── claim ──► ready ──► carriers (one a session) ──► outcomes: queued | retry | fail | doubt
+    feed ── claim ──► gate ──► ready ──► carriers (one a session) ──► outcomes: queued | retry | fail | doubt
     doubts: asks Postfix's queue for what is in doubt
 
 What is stored before what: `handing` before the body goes out, the answer
@@ -23,6 +23,7 @@ from postroom.store.local.messages import Claimed
 from postroom.submission.backoff import wait_s
 from postroom.submission.carrier import Carrier
 from postroom.submission.doubts import Doubts
+from postroom.submission.gate import Gate
 from postroom.submission.outcomes import Outcomes
 from postroom.submission.session import PostfixAway, Session
 from postroom.submission.waiting import wait
@@ -64,6 +65,7 @@ class Outbox:
     """Hands over what waits in the mail store.
 
     Args:
+        gate:   says what may be handed over now.
         key:    signs the attempt tokens.
         clock:  Unix seconds.
         random: spreads the retries.
@@ -72,6 +74,7 @@ class Outbox:
     def __init__(
         self,
         store: MailStore,
+        gate: Gate,
         settings: HandoverSettings,
         key: bytes,
         *,
@@ -82,6 +85,7 @@ class Outbox:
         random: Random,
     ) -> None:
         self._store = store
+        self._gate = gate
         self._settings = settings
         self._log = log
         self._metrics = metrics
@@ -154,8 +158,11 @@ class Outbox:
             except StoreUnavailable as error:
                 await self._outcomes.store_away(error)
                 continue
-            for delivery in claimed:
-                await self._ready.put(delivery)
+            for delivery, held in await self._gate.hand_over(claimed) if claimed else ():
+                if held is None:
+                    await self._ready.put(delivery)
+                else:
+                    await self._outcomes.held(delivery, held)
             if not claimed:
                 # Time may be set: look at least once a minute.
                 await wait(self._due, 60.0 if next_due is None else min(60.0, max(0.0, next_due - self._clock())))

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random
 
+from postroom.mail.states import State
 from postroom.mail.status import Reply
 from postroom.runtime.log import Field, Log
 from postroom.runtime.metrics import Metrics
@@ -17,6 +18,7 @@ from postroom.store.local.mail import MailStore
 from postroom.store.local.messages import Claimed
 from postroom.submission import smtp
 from postroom.submission.backoff import wait_s
+from postroom.submission.gate import Held
 from postroom.submission.waiting import wait
 
 STORE_PAUSE_S = 2.0
@@ -77,6 +79,22 @@ class Outcomes:
             await self._failed(claimed, reply.enhanced_status, str(reply), fields)
         else:
             await self._deferred(claimed, reply.enhanced_status, str(reply), fields)
+
+    async def held(self, claimed: Claimed, held: Held) -> None:
+        """Not offered to Postfix: suppressed, or over a limit."""
+        now, state = self._clock(), held.state
+        is_too_old = now - claimed.accepted_at > self._give_up_after_s
+        if state is State.DEFERRED and not is_too_old:
+            await self._record(
+                lambda: self._store.hold(claimed.delivery, held.due_at, held.enhanced_status, held.reason, now)
+            )
+        else:
+            reason = held.reason
+            if state is State.DEFERRED:
+                state, reason = State.FAILED, f"waited too long; the last reason was: {reason}"
+            await self._record(lambda: self._store.end(claimed.delivery, state, held.enhanced_status, reason, now))
+        self._metrics.count(f"postroom_submission_held_{state}_total")
+        self._log.info("handover.held", id=claimed.message, state=state, rule=held.rule)
 
     async def lost(self, claimed: Claimed, reason: str) -> None:
         """The session broke off before the final dot: nothing was queued, the delivery is tried again later."""

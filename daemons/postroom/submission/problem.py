@@ -17,6 +17,8 @@ TITLES = {
     "timeout": "The request took too long to arrive",
     "too_large": "The request is too large",
     "idempotency_mismatch": "The idempotency key was used with another body",
+    "suppressed": "No mail goes to these recipients",
+    "never_fits": "The message is larger than a limit",
     "limited": "Too many requests",
     "outbox_full": "Too much mail waits for Postfix",
     "storage_full": "No space left to accept mail",

@@ -9,7 +9,17 @@ from tests.store.shared.event_loop import Run
 
 from postroom.mail.states import State
 from postroom.store.local.mail import MailStore
-from postroom.store.local.messages import Claimed, DeliveryView, Doubt, Idempotency, Mismatch, New, OutboxFull, Replay
+from postroom.store.local.messages import (
+    Claimed,
+    DeliveryView,
+    Doubt,
+    Idempotency,
+    Mismatch,
+    New,
+    OutboxFull,
+    Replay,
+    Unsent,
+)
 
 # Accepting
 
@@ -140,13 +150,42 @@ def delivery(store: MailStore, run: Run, number: int = 1) -> DeliveryView:
 
 
 def test_a_claim_has_what_the_hand_over_needs(mail_store: MailStore, run: Run) -> None:
-    """Recipient, return path with its star, age, attempts so far, size; the body comes with handing."""
+    """Recipient, return path with its star, age, attempts so far, size, what limits count; the body comes later."""
     run(put(mail_store, 1))
     claimed = one_claimed(mail_store, run)
     assert claimed == Claimed(
-        claimed.delivery, letter(1).id, "jane@example.net", "*@bounces.example.org", NOW, 0, len(BODY)
-    )
+        claimed.delivery, letter(1).id, "jane@example.net", "*@bounces.example.org", NOW, 0, len(BODY),
+        "shop", "#anna", ("jane@example.net",), False,
+    )  # fmt: skip
     assert run(mail_store.handing(claimed.delivery, "token", NOW)) == BODY
+
+
+def test_the_claims_of_one_message_know_each_other(mail_store: MailStore, run: Run) -> None:
+    """All its recipients but those suppressed; once one was offered to Postfix, the others need not be counted."""
+    recipients = ("a@example.net", "b@example.net", "c@example.net")
+    unsent = {"b@example.net": Unsent("5.1.1", "recipient is suppressed: manual, since 2026-11-24")}
+    run(mail_store.accept(letter(1), recipients, BODY, "answer", None, 2, unsent))
+    a, c = run(mail_store.claim(10, NOW))
+    assert (a.recipients, a.is_counted) == (c.recipients, c.is_counted) == (("a@example.net", "c@example.net"), False)
+    run(mail_store.hold(a.delivery, NOW + 5, "4.7.1", "over the limit", NOW))
+    run(mail_store.retry(c.delivery, NOW + 6, "4.3.0", "later", NOW))
+    (a,) = run(mail_store.claim(10, NOW + 5))
+    assert (a.recipients, a.is_counted, a.attempts) == (("a@example.net", "c@example.net"), True, 0)
+
+
+def test_a_suppressed_recipient_is_a_delivery_that_is_done(mail_db: Path, mail_store: MailStore, run: Run) -> None:
+    """It says why, is never claimed, and does not wait; the others go out, and then the body goes."""
+    unsent = {"b@example.net": Unsent("5.1.1", "recipient is suppressed: manual, since 2026-11-24")}
+    run(mail_store.accept(letter(1), ("a@example.net", "b@example.net"), BODY, "answer", None, 1, unsent))
+    view = run(mail_store.message(letter(1).id))
+    assert view is not None
+    assert view.deliveries[1] == DeliveryView(
+        "b@example.net", State.SUPPRESSED, 0, None, "5.1.1", unsent["b@example.net"].reason, None, NOW
+    )
+    claimed = one_claimed(mail_store, run)
+    run(mail_store.end(claimed.delivery, State.SUPPRESSED, "5.1.1", "recipient is suppressed", NOW))
+    assert rows(mail_db, "SELECT * FROM body") == []
+    assert faults_of(mail_db) == []
 
 
 # The ends of an attempt

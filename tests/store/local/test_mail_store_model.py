@@ -79,6 +79,9 @@ class Outbox(RuleBasedStateMachine):
         assert [one.delivery for one in claimed] == [id_ for _, id_ in due[:most]]
         for one in claimed:
             assert one.attempts == self.plain[one.delivery].attempts
+            siblings = [plain for plain in self.plain.values() if plain.message == one.message]
+            assert one.is_counted == any(plain.attempts for plain in siblings)
+            assert len(one.recipients) == sum(plain.attempts > 0 or plain.due_at is not None for plain in siblings)
             self.plain[one.delivery].leased = True
 
     @precondition(lambda self: self.leased())
@@ -107,6 +110,19 @@ class Outbox(RuleBasedStateMachine):
             case "release":
                 self.runner.run(self.store.release(id_))
                 one.leased = one.handing = False
+
+    @precondition(lambda self: self.leased())
+    @rule(data=st.data(), end=st.sampled_from((State.DEFERRED, State.SUPPRESSED, State.FAILED)))
+    def hold(self, data: st.DataObject, end: State) -> None:
+        """Not offered to Postfix: that is no attempt."""
+        id_ = data.draw(st.sampled_from(self.leased()))
+        one = self.plain[id_]
+        one.state, one.due_at, one.leased = end, None, False
+        if end is State.DEFERRED:
+            one.due_at = self.now + data.draw(st.integers(0, 5), "pause")
+            self.runner.run(self.store.hold(id_, one.due_at, "4.7.1", "over a limit", self.now))
+        else:
+            self.runner.run(self.store.end(id_, end, "5.1.1", "suppressed", self.now))
 
     @rule()
     def find_doubts_in_the_queue(self) -> None:

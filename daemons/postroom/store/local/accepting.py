@@ -1,12 +1,12 @@
 """The outbox's door: accepting a message once, durably."""
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import apsw
 
-from postroom.mail.states import WAITING
-from postroom.store.local.messages import Idempotency, Message, Mismatch, New, OutboxFull, Replay
+from postroom.mail.states import WAITING, State
+from postroom.store.local.messages import Idempotency, Message, Mismatch, New, OutboxFull, Replay, Unsent
 from postroom.store.local.part import Part
 
 _WAITING = ", ".join(f"'{state}'" for state in WAITING)
@@ -23,13 +23,19 @@ class Accepting(Part):
         answer: str,
         idempotency: Idempotency | None,
         max_waiting: int,
+        suppressed: Mapping[str, Unsent] | None = None,
     ) -> New | Replay | Mismatch:
         """Store a message for hand-over, once for its idempotency key; durable when this returns.
+
+        Args:
+            suppressed: those of its recipients that get nothing of it; not all of them.
 
         Raises:
             OutboxFull:       with this message more than `max_waiting` deliveries would wait.
             StoreUnavailable: nothing was stored.
         """
+
+        unsent = suppressed or {}
 
         def operation(connection: apsw.Connection) -> New | Replay | Mismatch:
             if idempotency is not None:
@@ -41,10 +47,10 @@ class Accepting(Part):
                     (message.client, idempotency.key, idempotency.fingerprint, answer, message.accepted_at),
                 )
             waiting = _waiting(connection)
-            if waiting + len(recipients) > max_waiting:
+            if waiting + len(recipients) - len(unsent) > max_waiting:
                 raise OutboxFull(waiting, max_waiting)
             connection.execute(
-                "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     message.id,
                     message.client,
@@ -54,12 +60,14 @@ class Accepting(Part):
                     len(body),
                     message.template,
                     message.template_version,
+                    message.sender,
                 ),
             )
             connection.execute("INSERT INTO body VALUES (?, ?)", (message.id, body))
             connection.executemany(
-                "INSERT INTO delivery (message, recipient, state, due_at, changed_at) VALUES (?, ?, 'accepted', ?, ?)",
-                [(message.id, recipient, message.accepted_at, message.accepted_at) for recipient in recipients],
+                "INSERT INTO delivery (message, recipient, state, due_at, enhanced_status, reason, changed_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [_delivery(message, recipient, unsent.get(recipient)) for recipient in recipients],
             )
             self._reach("accept.before_commit")
             return New()
@@ -71,6 +79,13 @@ class Accepting(Part):
     async def replay(self, client: str, idempotency: Idempotency) -> Replay | Mismatch | None:
         """What is known of a client's idempotency key; None when it is new."""
         return await self._thread.run(lambda connection: _known(connection, client, idempotency))
+
+
+def _delivery(message: Message, recipient: str, unsent: Unsent | None) -> tuple[str | float | None, ...]:
+    at = message.accepted_at
+    if unsent is None:
+        return message.id, recipient, State.ACCEPTED, at, None, None, at
+    return message.id, recipient, State.SUPPRESSED, None, unsent.enhanced_status, unsent.reason, at
 
 
 def _known(connection: apsw.Connection, client: str, idempotency: Idempotency) -> Replay | Mismatch | None:

@@ -1,10 +1,11 @@
 """The outbox's other door: leasing deliveries, and what became of their hand-over."""
 
+import json
 from typing import Any
 
 import apsw
 
-from postroom.mail.states import NEEDS_BODY
+from postroom.mail.states import NEEDS_BODY, State
 from postroom.store.local.messages import Claimed, Doubt
 from postroom.store.local.part import Part
 
@@ -39,13 +40,17 @@ class Handing(Part):
 
         def operation(connection: apsw.Connection) -> list[Claimed]:
             rows: list[Any] = connection.execute(
-                "SELECT d.id, d.message, d.recipient, m.return_path, m.accepted_at, d.attempts, m.size"
+                "SELECT d.id, d.message, d.recipient, m.return_path, m.accepted_at, d.attempts, m.size,"
+                " m.client, m.sender,"
+                " (SELECT json_group_array(recipient) FROM delivery"
+                "  WHERE message = d.message AND (attempts > 0 OR due_at IS NOT NULL)),"
+                " EXISTS (SELECT 1 FROM delivery WHERE message = d.message AND attempts > 0)"
                 " FROM delivery d JOIN message m ON m.id = d.message"
                 " WHERE d.due_at IS NOT NULL AND d.leased = 0 AND d.due_at <= ? ORDER BY d.due_at LIMIT ?",
                 (now, most),
             ).fetchall()
             connection.executemany("UPDATE delivery SET leased = 1 WHERE id = ?", [(row[0],) for row in rows])
-            return [Claimed(*row) for row in rows]
+            return [Claimed(*(*row[:9], tuple(json.loads(row[9])), bool(row[10]))) for row in rows]
 
         claimed = await self._thread.run(operation)
         if claimed:
@@ -113,6 +118,31 @@ class Handing(Part):
                 " attempts = attempts + 1, enhanced_status = ?, reason = ?, changed_at = ? WHERE id = ?",
                 (due_at, enhanced_status, reason, now, delivery),
             )
+
+        await self._thread.run(operation)
+
+    async def hold(self, delivery: int, due_at: float, enhanced_status: str, reason: str, now: float) -> None:
+        """Not offered to Postfix now: ask again at `due_at` (Unix seconds). That is no attempt."""
+
+        def operation(connection: apsw.Connection) -> None:
+            connection.execute(
+                "UPDATE delivery SET state = 'deferred', due_at = ?, leased = 0,"
+                " enhanced_status = ?, reason = ?, changed_at = ? WHERE id = ?",
+                (due_at, enhanced_status, reason, now, delivery),
+            )
+
+        await self._thread.run(operation)
+
+    async def end(self, delivery: int, state: State, enhanced_status: str, reason: str, now: float) -> None:
+        """Ended in this state, suppressed or failed, without having been offered to Postfix."""
+
+        def operation(connection: apsw.Connection) -> None:
+            connection.execute(
+                "UPDATE delivery SET state = ?, due_at = NULL, leased = 0,"
+                " enhanced_status = ?, reason = ?, changed_at = ? WHERE id = ?",
+                (state, enhanced_status, reason, now, delivery),
+            )
+            _drop_needless_body(connection, delivery)
 
         await self._thread.run(operation)
 

@@ -7,7 +7,12 @@ from postroom.mail.states import State
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is stored of a message beside its body and deliveries. `return_path` has '*' where the token goes."""
+    """What is stored of a message beside its body and deliveries.
+
+    Args:
+        return_path: has '*' where the token goes.
+        sender:      the sender as limits count it, hashed; "" where it is not known.
+    """
 
     id: str
     client: str
@@ -16,6 +21,7 @@ class Message:
     accepted_at: float
     template: str | None = None
     template_version: str | None = None
+    sender: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,13 @@ class OutboxFull(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A delivery leased to a session."""
+    """A delivery leased to a session.
+
+    Args:
+        client, sender: of its message, as limits count them.
+        recipients:     of its message, but for those that were never handed over.
+        is_counted:     a delivery of its message was offered to Postfix, so the limits have been taken.
+    """
 
     delivery: int
     message: str
@@ -61,6 +73,18 @@ class Claimed:
     accepted_at: float
     attempts: int
     size: int
+    client: str
+    sender: str
+    recipients: tuple[str, ...]
+    is_counted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """Why a recipient gets nothing of a message that is accepted for others."""
+
+    enhanced_status: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

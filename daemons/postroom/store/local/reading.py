@@ -17,7 +17,7 @@ class Reading(Part):
 
         def operation(connection: apsw.Connection) -> MessageView | None:
             row = connection.execute(
-                "SELECT id, client, message_id, return_path, accepted_at, template, template_version, size"
+                "SELECT id, client, message_id, return_path, accepted_at, template, template_version, sender, size"
                 " FROM message WHERE id = ?",
                 (message,),
             ).fetchone()
@@ -29,8 +29,8 @@ class Reading(Part):
                 (message,),
             )
             return MessageView(
-                Message(*row[:7]),
-                row[7],
+                Message(*row[:8]),
+                row[8],
                 tuple(DeliveryView(recipient, State(state), *rest) for recipient, state, *rest in deliveries),
             )
 

@@ -81,4 +81,8 @@ MAIL = (
         UPDATE tally SET deliveries = deliveries - 1 WHERE state = old.state;
     END;
     """,
+    """
+    -- The sender as limits count it, hashed; '' in rows from before there were limits of mail.
+    ALTER TABLE message ADD COLUMN sender TEXT NOT NULL DEFAULT '';
+    """,
 )

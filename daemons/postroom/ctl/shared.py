@@ -1,0 +1,47 @@
+"""The command's side of the shared store: its files, and the key that hides addresses in it."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from postroom.ctl.main import Place
+    from postroom.store.shared.sqlite import SqliteSharedStore
+
+T = TypeVar("T")
+
+
+def with_store(place: "Place", use: "Callable[[SqliteSharedStore], Awaitable[T]]") -> T:
+    """Open the store, use it, close it. Ends the command when it cannot be used."""
+    from postroom.config import paths
+    from postroom.store.errors import StoreUnavailable
+    from postroom.store.shared.sqlite import SqliteSharedStore
+
+    async def run() -> T:
+        store = SqliteSharedStore(paths.shared_db(place.config).parent)
+        try:
+            return await use(store)
+        finally:
+            await store.close()
+
+    try:
+        return asyncio.run(run())
+    except StoreUnavailable as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+
+
+def hash_key(place: "Place") -> bytes:
+    """The key addresses are hashed with. Ends the command when it cannot be read."""
+    from postroom.config import paths
+    from postroom.runtime.keys import read_key
+    from postroom.runtime.lifecycle import StartRefused
+
+    try:
+        return read_key(paths.recipient_hash_key(place.config))
+    except StartRefused as refused:
+        click.echo(str(refused), err=True)
+        sys.exit(1)
