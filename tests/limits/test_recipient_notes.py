@@ -12,12 +12,12 @@ from postroom.store.shared.sqlite import SqliteSharedStore
 QUIET = Log("policy", "error", lambda _level, _event, _fields: None)
 
 
-def with_two(folder: Path, use: Callable[[Notes, Notes], Awaitable[None]], max_messages: int = 100) -> None:
+def with_two(folder: Path, use: Callable[[Notes, Notes], Awaitable[None]], max_notes: int = 100) -> None:
     """Two processes' notes on one store."""
 
     async def run() -> None:
         stores = [SqliteSharedStore(folder) for _ in range(2)]
-        await use(*(Notes(store, Patience("limits", "", QUIET, 0.0), 1.0, max_messages) for store in stores))
+        await use(*(Notes(store, Patience("limits", "", QUIET, 0.0), 1.0, max_notes) for store in stores))
         for store in stores:
             await store.close()
 
@@ -39,7 +39,7 @@ def test_another_process_knows_what_was_noted_here(tmp_path: Path) -> None:
 
 
 def test_without_a_store_each_process_has_its_own(tmp_path: Path) -> None:
-    """Counted by what this process was told; never more messages are kept than asked for."""
+    """Counted by what this process was told; never more is kept than asked for."""
 
     async def use(one: Notes, other: Notes) -> None:
         for number in range(5):
@@ -49,4 +49,4 @@ def test_without_a_store_each_process_has_its_own(tmp_path: Path) -> None:
         assert await one.of("0", "smtp") == {}
         assert len(one._here) == 3
 
-    with_two(tmp_path / "not-there", use, max_messages=3)
+    with_two(tmp_path / "not-there", use, max_notes=3)

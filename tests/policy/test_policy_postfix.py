@@ -148,17 +148,17 @@ def test_port_25_limits_our_own_hosts_and_not_the_world(make_policy: MakePolicy,
     )
     assert daemon.command("suppress", "add", "jane@example.net").returncode == 0
     with postfix:
+        three = ("john@example.net", "john@example.net", "jane@example.net")
 
-        def outcomes(client_address: str) -> list[str]:
+        def outcomes(client_address: str, *recipients: str) -> list[str]:
             with smtplib.SMTP("127.0.0.1", port) as client:
                 client.ehlo()
                 assert client.docmd("XCLIENT", f"ADDR={client_address} NAME=[UNAVAILABLE]")[0] == 220
                 client.ehlo()
-                to = ("john@example.net", "john@example.net", "jane@example.net")
-                return [send(client, "anna@example.com", recipient) for recipient in to]
+                return [send(client, "anna@example.com", recipient) for recipient in recipients]
 
-        assert outcomes("127.0.0.1") == ["250", "450 4.7.1", "550 5.1.1"]
-        assert outcomes("192.0.2.9") == ["250", "250", "250"]
+        assert outcomes("127.0.0.1", *three) == ["250", "450 4.7.1", "550 5.1.1"]
+        assert outcomes("192.0.2.9", *three) == ["250", "250", "250"]
         daemon.stop()
-        assert outcomes("192.0.2.9") == ["250", "250", "250"]
-        assert outcomes("127.0.0.1") == ["451 4.3.0"] * 3
+        assert outcomes("192.0.2.9", "jane@example.net") == ["250"]
+        assert outcomes("127.0.0.1", "john@example.net") == ["451 4.3.0"]

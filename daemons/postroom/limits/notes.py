@@ -6,7 +6,7 @@ connects anew when a daemon was restarted or a reply was lost. It is kept here a
 store is lost; then a message whose questions meet several processes is counted without the recipients
 that only the others know.
 
-Limits:  notes in the store lapse after NOTE_KEPT_S; here the oldest of `max_messages` makes room.
+Limits:  notes in the store lapse after NOTE_KEPT_S; here the oldest messages make room for the newest.
 Flow:    policy/ -> Notes -> SharedStore
 """
 
@@ -24,21 +24,25 @@ class Notes:
     Args:
         patience: with the file of the limits.
         budget_s: seconds the store may take for one call.
+        max_notes: recipients kept here at once, of all messages.
     """
 
-    def __init__(self, store: SharedStore, patience: Patience, budget_s: float, max_messages: int = 10_000) -> None:
+    def __init__(self, store: SharedStore, patience: Patience, budget_s: float, max_notes: int = 100_000) -> None:
         self._store = store
         self._patience = patience
         self._budget_s = budget_s
-        self._max_messages = max_messages
+        self._max_notes = max_notes
+        self._count = 0
         self._here: OrderedDict[tuple[Door, str], dict[str, str]] = OrderedDict()
 
     async def add(self, instance: str, door: Door, recipient: str, domain: str, now: float | None = None) -> None:
         """Note a recipient, by its hash and domain, of the message `instance`; once however often it is noted."""
-        noted = self._here.setdefault((door, instance), {})
-        noted[recipient] = domain
-        if len(self._here) > self._max_messages:
-            self._here.popitem(last=False)
+        here = self._here.setdefault((door, instance), {})
+        self._count += recipient not in here
+        here[recipient] = domain
+        while self._count > self._max_notes:
+            _, oldest = self._here.popitem(last=False)
+            self._count -= len(oldest)
         try:
             await self._patience.ask(lambda: self._store.note(instance, door, recipient, domain, now), self._budget_s)
         except StoreUnavailable:
