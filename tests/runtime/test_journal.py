@@ -1,49 +1,15 @@
-"""The log in the real journal: events and their fields can be asked for.
-
-A systemd-journald of its own runs in a mount namespace of its own, where /run is empty and /dev/log
-leads to it; without root in a user namespace too.
-"""
+"""The log in the real journal: events and their fields can be asked for."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import postroom
+from sandbox.journald import JOURNALD, in_a_namespace
 
 SOURCES = Path(postroom.__file__).parent.parent
 SPEAKER = Path(__file__).with_name("journal_speaker.py")
-WHOEVER = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-
-JOURNALD = """
-    mount -t tmpfs tmpfs /run
-    mkdir -p /run/dev /run/systemd/journal
-    for node in null urandom random; do : >/run/dev/$node; mount --bind /dev/$node /run/dev/$node; done
-    ln -s null /run/dev/kmsg
-    ln -s /run/systemd/journal/dev-log /run/dev/log
-    mount --rbind /run/dev /dev
-    /lib/systemd/systemd-journald 2>/run/journald.err &
-    journald=$!
-    trap 'kill $journald; wait $journald || :' EXIT
-    tries=0
-    until [ -S /run/systemd/journal/socket ] && [ -S /run/systemd/journal/stdout ] && journalctl --sync 2>/dev/null
-    do
-        tries=$((tries + 1)); [ $tries -lt 500 ] || { cat /run/journald.err >&2; exit 1; }
-        sleep 0.01
-    done
-"""
-
-
-def in_a_namespace(script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        ["unshare", "--mount", "--fork", "--kill-child", *WHOEVER, "sh", "-euc", script, "sh", *arguments],
-        env={**os.environ, "PYTHONPATH": str(SOURCES)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_an_event_is_found_in_the_journal_by_its_fields() -> None:
