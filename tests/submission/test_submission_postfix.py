@@ -11,7 +11,7 @@ import pytest
 from tests.submission.conftest import MakeDaemon
 from tests.submission.http_bed import PLAIN, WELCOME
 
-from postroom.submission.showq import queue_ids
+from postroom.postfix.showq import queue_ids
 from sandbox.daemon import SubmissionDaemon
 from sandbox.postfix import PrivatePostfix
 from sandbox.process import until

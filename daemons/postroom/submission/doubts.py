@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+from postroom.postfix.showq import ShowqError, queue_ids
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.local.mail import MailStore
 from postroom.submission.backoff import wait_s
-from postroom.submission.showq import ShowqError, queue_ids
 from postroom.submission.waiting import wait
 
 LOOK_FIRST_S, LOOK_MOST_S = 0.5, 60.0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from postroom.submission.showq import MAX_VALUE, RecordReader, ShowqError, queue_ids
+from postroom.postfix.showq import MAX_VALUE, RecordReader, ShowqError, queue_ids
 
 # As Postfix 3.7.11 answered with two mails in its queue: one to one recipient, one of the null sender to two.
 REFUSED = b"connect to 127.0.0.1[127.0.0.1]:9: Connection refused"
