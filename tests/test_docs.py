@@ -35,7 +35,7 @@ def test_every_log_event_is_documented_and_no_other() -> None:
 def test_every_metric_is_documented_and_no_other() -> None:
     """The table of metrics in docs/operating.md is the metrics the code names."""
     assert first_column(OPERATING, "Metrics") == set(
-        re.findall(r'"(postroom_(?:policy|submission|milter)_[a-z_{}]+)"', SOURCES)
+        re.findall(r'"(postroom_(?:policy|submission|milter|watcher)_[a-z_{}]+)"', SOURCES)
     )
 
 

@@ -1,6 +1,7 @@
 """A daemon as a process: on its real socket, waited for by READY=1, stopped or killed by pid.
 
 The configuration is written under the folder; everything the daemon says goes to `daemon.err` there.
+`Daemon` is any of them, `SubmissionDaemon` the one with the API.
 """
 
 import json
@@ -165,6 +166,7 @@ class SubmissionDaemon(Daemon):
         settings: text of more YAML sections; the defaults are one domain, example.org.
         submission: lines of the section `submission`, below its socket and client `me` (our uid, admin).
         handover_settings: lines of the section `handover`, below its sockets.
+        state_dir: of another daemon, to share its store.
     """
 
     def __init__(
@@ -174,6 +176,7 @@ class SubmissionDaemon(Daemon):
         settings: str = DEFAULTS,
         submission: str = "",
         handover_settings: str = "",
+        state_dir: Path | None = None,
     ) -> None:
         self.socket = folder / "run" / "submission.sock"
         super().__init__(
@@ -184,6 +187,7 @@ class SubmissionDaemon(Daemon):
             f"{indented(submission)}"
             f"handover:\n  socket: {handover / 'postroom-in'}\n  showq: {handover / 'showq'}\n"
             f"{indented(handover_settings)}",
+            state_dir,
         )
 
     def request(

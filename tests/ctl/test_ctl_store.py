@@ -17,6 +17,10 @@ MADE = {
     "shared/shared.db": 0o660,
     "submission": 0o700,
     "submission/mail.db": 0o600,
+    "watcher": 0o2750,
+    "watcher/track.db": 0o640,
+    "watcher/track.db-shm": 0o640,
+    "watcher/track.db-wal": 0o640,
 }
 
 
@@ -30,7 +34,13 @@ def test_it_makes_all_files_with_their_modes(postroom: Postroom, state: Path) ->
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         f"{state}/{name}: ready"
-        for name in ("submission/mail.db", "shared", "keys/return-path.key", "keys/recipient-hash.key")
+        for name in (
+            "submission/mail.db",
+            "watcher/track.db",
+            "shared",
+            "keys/return-path.key",
+            "keys/recipient-hash.key",
+        )
     ]
     assert modes(state) == MADE
     keys = {key.read_bytes() for key in (state / "keys").iterdir()}

@@ -87,7 +87,7 @@ async def _asked(path: Path, answer: bytes, *, silent: bool = False) -> dict[str
 
     async with await asyncio.start_unix_server(serve, str(path)):
         try:
-            return await queue_ids(path, {"prabc@bounces.example.org", "other@example.org"}, 0.2)
+            return await queue_ids(path, {"prabc@bounces.example.org", "other@example.org"}.__contains__, 0.2)
         except ShowqError as error:
             return str(error)
         finally:
@@ -105,4 +105,4 @@ def test_a_queue_that_cannot_be_read_says_why(bed: Path) -> None:
     assert asyncio.run(_asked(bed / "b", TRANSCRIPT[:-9])) == "the answer broke off"
     assert asyncio.run(_asked(bed / "s", TRANSCRIPT, silent=True)) == f"{bed / 's'}: no answer in time"
     with pytest.raises(ShowqError, match="No such file"):
-        asyncio.run(queue_ids(bed / "nobody", {"a@example.org"}, 1))
+        asyncio.run(queue_ids(bed / "nobody", {"a@example.org"}.__contains__, 1))

@@ -5,6 +5,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def make_daemon(bed: Path) -> Iterator[MakeDaemon]:
     """Makes and starts a daemon, with SubmissionDaemon's arguments; at the end it is stopped and its log read."""
     made: list[SubmissionDaemon] = []
 
-    def make(handover: Path | None = None, *, started: bool = True, **arguments: str) -> SubmissionDaemon:
+    def make(handover: Path | None = None, *, started: bool = True, **arguments: Any) -> SubmissionDaemon:
         daemon = SubmissionDaemon(bed / f"d{len(made)}", handover or bed, **arguments)
         made.append(daemon)
         daemon.init()

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Literal
 
 from tests.submission.scripted_postfix import Script, ScriptedPostfix
 
@@ -21,8 +22,10 @@ from postroom.runtime.metrics import Metrics
 from postroom.runtime.patience import Patience
 from postroom.store.local.mail import MailStore
 from postroom.store.local.messages import DeliveryView, Message, MessageView, New
+from postroom.store.local.track_reader import TrackReader
 from postroom.store.shared.interface import Suppression
 from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.submission.doubts import Witness
 from postroom.submission.gate import Gate
 from postroom.submission.outbox import HandoverSettings, Outbox
 
@@ -135,6 +138,8 @@ async def outbox_at(
     reply_timeout_s: float = 5.0,
     break_body_at: int = 0,
     limits: Sequence[Rule] = (),
+    witness_wait_s: float = 1e9,
+    in_doubt: Literal["wait", "resend"] = "wait",
     before: Callable[[MailStore, float], Awaitable[None]] | None = None,
 ) -> AsyncIterator[OutboxBed]:
     """An outbox that hands over to a scripted Postfix; stopped at the end, which must not fail.
@@ -170,8 +175,11 @@ async def outbox_at(
                 retry_max_s=100,
                 give_up_after_s=1000,
                 away_retry_max_s=0.02,
+                witness_wait_s=witness_wait_s,
+                in_doubt=in_doubt,
             ),
             KEY,
+            Witness(TrackReader(folder / "track.db"), folder / "witness.wish"),
             log=log,
             metrics=Metrics(),
             faults=Faults(),

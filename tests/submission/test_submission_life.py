@@ -117,7 +117,7 @@ def test_a_second_daemon_on_the_same_outbox_is_refused(make_daemon: MakeDaemon) 
     second = daemon.command("submission")
     assert second.returncode == 78
     (line,) = second.stderr.splitlines()
-    assert "another process has this outbox open; mend: stop the other postroom-submission first" in line
+    assert "another process has it open; mend: stop the other postroom-submission first" in line
     assert daemon.post(PLAIN).status == 202
 
 

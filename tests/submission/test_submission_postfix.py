@@ -154,6 +154,8 @@ def test_the_queue_of_the_real_postfix_is_read(make_daemon: MakeDaemon, bed: Pat
         until(lambda: daemon.deliveries()["queued"] == 6, 15, "six queued", daemon.alive)
         expected = {mail.sender: mail.queue_id for mail in postfix.queue()}
         assert len(expected) == 6
-        found = asyncio.run(queue_ids(postfix.showq_socket, {*expected, "prother@bounces.example.org"}, 10))
+        found = asyncio.run(
+            queue_ids(postfix.showq_socket, {*expected, "prother@bounces.example.org"}.__contains__, 10)
+        )
         assert found == expected
-        assert asyncio.run(queue_ids(postfix.showq_socket, {"prother@bounces.example.org"}, 10)) == {}
+        assert asyncio.run(queue_ids(postfix.showq_socket, {"prother@bounces.example.org"}.__contains__, 10)) == {}

@@ -105,6 +105,17 @@ class Handover(Section):
         Path("/var/spool/postfix/public/showq"), description="Postfix's showq(8) socket, asked what is queued."
     )
 
+    witness_wait: values.Duration = Field(
+        3_600.0,
+        description="How long a delivery in doubt waits for the watcher to find out what became of it, "
+        "before `in_doubt` says what then.",
+    )
+    in_doubt: Literal["wait", "resend"] = Field(
+        "wait",
+        description="What then: leave it in doubt until somebody decides (`wait`), or send it again, "
+        "perhaps twice (`resend`).",
+    )
+
     @field_validator("retry_max", "give_up_after")
     @classmethod
     def _not_below(cls, value: float, info: ValidationInfo) -> float:
@@ -139,6 +150,25 @@ class Milter(Section):
     expire_after: values.Duration = Field(
         604_800.0,
         description="How long a signature holds (its `x=`): Postfix's maximal_queue_lifetime (5d) and two days more.",
+    )
+
+
+class Watcher(Section):
+    """How Postfix's log is followed."""
+
+    source: values.JournalOrPath = Field(
+        "journal",
+        description="Where Postfix logs: the `journal`, or the path of its log file. Any local user can write into "
+        "the latter, so it proves less: what a bounce there says of a recipient counts only when submission saw "
+        "that mail too.",
+    )
+    units: values.Units = Field(
+        "auto",
+        description="Units whose lines in the journal are Postfix's; `auto`: those of its programs, wherever they run.",
+    )
+    relayhost: values.Switch = Field(
+        False,
+        description="Whether Postfix gives its mail to a relayhost: what that took is `relayed`, not `delivered`.",
     )
 
 
@@ -256,6 +286,7 @@ class Config(Section):
     submission: Submission = Field(default_factory=Submission, validate_default=True)
     handover: Handover = Field(Handover())
     milter: Milter = Field(Milter())
+    watcher: Watcher = Field(Watcher())
     templates: Templates = Field(Templates())
     limits: tuple[Limit, ...] = Field(
         (), description="Limits of mail, and of the requests to send. All of them hold; without any, none does."

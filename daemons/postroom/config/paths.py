@@ -63,6 +63,16 @@ def mail_db(config: Config) -> Path:
     return config.state_dir / "submission" / "mail.db"
 
 
+def track_db(config: Config) -> Path:
+    """Give the file of what Postfix's log says; its folder is 2750 of postroom-watcher, others of the group read it."""
+    return config.state_dir / "watcher" / "track.db"
+
+
+def witness_wish(config: Config) -> Path:
+    """Give the file submission touches while it wants the watcher to find out what became of a hand-over."""
+    return config.state_dir / "shared" / "witness.wish"
+
+
 def limits_db(config: Config) -> Path:
     """Give the file of the limits' counts, shared by the daemons of this host."""
     return config.state_dir / "shared" / "limits.db"

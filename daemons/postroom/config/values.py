@@ -27,6 +27,7 @@ from postroom.mail.addresses import AddressInvalid, Mailbox, domain_of, parse_ma
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _ACCOUNT = re.compile(r"[^\s:,/-][^:,/\x00-\x1f\x7f]{0,255}")
 _MODE = re.compile(r"0?[67][0-7]{2}")  # the daemon itself must reach what it made
+_UNIT = re.compile(r"[A-Za-z0-9:_.@\\-]{1,240}\.(service|scope)")
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 _URL = re.compile(r"https?://[^\s/?#\"'<>\\]+(?:[/?#][^\s\"'<>\\]*)?")
 
@@ -210,6 +211,28 @@ def _switch(value: object) -> bool:
     return value
 
 
+def _journal_or_path(text: str) -> Path | str:
+    if text == "journal":
+        return text
+    try:
+        return _path(text)
+    except ValueError:
+        raise ValueError(f"{quoted(text)} is neither journal nor a path; write for example /var/log/mail.log") from None
+
+
+def _units(value: object) -> tuple[str, ...] | str:
+    if value == "auto":
+        return "auto"
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError(
+            f"{quoted(as_written(value))} is neither auto nor a list of units; write for example [postfix@-.service]"
+        )
+    for unit in value:
+        if not isinstance(unit, str) or not _UNIT.fullmatch(unit):
+            raise ValueError(f"{quoted(as_written(unit))} is not a unit; write for example postfix@-.service")
+    return tuple(value)
+
+
 def _from_text(reader: Callable[[str], object]) -> BeforeValidator:
     return BeforeValidator(lambda value: reader(as_written(value)))
 
@@ -253,6 +276,8 @@ Uid = Annotated[int, *whole_number(0, _MAX_UID)]
 AbsolutePath = Annotated[Path, _from_text(_path), Kind("path")]
 OptionalPath = Annotated[Path | None, _from_text_or_null(_path), Kind("path or null")]
 SocketPath = Annotated[Path, _from_text(socket_path), Kind("path")]
+JournalOrPath = Annotated[Path | str, _from_text(_journal_or_path), Kind("`journal` or path")]
+Units = Annotated[tuple[str, ...] | str, BeforeValidator(_units), Kind("`auto` or list: unit name")]
 Mode = Annotated[int, _from_text(_mode), Kind("file mode", lambda mode: f'"{mode:04o}"')]
 Switch = Annotated[bool, BeforeValidator(_switch), Kind("true or false", lambda on: str(on).lower())]
 RateValue = Annotated[Rate, _from_text(units.rate), Kind("rate")]

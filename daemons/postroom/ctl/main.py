@@ -99,6 +99,15 @@ def milter(place: Place) -> None:
     sys.exit(exit_code(lambda: serve(config, lambda: load(place.path), log), log))
 
 
+@postroom.command()
+@click.pass_obj
+def watcher(place: Place) -> None:
+    """Run the watcher daemon in the foreground."""
+    from postroom.watcher.main import WORD, serve
+
+    _live(place.config, WORD, serve)
+
+
 def _register() -> None:
     from postroom.ctl import check, dkim, limits, send, status, store, suppress
 

@@ -41,7 +41,7 @@ def _needs_a_look(answer: dict[str, Any]) -> bool:
     states = answer.get("deliveries", [])
     if isinstance(states, dict):
         return bool(states["in_doubt"]) or not answer["handover"]["available"]
-    return any(delivery["state"] in {"in_doubt", "failed"} for delivery in states)
+    return any(delivery["state"] in {"in_doubt", "failed", "bounced", "expired"} for delivery in states)
 
 
 def _show_outbox(answer: dict[str, Any]) -> None:
@@ -67,6 +67,7 @@ def _show_message(answer: dict[str, Any]) -> None:
             + f"  since {delivery['changed_at']}, attempts: {delivery['attempts']}"
         )
         if "reason" in delivery:
-            click.echo(f"      {delivery['reason']}")
+            words = [delivery[name] for name in ("enhanced_status", "relay", "reason") if name in delivery]
+            click.echo(f"      {' '.join(words)}")
         if "next_try" in delivery:
             click.echo(f"      next try {delivery['next_try']}")

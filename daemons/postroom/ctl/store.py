@@ -26,13 +26,15 @@ def init(place: "Place") -> None:
     from postroom.config import paths
     from postroom.store.errors import StoreUnavailable
     from postroom.store.local.mail import MailStore
+    from postroom.store.local.track import TrackStore
     from postroom.store.shared.sqlite import SqliteSharedStore
 
     config = place.config
-    mail_db, shared = paths.mail_db(config), paths.shared_db(config).parent
+    mail_db, track_db, shared = paths.mail_db(config), paths.track_db(config), paths.shared_db(config).parent
     keys = (paths.return_path_key(config), paths.recipient_hash_key(config))
     try:
         MailStore.init(mail_db)
+        TrackStore.init(track_db)
         shared.mkdir(parents=True, exist_ok=True)
         SqliteSharedStore.init(shared)
         for key in keys:
@@ -45,7 +47,7 @@ def init(place: "Place") -> None:
         failed = error.filename or keys[0].parent
         click.echo(f"{failed}: {error.strerror}; mend: check owner, mode and free space of its folder", err=True)
         sys.exit(1)
-    for path in (mail_db, shared, *keys):
+    for path in (mail_db, track_db, shared, *keys):
         click.echo(f"{path}: ready")
 
 

@@ -9,11 +9,22 @@ class State(StrEnum):
     ACCEPTED = "accepted"
     """In our outbox, durable; hand-over to Postfix is to come."""
     DEFERRED = "deferred"
-    """Still in our outbox: the last hand-over was refused for now; `reason` says why, `next_try` when again."""
+    """Refused for now, by Postfix at the hand-over (it is still in our outbox, `next_try` says when again) or, under
+    a `queue_id`, by the recipient's server (Postfix tries again); `reason` says why."""
     QUEUED = "queued"
     """In Postfix's queue, under `queue_id`."""
     SUPPRESSED = "suppressed"
     """Never handed over: no mail goes to this recipient; `reason` says why and since when."""
+    RELAYED = "relayed"
+    """A relayhost took it; what became of it there is not seen."""
+    DELIVERED = "delivered"
+    """The recipient's server took it."""
+    BOUNCED = "bounced"
+    """Refused for good after Postfix had taken it; `reason` says why."""
+    EXPIRED = "expired"
+    """Postfix gave up after its queue lifetime; `reason` is the last refusal."""
+    DISCARDED = "discarded"
+    """Postfix was told to throw it away."""
     FAILED = "failed"
     """We gave up before Postfix took it; `reason` says why."""
     IN_DOUBT = "in_doubt"
@@ -25,3 +36,9 @@ WAITING = (State.ACCEPTED, State.DEFERRED)
 
 NEEDS_BODY = (*WAITING, State.IN_DOUBT)
 """States for which the body must be kept."""
+
+OUTBOX = (*NEEDS_BODY, State.QUEUED, State.SUPPRESSED, State.FAILED)
+"""States the outbox keeps; the others are what Postfix made of a queued delivery."""
+
+AT_POSTFIX = (State.DEFERRED, State.RELAYED, State.DELIVERED, State.BOUNCED, State.EXPIRED, State.DISCARDED)
+"""States Postfix's log tells of."""

@@ -13,12 +13,14 @@ Limits:  mail systems may change the case of a local part; verify() takes either
 import base64
 import binascii
 import hmac
+import re
 
 PREFIX = "pr"
 NAME_OCTETS = 8
 KEY_OCTETS = 32
 DAY_S = 86_400
 
+_SENDER = re.compile(r"(?:.*\+)?(pr[a-z2-7]{26})@[^@]*", re.ASCII | re.DOTALL | re.IGNORECASE)
 _DAY_OCTETS = 2
 _MAC_OCTETS = 6
 _LENGTH = len(PREFIX) + 26
@@ -46,6 +48,15 @@ def verify(key: bytes, token: str, now: float, max_age_days: int) -> bool:
         return False
     age_days = (int(now) // DAY_S - int.from_bytes(dated[NAME_OCTETS:], "big")) & 0xFFFF
     return age_days <= max_age_days or age_days == 0xFFFF  # a day of clock difference between hosts
+
+
+def of_sender(sender: str) -> str | None:
+    """The token in an envelope sender, token@domain or mailbox+token@domain; None when none stands there.
+
+    Only its form is looked at. Who asks for a token he minted himself needs no more: nobody else knew it.
+    """
+    found = _SENDER.fullmatch(sender)
+    return None if found is None else found[1].lower()
 
 
 def _signed(key: bytes, dated: bytes) -> str:

@@ -4,7 +4,8 @@ This is what `postqueue -j` asks; we speak to the socket ourselves because
 postqueue(1) is set-gid and is refused under NoNewPrivileges.
 
 Presence proves that the attempt with that envelope sender was queued;
-absence proves nothing (it may be delivered already).
+absence alone proves nothing: it may be delivered already, and a mail that moves
+from one queue to the next while the answer is made is missed.
 
 Source:  Postfix src/showq/showq.c, src/postqueue/showq_json.c, src/util/attr_scan0.c
          (null-terminated name/value pairs; an empty name ends a record).
@@ -12,7 +13,7 @@ Limits:  a name or value over MAX_VALUE octets, or a queue over MAX_RECORDS mess
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 MAX_VALUE = 65_536
@@ -52,7 +53,7 @@ class RecordReader:
         return not self._buffer and self._name is None and not self._record
 
 
-async def queue_ids(socket: Path, wanted: set[str], timeout_s: float) -> dict[str, str]:
+async def queue_ids(socket: Path, is_wanted: Callable[[str], bool], timeout_s: float) -> dict[str, str]:
     """Envelope sender → queue id, for those of the wanted senders that are in any queue of Postfix.
 
     Raises:
@@ -63,7 +64,7 @@ async def queue_ids(socket: Path, wanted: set[str], timeout_s: float) -> dict[st
         async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_unix_connection(str(socket))
             try:
-                await _read_queue(reader, wanted, found)
+                await _read_queue(reader, is_wanted, found)
             finally:
                 writer.close()
     except (OSError, TimeoutError) as error:
@@ -71,7 +72,7 @@ async def queue_ids(socket: Path, wanted: set[str], timeout_s: float) -> dict[st
     return found
 
 
-async def _read_queue(reader: asyncio.StreamReader, wanted: set[str], found: dict[str, str]) -> None:
+async def _read_queue(reader: asyncio.StreamReader, is_wanted: Callable[[str], bool], found: dict[str, str]) -> None:
     records, count = RecordReader(), 0
     while octets := await reader.read(65_536):
         for record in records.feed(octets):
@@ -80,7 +81,7 @@ async def _read_queue(reader: asyncio.StreamReader, wanted: set[str], found: dic
                 raise ShowqError(f"more than {MAX_RECORDS} records")
             attributes = dict(record)
             sender = attributes.get("sender", "")
-            if sender in wanted and attributes.get("queue_id"):
+            if attributes.get("queue_id") and is_wanted(sender):
                 found[sender] = attributes["queue_id"]
     if not records.at_record_end:
         raise ShowqError("the answer broke off")

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from postroom.mail.addresses import masked
-from postroom.mail.states import WAITING, State
-from postroom.store.local.messages import Message, MessageView, OutboxFigures, Unsent
+from postroom.mail.states import OUTBOX, WAITING, State
+from postroom.store.local.facts import DeliveryFact
+from postroom.store.local.messages import DeliveryView, Message, MessageView, OutboxFigures, Unsent
 from postroom.submission.outbox import Away
 
 
@@ -36,29 +37,17 @@ def _new_delivery(recipient: str, unsent: Unsent | None) -> dict[str, object]:
     return shown
 
 
-def message(view: MessageView, away: Away | None) -> dict[str, object]:
-    """A message as it stands now. A delivery that waits says why and until when."""
+def message(view: MessageView, away: Away | None, told: Sequence[DeliveryFact | None]) -> dict[str, object]:
+    """A message as it stands now. A delivery that waits says why and until when.
+
+    Args:
+        told: for each delivery what Postfix's log says of it, if anything.
+    """
     states: dict[str, int] = {}
     deliveries = []
-    for delivery in view.deliveries:
-        states[delivery.state] = states.get(delivery.state, 0) + 1
-        shown: dict[str, object] = {
-            "recipient": masked(delivery.recipient),
-            "state": delivery.state,
-            "attempts": delivery.attempts,
-            "changed_at": timestamp(delivery.changed_at),
-        }
-        if delivery.queue_id is not None:
-            shown["queue_id"] = delivery.queue_id
-        if delivery.enhanced_status is not None:
-            shown["enhanced_status"] = delivery.enhanced_status
-        reason, next_try = delivery.reason, delivery.next_try
-        if away is not None and delivery.state in WAITING:
-            reason, next_try = away.reason, max(away.next_try, next_try or 0.0)
-        if reason is not None:
-            shown["reason"] = reason
-        if next_try is not None:
-            shown["next_try"] = timestamp(next_try)
+    for delivery, fact in zip(view.deliveries, told, strict=True):
+        shown = _waiting_or_handed_over(delivery, away) if fact is None else _at_postfix(delivery, fact)
+        states[str(shown["state"])] = states.get(str(shown["state"]), 0) + 1
         deliveries.append(shown)
     document: dict[str, object] = {
         "id": view.message.id,
@@ -73,10 +62,48 @@ def message(view: MessageView, away: Away | None) -> dict[str, object]:
     return document
 
 
+def _waiting_or_handed_over(delivery: DeliveryView, away: Away | None) -> dict[str, object]:
+    reason, next_try = delivery.reason, delivery.next_try
+    if away is not None and delivery.state in WAITING:
+        reason, next_try = away.reason, max(away.next_try, next_try or 0.0)
+    return _delivery(
+        delivery,
+        delivery.state,
+        delivery.changed_at,
+        queue_id=delivery.queue_id,
+        enhanced_status=delivery.enhanced_status,
+        reason=reason,
+        next_try=None if next_try is None else timestamp(next_try),
+    )
+
+
+def _at_postfix(delivery: DeliveryView, fact: DeliveryFact) -> dict[str, object]:
+    return _delivery(
+        delivery,
+        fact.state,
+        fact.changed_at,
+        queue_id=fact.queue_id,
+        enhanced_status=fact.enhanced_status,
+        reason=fact.reason,
+        relay=fact.relay,
+        tries=fact.attempts,
+    )
+
+
+def _delivery(delivery: DeliveryView, state: State, changed_at: float, **rest: object) -> dict[str, object]:
+    return {
+        "recipient": masked(delivery.recipient),
+        "state": state,
+        "attempts": delivery.attempts,
+        "changed_at": timestamp(changed_at),
+        **{name: value for name, value in rest.items() if value is not None},
+    }
+
+
 def figures(outbox: OutboxFigures, away: Away | None, counters: Mapping[str, float]) -> dict[str, object]:
     """The outbox as a whole: system-level figures only."""
     return {
-        "deliveries": {state: outbox.deliveries.get(state, 0) for state in State},
+        "deliveries": {state: outbox.deliveries.get(state, 0) for state in OUTBOX},
         "oldest_waiting": None if outbox.oldest_waiting is None else timestamp(outbox.oldest_waiting),
         "handover": {
             "available": away is None,

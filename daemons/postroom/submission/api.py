@@ -29,6 +29,7 @@ from postroom.submission.gate import Gate
 from postroom.submission.outbox import Outbox
 from postroom.submission.problem import CONTENT_TYPE, Problem
 from postroom.submission.request import document, idempotency_key, message_request
+from postroom.submission.stories import Stories
 from postroom.submission.translation import of_http, of_store
 from postroom.submission.waiting import wait
 from postroom.submission.writer import Writer
@@ -64,6 +65,7 @@ class Api:
         writer: Writer,
         clients: Clients,
         gate: Gate,
+        stories: Stories,
         admit: Callable[[Client, str], Awaitable[None]],
         *,
         request_timeout_s: float,
@@ -78,6 +80,7 @@ class Api:
         """Replaced as a whole at a reload."""
         self._clients = clients
         self._gate = gate
+        self._stories = stories
         self._admit = admit
         self._request_timeout_s = request_timeout_s
         self._max_waiting = max_waiting
@@ -261,7 +264,8 @@ class Api:
         if view is None or not (context.client.admin or view.message.client == context.client.name):
             raise Problem(404, "not_found", "there is no message of yours with this id, or it is past its retention")
         context.message = wanted
-        return web.Response(text=_json(answer.message(view, self._outbox.away)), content_type="application/json")
+        shown = answer.message(view, self._outbox.away, await self._stories.told(view))
+        return web.Response(text=_json(shown), content_type="application/json")
 
     async def _get_stats(self, request: web.Request) -> web.Response:
         if not request[CONTEXT].client.admin:

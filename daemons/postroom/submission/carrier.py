@@ -90,7 +90,7 @@ class Carrier:
                         return Ended(is_usable=False)
                     following = self._begin_next(session)
                 else:
-                    body = await self._store.handing(under_way.claimed.delivery, under_way.token, self._clock())
+                    body = await self._store.handing(under_way.claimed.delivery, under_way.token, session.opened_at)
                     following = await self._send_body(session, body)
                     if not await self._body_answered(session, under_way, is_fresh):
                         if following is not None:

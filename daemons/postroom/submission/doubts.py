@@ -1,34 +1,75 @@
 """Deliveries in doubt: their body was sent, their answer is unknown.
 
-Postfix's queue is asked for the envelope senders of their attempts, at growing
-intervals. One that is found is queued. One that is not found stays in doubt:
-it may be delivered already, so absence proves nothing.
+    Postfix's queue shows the attempt      ─► queued
+    the watcher proves it queued           ─► queued
+    the watcher proves it not queued       ─► sent again, as a new attempt
+    neither, for `handover.witness_wait`   ─► what `handover.in_doubt` says, and the log tells
+
+The queue is asked at growing intervals, the watcher often while it may come to know: a wish is left for it
+(store/local/wish.py). On a host without a watcher nothing is ever proved absent.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
+from typing import Literal
 
 from postroom.postfix.showq import ShowqError, queue_ids
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
+from postroom.store.local.facts import Absent, Queued, Unknown
 from postroom.store.local.mail import MailStore
+from postroom.store.local.messages import Doubt
+from postroom.store.local.track_reader import TrackReader
+from postroom.store.local.wish import wish
 from postroom.submission.backoff import wait_s
 from postroom.submission.waiting import wait
 
 LOOK_FIRST_S, LOOK_MOST_S = 0.5, 60.0
+WITNESS_S = 1.0
+"""How often the watcher's word is looked for while it may come."""
 BATCH = 1000
 
 
-class Doubts:
-    """Settles what Postfix's queue can prove.
+class Witness:
+    """The watcher's word on an attempt, as far as this host has one.
 
     Args:
-        showq:     the socket of showq(8).
-        timeout_s: how long it may take to answer.
-        doubtful:  set by others when a delivery came to be in doubt, or Postfix came back.
+        wish: the file that tells the watcher that it is wanted.
+    """
+
+    def __init__(self, track: TrackReader, wish: Path) -> None:
+        self._track = track
+        self._wish = wish
+
+    async def ask(self, doubt: Doubt) -> Queued | Absent | Unknown:
+        """What became of the attempt in doubt."""
+        try:
+            return await self._track.witness(doubt.sender, doubt.started_at, doubt.ended_at)
+        except StoreUnavailable:
+            return Unknown("this host has no watcher, or its file cannot be read", is_final=True)
+
+    def want(self, now: float) -> None:
+        """Want it to be found out.
+
+        Raises:
+            StoreUnavailable: the wish cannot be left.
+        """
+        wish(self._wish, now)
+
+
+class Doubts:
+    """Settles what can be proved.
+
+    Args:
+        showq:          the socket of showq(8).
+        timeout_s:      how long it may take to answer.
+        witness_wait_s: how long a proof is waited for, in seconds.
+        rule:           what then.
+        doubtful:       set by others when a delivery came to be in doubt, or Postfix came back.
+        due:            called when a delivery is to be sent again.
     """
 
     def __init__(
@@ -36,7 +77,11 @@ class Doubts:
         store: MailStore,
         showq: Path,
         timeout_s: float,
+        witness: Witness,
+        witness_wait_s: float,
+        rule: Literal["wait", "resend"],
         doubtful: asyncio.Event,
+        due: Callable[[], None],
         *,
         log: Log,
         metrics: Metrics,
@@ -46,42 +91,100 @@ class Doubts:
         self._store = store
         self._showq = showq
         self._timeout_s = timeout_s
+        self._witness = witness
+        self._witness_wait_s = witness_wait_s
+        self._rule = rule
         self._doubtful = doubtful
+        self._due = due
         self._log = log
         self._metrics = metrics
         self._clock = clock
         self._random = random
+        self._is_hopeful = False
+        """Whether the watcher may still come to know about one."""
+        self._told: set[int] = set()
+        """Deliveries that stay in doubt by rule, as the log has told."""
 
     async def look_forever(self) -> None:
         """Look while there are any, wait for the next one while there are none."""
-        looks = 0
+        loop, looks = asyncio.get_running_loop(), 0
         while True:
             self._doubtful.clear()
-            if await self._look():
-                looks += 1
-                if await wait(self._doubtful, wait_s(looks, LOOK_FIRST_S, LOOK_MOST_S, self._random)):
-                    looks = 0
-            else:
+            left = await self._look(with_queue=True)
+            if left == 0:
                 looks = 0
                 await self._doubtful.wait()
+                continue
+            looks += 1
+            next_look = loop.time() + wait_s(looks, LOOK_FIRST_S, LOOK_MOST_S, self._random)
+            while (pause_s := next_look - loop.time()) > 0:
+                if await wait(self._doubtful, min(pause_s, WITNESS_S) if self._is_hopeful else pause_s):
+                    looks = 0
+                    break
+                if self._is_hopeful and await self._look(with_queue=False) == 0:
+                    break
 
-    async def _look(self) -> bool:
-        """Look once; returns whether any delivery stays in doubt."""
-        after, remain = 0, False
+    async def _look(self, *, with_queue: bool) -> int:
+        """Look once; returns how many stay in doubt."""
+        after, left = 0, 0
+        self._is_hopeful = False
         try:
             while doubts := await self._store.doubts(after, BATCH):
                 after = doubts[-1].delivery
-                wanted = {sender for doubt in doubts for sender in doubt.envelope_senders}
-                found = await queue_ids(self._showq, wanted, self._timeout_s)
+                found = await self._in_queue(doubts) if with_queue else {}
                 for doubt in doubts:
                     shown = [found[sender] for sender in doubt.envelope_senders if sender in found]
                     if shown:
-                        await self._store.queued(doubt.delivery, shown[0], self._clock())
-                        self._metrics.count("postroom_submission_queued_total")
-                        self._log.info("handover.queued", queue_id=shown[0], id=doubt.message, shown_by="queue")
-                    else:
-                        remain = True
-        except (StoreUnavailable, ShowqError) as error:
+                        await self._queued(doubt, shown[0], "queue")
+                    elif not await self._settled(doubt):
+                        left += 1
+            if self._is_hopeful:
+                self._witness.want(self._clock())
+        except StoreUnavailable as error:
             self._log.debug("handover.look_failed", error=str(error))
+            return left + 1
+        return left
+
+    async def _in_queue(self, doubts: Sequence[Doubt]) -> dict[str, str]:
+        wanted = {sender for doubt in doubts for sender in doubt.envelope_senders}
+        try:
+            return await queue_ids(self._showq, wanted.__contains__, self._timeout_s)
+        except ShowqError as error:
+            self._log.debug("handover.look_failed", error=str(error))
+            return {}
+
+    async def _settled(self, doubt: Doubt) -> bool:
+        """Settle what the watcher can prove, or what the rule says; returns whether it is in doubt no more."""
+        match await self._witness.ask(doubt):
+            case Queued(queue_id):
+                await self._queued(doubt, queue_id, "log")
+                return True
+            case Absent():
+                await self._send_again(doubt, "the first try was shown not to have been queued")
+                self._log.info("handover.absent", id=doubt.message, next="send it again")
+                return True
+            case Unknown(reason, is_final):
+                return await self._by_rule(doubt, reason, is_final=is_final)
+
+    async def _by_rule(self, doubt: Doubt, reason: str, *, is_final: bool) -> bool:
+        if self._clock() - doubt.ended_at < self._witness_wait_s:
+            self._is_hopeful = self._is_hopeful or not is_final
+            return False
+        if self._rule == "resend":
+            await self._send_again(doubt, "nobody knows whether the first try was queued; handover.in_doubt is resend")
+            self._log.warning("handover.unproven", id=doubt.message, reason=reason, rule="resend")
             return True
-        return remain
+        if doubt.delivery not in self._told:
+            self._told.add(doubt.delivery)
+            self._log.warning("handover.unproven", id=doubt.message, reason=reason, rule="wait")
+        return False
+
+    async def _queued(self, doubt: Doubt, queue_id: str, shown_by: str) -> None:
+        await self._store.queued(doubt.delivery, queue_id, self._clock())
+        self._metrics.count("postroom_submission_queued_total")
+        self._log.info("handover.queued", queue_id=queue_id, id=doubt.message, shown_by=shown_by)
+
+    async def _send_again(self, doubt: Doubt, reason: str) -> None:
+        await self._store.unqueued(doubt.delivery, reason, self._clock())
+        self._metrics.count("postroom_submission_resent_total")
+        self._due()

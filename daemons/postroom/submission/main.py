@@ -19,7 +19,7 @@ from postroom.config.return_path import ReturnPath
 from postroom.limits.configured import rules
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import LIMITS_LOST, Limiter
-from postroom.mail.states import State
+from postroom.mail.states import OUTBOX
 from postroom.recipients.check import CHECK_LOST, RecipientCheck
 from postroom.runtime.faults import FaultsRefused, armed_faults
 from postroom.runtime.keys import read_key
@@ -30,12 +30,16 @@ from postroom.runtime.metrics import Metrics, beat_forever
 from postroom.runtime.patience import Patience
 from postroom.store.errors import StoreUnavailable
 from postroom.store.local.mail import MailStore
+from postroom.store.local.track_reader import TrackReader
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.submission.admission import Admission
 from postroom.submission.api import Api
 from postroom.submission.auth import AccountUnknown, Client, Clients, accounts_of
+from postroom.submission.confirming import confirm_forever
+from postroom.submission.doubts import Witness
 from postroom.submission.gate import Gate
 from postroom.submission.outbox import HandoverSettings, Outbox
+from postroom.submission.stories import Stories
 from postroom.submission.writer import Writer
 from postroom.templating.brand import Brand
 from postroom.templating.catalogue import Catalogue
@@ -82,11 +86,13 @@ async def serve(config: Config, log: Log, life: Life) -> None:
         )
         check = RecipientCheck(shared, recipient_key, Patience("shared", CHECK_LOST, log), STORE_BUDGET_S)
         gate = Gate(check, limiter, recipient_key, config.hostname, time.time)
+        track = TrackReader(paths.track_db(config))
         outbox = Outbox(
             store,
             gate,
             _handover(config),
             key,
+            Witness(track, paths.witness_wish(config)),
             log=log,
             metrics=metrics,
             faults=faults,
@@ -99,6 +105,7 @@ async def serve(config: Config, log: Log, life: Life) -> None:
             writer,
             clients,
             gate,
+            Stories(track, recipient_key),
             Admission(limiter).admit,
             request_timeout_s=config.submission.request_timeout,
             max_waiting=config.submission.max_waiting,
@@ -122,6 +129,7 @@ async def serve(config: Config, log: Log, life: Life) -> None:
         handing_over = asyncio.create_task(outbox.run(life.stopping))
         beating = asyncio.create_task(beat_forever(WORD, shared, _samples(store, outbox, metrics), log))
         sweeping = asyncio.create_task(_sweep_forever(store, shared, config, log))
+        confirming = asyncio.create_task(confirm_forever(store, track, shared, recipient_key, log))
         site = web.SockSite(runner, listener.sock, backlog=BACKLOG)
         await site.start()
 
@@ -142,7 +150,7 @@ async def serve(config: Config, log: Log, life: Life) -> None:
         await api.drain(HTTP_DRAIN_S)
         await runner.cleanup()
         life.stop()
-        for task in (beating, sweeping, stopping):
+        for task in (beating, sweeping, confirming, stopping):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
@@ -221,6 +229,8 @@ def _handover(config: Config) -> HandoverSettings:
         retry_max_s=settings.retry_max,
         give_up_after_s=settings.give_up_after,
         away_retry_max_s=settings.away_retry_max,
+        witness_wait_s=settings.witness_wait,
+        in_doubt=settings.in_doubt,
     )
 
 
@@ -228,7 +238,7 @@ def _samples(store: MailStore, outbox: Outbox, metrics: Metrics) -> Callable[[],
     async def samples() -> Mapping[str, float]:
         figures = await store.figures()
         deliveries = {
-            f"postroom_submission_deliveries_{state}": float(figures.deliveries.get(state, 0)) for state in State
+            f"postroom_submission_deliveries_{state}": float(figures.deliveries.get(state, 0)) for state in OUTBOX
         }
         available = {"postroom_submission_handover_available": float(outbox.away is None)}
         return metrics.samples() | deliveries | available

@@ -1,7 +1,7 @@
 """The outbox at work: due deliveries go over a few pooled sessions to Postfix.
 
     feed ── claim ──► gate ──► ready ──► carriers (one a session) ──► outcomes: queued | retry | fail | doubt
-    doubts: asks Postfix's queue for what is in doubt
+    doubts: asks Postfix's queue, and the watcher, for what is in doubt
 
 What is stored before what: `handing` before the body goes out, the answer
 after it came. So whatever dies in between, a delivery is sent again only when
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Literal
 
 from postroom.runtime.faults import Faults
 from postroom.runtime.log import Log
@@ -22,7 +23,7 @@ from postroom.store.local.mail import MailStore
 from postroom.store.local.messages import Claimed
 from postroom.submission.backoff import wait_s
 from postroom.submission.carrier import Carrier
-from postroom.submission.doubts import Doubts
+from postroom.submission.doubts import Doubts, Witness
 from postroom.submission.gate import Gate
 from postroom.submission.outcomes import Outcomes
 from postroom.submission.session import PostfixAway, Session
@@ -50,6 +51,8 @@ class HandoverSettings:
     retry_max_s: float
     give_up_after_s: float
     away_retry_max_s: float
+    witness_wait_s: float
+    in_doubt: Literal["wait", "resend"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,11 @@ class Outbox:
     """Hands over what waits in the mail store.
 
     Args:
-        gate:   says what may be handed over now.
-        key:    signs the attempt tokens.
-        clock:  Unix seconds.
-        random: spreads the retries.
+        gate:    says what may be handed over now.
+        key:     signs the attempt tokens.
+        witness: what the watcher knows of attempts in doubt.
+        clock:   Unix seconds.
+        random:  spreads the retries.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Outbox:
         gate: Gate,
         settings: HandoverSettings,
         key: bytes,
+        witness: Witness,
         *,
         log: Log,
         metrics: Metrics,
@@ -114,7 +119,11 @@ class Outbox:
             store,
             settings.showq,
             settings.reply_timeout_s,
+            witness,
+            settings.witness_wait_s,
+            settings.in_doubt,
             self._doubtful,
+            self.wake,
             log=log,
             metrics=metrics,
             clock=clock,
@@ -134,7 +143,7 @@ class Outbox:
         """
         in_doubt = await self._store.recover(self._clock())
         if in_doubt:
-            self._log.warning("handover.in_doubt", deliveries=in_doubt, next="ask Postfix's queue")
+            self._log.warning("handover.in_doubt", deliveries=in_doubt, next="ask Postfix's queue and the watcher")
         carriers = [asyncio.create_task(self._keep_carrying()) for _ in range(self._settings.sessions)]
         tasks = [asyncio.create_task(self._feed()), asyncio.create_task(self._doubts.look_forever()), *carriers]
         ended = asyncio.create_task(stopping.wait())
@@ -222,7 +231,9 @@ class Outbox:
                 if await wait(self._stopping, max(0.0, pause_s)):
                     return None
             try:
-                session = await Session.open(settings.socket, settings.hostname, settings.reply_timeout_s)
+                session = await Session.open(
+                    settings.socket, settings.hostname, settings.reply_timeout_s, self._clock()
+                )
             except PostfixAway as error:
                 self._postfix_away(str(error))
                 continue

@@ -104,7 +104,9 @@ class Outcomes:
         """The body went out, the answer did not come."""
         now = self._clock()
         self._metrics.count("postroom_submission_in_doubt_total")
-        self._log.warning("handover.in_doubt", id=claimed.message, reason=reason, next="ask Postfix's queue")
+        self._log.warning(
+            "handover.in_doubt", id=claimed.message, reason=reason, next="ask Postfix's queue and the watcher"
+        )
         text = f"the answer to the body never came: {reason}"
         await self._record(lambda: self._store.doubt(claimed.delivery, text, now))
         self._doubtful.set()

@@ -98,16 +98,18 @@ class _Wire(asyncio.Protocol):
 class Session:
     """An open session, greeted and past EHLO."""
 
-    def __init__(self, wire: _Wire, *, dsn: bool, opened_at: float) -> None:
+    def __init__(self, wire: _Wire, *, dsn: bool, began: float, opened_at: float) -> None:
         self._wire = wire
-        self._opened_at = opened_at
+        self._began = began
+        self.opened_at = opened_at
+        """Taken before it was opened, in Unix seconds."""
         self.dsn = dsn
         self.carried = 0
         """Transactions begun in this session."""
 
     @staticmethod
-    async def open(socket: Path, hostname: str, timeout_s: float) -> "Session":
-        """Connect, read the greeting, say EHLO.
+    async def open(socket: Path, hostname: str, timeout_s: float, now: float) -> "Session":
+        """Connect, read the greeting, say EHLO. `now` is in Unix seconds.
 
         Raises:
             PostfixAway: nobody listens, no right to connect, or not the listener it must be.
@@ -136,12 +138,12 @@ class Session:
                 f"{socket}: this listener offers no PIPELINING ({offers.code}); "
                 "mend: give it the options of postfix-conf/submission.master.cf, then `postfix reload`"
             )
-        return Session(wire, dsn="DSN" in words, opened_at=loop.time())
+        return Session(wire, dsn="DSN" in words, began=loop.time(), opened_at=now)
 
     @property
     def is_spent(self) -> bool:
         """Whether it has carried enough, or is broken."""
-        age_s = asyncio.get_running_loop().time() - self._opened_at
+        age_s = asyncio.get_running_loop().time() - self._began
         return self._wire.lost is not None or self.carried >= MAX_DELIVERIES or age_s >= MAX_AGE_S
 
     def send(self, *octets: bytes) -> None:

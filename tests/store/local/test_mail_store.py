@@ -1,6 +1,7 @@
 """The outbox: what each operation promises, on a real file."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -200,7 +201,7 @@ def test_a_queued_delivery_is_done(mail_db: Path, mail_store: MailStore, run: Ru
     run(mail_store.handing(claimed.delivery, "token", NOW))
     run(mail_store.queued(claimed.delivery, "4XyZ", NOW + 1))
     assert delivery(mail_store, run) == DeliveryView(
-        "jane@example.net", State.QUEUED, 2, "4XyZ", None, None, None, NOW + 1
+        "jane@example.net", State.QUEUED, 2, "4XyZ", None, None, None, NOW + 1, ("token",)
     )
     assert rows(mail_db, "SELECT * FROM body") == []
     assert run(mail_store.next_due()) is None
@@ -238,7 +239,7 @@ def test_a_released_delivery_is_as_it_was(mail_store: MailStore, run: Run) -> No
     again = one_claimed(mail_store, run)
     run(mail_store.handing(again.delivery, "token", NOW))
     run(mail_store.release(again.delivery))
-    assert delivery(mail_store, run) == before
+    assert delivery(mail_store, run) == replace(before, tokens=("token",))
     assert run(mail_store.recover(NOW)) == 0
     assert one_claimed(mail_store, run) == first
 
@@ -252,7 +253,7 @@ def test_a_doubtful_delivery_is_not_sent_again_and_keeps_its_body(
     run(mail_store.handing(claimed.delivery, "token", NOW))
     run(mail_store.doubt(claimed.delivery, "no answer", NOW + 1))
     assert delivery(mail_store, run) == DeliveryView(
-        "jane@example.net", State.IN_DOUBT, 1, None, None, "no answer", None, NOW + 1
+        "jane@example.net", State.IN_DOUBT, 1, None, None, "no answer", None, NOW + 1, ("token",)
     )
     assert run(mail_store.claim(10, NOW + 1e6)) == []
     assert rows(mail_db, "SELECT octets FROM body") == [(BODY,)]
@@ -312,6 +313,25 @@ def test_recovery_tells_what_was_leased_from_what_was_handed_over(mail_db: Path,
     run(store.close())
 
 
+def test_what_was_shown_not_queued_is_sent_again_at_once(mail_store: MailStore, run: Run) -> None:
+    """Due now, with its reason; the next try is an attempt of its own. One that was queued meanwhile stays so."""
+    run(put(mail_store, 1))
+    claimed = one_claimed(mail_store, run)
+    run(mail_store.handing(claimed.delivery, "first", NOW))
+    run(mail_store.doubt(claimed.delivery, "no answer", NOW + 1))
+    run(mail_store.unqueued(claimed.delivery, "shown not queued", NOW + 2))
+    assert delivery(mail_store, run) == DeliveryView(
+        "jane@example.net", State.DEFERRED, 1, None, None, "shown not queued", NOW + 2, NOW + 2, ("first",)
+    )
+    assert run(mail_store.doubts(0, 9)) == []
+    assert one_claimed(mail_store, run, NOW + 2).attempts == 1
+    assert run(mail_store.handing(claimed.delivery, "second", NOW + 3)) == BODY
+    run(mail_store.queued(claimed.delivery, "4XyZ", NOW + 3))
+    run(mail_store.unqueued(claimed.delivery, "shown not queued", NOW + 4))
+    after = delivery(mail_store, run)
+    assert (after.state, after.attempts, after.tokens) == (State.QUEUED, 2, ("first", "second"))
+
+
 def test_doubts_come_page_by_page_with_every_sender_that_was_used(mail_store: MailStore, run: Run) -> None:
     """In the order of their ids, none twice; the star of the return path is the token of each attempt."""
     for number in range(5):
@@ -320,8 +340,8 @@ def test_doubts_come_page_by_page_with_every_sender_that_was_used(mail_store: Ma
         run(mail_store.handing(claimed.delivery, f"first{claimed.delivery}", NOW))
         run(mail_store.retry(claimed.delivery, NOW, None, "451 later", NOW))
     for claimed in run(mail_store.claim(5, NOW))[1:]:
-        run(mail_store.handing(claimed.delivery, f"second{claimed.delivery}", NOW))
-        run(mail_store.doubt(claimed.delivery, "no answer", NOW))
+        run(mail_store.handing(claimed.delivery, f"second{claimed.delivery}", NOW + 1))
+        run(mail_store.doubt(claimed.delivery, "no answer", NOW + 2))
     pages, after = [], 0
     while page := run(mail_store.doubts(after, 3)):
         pages.append(page)
@@ -332,7 +352,10 @@ def test_doubts_come_page_by_page_with_every_sender_that_was_used(mail_store: Ma
         Doubt(
             number,
             letter(number - 1).id,
+            f"second{number}@bounces.example.org",
             (f"first{number}@bounces.example.org", f"second{number}@bounces.example.org"),
+            NOW + 1,
+            NOW + 2,
         )
         for number in range(2, 6)
     ]

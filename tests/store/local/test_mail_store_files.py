@@ -144,9 +144,7 @@ def test_a_second_process_is_refused(mail_db: Path, run: Run) -> None:
             check=True,
         ).stdout.strip()
 
-    assert told() == (
-        f"{mail_db}: another process has this outbox open; mend: stop the other postroom-submission first"
-    )
+    assert told() == (f"{mail_db}: another process has it open; mend: stop the other postroom-submission first")
     run(store.close())
     assert told() == "opened"
 

@@ -68,12 +68,16 @@ class Handing(Part):
 
         return await self._thread.run(operation)
 
-    async def handing(self, delivery: int, token: str, now: float) -> bytes:
-        """Store that the body of a leased delivery is about to go out under this token; returns the body."""
+    async def handing(self, delivery: int, token: str, started_at: float) -> bytes:
+        """Store that the body of a leased delivery is about to go out under this token; returns the body.
+
+        Args:
+            started_at: taken before the session was opened that it goes out in (Unix seconds): the witness needs it.
+        """
 
         def operation(connection: apsw.Connection) -> bytes:
             connection.execute("UPDATE delivery SET handing = 1, token = ? WHERE id = ?", (token, delivery))
-            connection.execute("INSERT INTO attempt VALUES (?, ?, ?)", (token, delivery, now))
+            connection.execute("INSERT INTO attempt VALUES (?, ?, ?)", (token, delivery, started_at))
             row = connection.execute(
                 "SELECT octets FROM body WHERE message = (SELECT message FROM delivery WHERE id = ?)", (delivery,)
             ).fetchone()
@@ -171,12 +175,25 @@ class Handing(Part):
 
         await self._thread.run(operation)
 
+    async def unqueued(self, delivery: int, reason: str, now: float) -> None:
+        """One in doubt is to be sent again, at once: as a new attempt."""
+
+        def operation(connection: apsw.Connection) -> None:
+            connection.execute(
+                "UPDATE delivery SET state = 'deferred', due_at = ?, reason = ?, changed_at = ?"
+                " WHERE id = ? AND state = 'in_doubt'",
+                (now, reason, now, delivery),
+            )
+
+        await self._thread.run(operation)
+
     async def doubts(self, after: int, most: int) -> list[Doubt]:
         """Deliveries in doubt, in the order of their ids, from the first past `after`."""
 
         def operation(connection: apsw.Connection) -> list[Doubt]:
             rows: list[Any] = connection.execute(
-                "SELECT d.id, d.message, m.return_path FROM delivery d JOIN message m ON m.id = d.message"
+                "SELECT d.id, d.message, m.return_path, d.token, a.started_at, d.changed_at"
+                " FROM delivery d JOIN message m ON m.id = d.message JOIN attempt a ON a.token = d.token"
                 " WHERE d.state = 'in_doubt' AND d.id > ? ORDER BY d.id LIMIT ?",
                 (after, most),
             ).fetchall()
@@ -184,15 +201,21 @@ class Handing(Part):
                 Doubt(
                     delivery,
                     message,
-                    tuple(
-                        return_path.replace("*", token)
-                        for (token,) in connection.execute("SELECT token FROM attempt WHERE delivery = ?", (delivery,))
-                    ),
+                    return_path.replace("*", token),
+                    tuple(return_path.replace("*", earlier) for earlier in tokens_of(connection, delivery)),
+                    started_at,
+                    ended_at,
                 )
-                for delivery, message, return_path in rows
+                for delivery, message, return_path, token, started_at, ended_at in rows
             ]
 
         return await self._thread.run(operation)
+
+
+def tokens_of(connection: apsw.Connection, delivery: int) -> tuple[str, ...]:
+    """The tokens of all attempts of a delivery whose body may have gone out."""
+    rows = connection.execute("SELECT token FROM attempt WHERE delivery = ? ORDER BY token", (delivery,))
+    return tuple(token for (token,) in rows)
 
 
 def _drop_needless_body(connection: apsw.Connection, delivery: int) -> None:

@@ -14,7 +14,6 @@ The life of a delivery:
 what is found `handing` after a crash is exactly what is in doubt.
 """
 
-import fcntl
 import hmac
 import os
 import secrets
@@ -25,6 +24,7 @@ import apsw
 
 from postroom.store.errors import StoreUnavailable
 from postroom.store.local.accepting import Accepting
+from postroom.store.local.alone import hold_alone
 from postroom.store.local.handing import Handing
 from postroom.store.local.reading import Reading
 from postroom.store.local.schema import MAIL
@@ -76,7 +76,7 @@ class MailStore(Accepting, Handing, Reading):
         Raises:
             StoreUnavailable: missing, not ours, damaged, or open in another process.
         """
-        lock_fd = _lock(path)
+        lock_fd = hold_alone(path, "submission")
         try:
             connection = _connect(path)
             try:
@@ -106,21 +106,3 @@ class MailStore(Accepting, Handing, Reading):
 
 def _connect(path: Path) -> apsw.Connection:
     return open_file(path, MAIL, synchronous="FULL", secure_delete=True)
-
-
-def _lock(path: Path) -> int:
-    lock = path.with_suffix(".lock")
-    try:
-        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreUnavailable(
-            f"{lock}: cannot be opened ({error.strerror}); mend: `postroom store init`, and check owner and mode"
-        ) from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(fd)
-        raise StoreUnavailable(
-            f"{path}: another process has this outbox open; mend: stop the other postroom-submission first"
-        ) from error
-    return fd

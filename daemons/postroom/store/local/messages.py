@@ -89,11 +89,21 @@ class Unsent:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A delivery in doubt, with the envelope senders that its attempts had."""
+    """A delivery in doubt.
+
+    Attributes:
+        sender:           envelope sender of the attempt that is in doubt.
+        envelope_senders: of all its attempts.
+        started_at:       before the session was opened that the attempt was made in (Unix seconds).
+        ended_at:         when it came to be in doubt.
+    """
 
     delivery: int
     message: str
+    sender: str
     envelope_senders: tuple[str, ...]
+    started_at: float
+    ended_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +118,8 @@ class DeliveryView:
     reason: str | None
     next_try: float | None
     changed_at: float
+    tokens: tuple[str, ...] = ()
+    """Of its attempts whose body may have gone out."""
 
 
 @dataclass(frozen=True, slots=True)

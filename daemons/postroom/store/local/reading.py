@@ -1,8 +1,11 @@
 """What is in the outbox, and taking out what is old."""
 
+from typing import Any
+
 import apsw
 
 from postroom.mail.states import NEEDS_BODY, State
+from postroom.store.local.handing import tokens_of
 from postroom.store.local.messages import DeliveryView, Message, MessageView, OutboxFigures
 from postroom.store.local.part import Part
 
@@ -23,18 +26,51 @@ class Reading(Part):
             ).fetchone()
             if row is None:
                 return None
-            deliveries = connection.execute(
-                "SELECT recipient, state, attempts, queue_id, enhanced_status, reason, due_at, changed_at"
+            deliveries: list[Any] = connection.execute(
+                "SELECT id, recipient, state, attempts, queue_id, enhanced_status, reason, due_at, changed_at"
                 " FROM delivery WHERE message = ? ORDER BY id",
                 (message,),
-            )
+            ).fetchall()
             return MessageView(
                 Message(*row[:8]),
                 row[8],
-                tuple(DeliveryView(recipient, State(state), *rest) for recipient, state, *rest in deliveries),
+                tuple(
+                    DeliveryView(recipient, State(state), *(*rest, tokens_of(connection, delivery)))
+                    for delivery, recipient, state, *rest in deliveries
+                ),
             )
 
         return await self._thread.run(operation)
+
+    async def recipient_of(self, token: str, queue_id: str) -> str | None:
+        """The recipient of the attempt with this token, if Postfix took it from us under this queue id."""
+
+        def operation(connection: apsw.Connection) -> str | None:
+            row = connection.execute(
+                "SELECT d.recipient FROM attempt a JOIN delivery d ON d.id = a.delivery"
+                " WHERE a.token = ? AND d.queue_id = ?",
+                (token, queue_id),
+            ).fetchone()
+            return None if row is None else row[0]
+
+        return await self._thread.run(operation)
+
+    async def confirmed(self) -> int:
+        """The number of the last fact of the watcher's that was looked into (see confirming.py); 0 at first."""
+
+        def operation(connection: apsw.Connection) -> int:
+            row = connection.execute("SELECT value FROM meta WHERE name = 'confirmed'").fetchone()
+            return 0 if row is None else int(row[0])
+
+        return await self._thread.run(operation)
+
+    async def set_confirmed(self, number: int) -> None:
+        """Facts up to this number were looked into."""
+
+        def operation(connection: apsw.Connection) -> None:
+            connection.execute("REPLACE INTO meta VALUES ('confirmed', ?)", (str(number),))
+
+        await self._thread.run(operation)
 
     async def figures(self) -> OutboxFigures:
         """How many deliveries are in each state, and how long the oldest has waited."""

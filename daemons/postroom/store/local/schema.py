@@ -51,7 +51,7 @@ MAIL = (
     CREATE TABLE attempt (
         token      TEXT PRIMARY KEY,
         delivery   INTEGER NOT NULL REFERENCES delivery (id) ON DELETE CASCADE,
-        started_at REAL NOT NULL
+        started_at REAL NOT NULL     -- before the session was opened that it was made in
     ) WITHOUT ROWID;
     CREATE INDEX attempt_delivery ON attempt (delivery);
 

@@ -1,0 +1,147 @@
+"""track.db: one fact after the other, in SQL. For one open transaction.
+
+Whatever order the facts of a broken log come in, each has a meaning here: what belongs to no mail of ours is
+passed over, an end that is missing is made up when the next life of its queue id begins.
+"""
+
+import secrets
+
+import apsw
+
+from postroom.mail.states import State
+from postroom.store.local.facts import (
+    Bounce,
+    Fact,
+    Gap,
+    GaveUp,
+    InstanceStarted,
+    InstanceStopping,
+    Left,
+    Seen,
+    SessionEnded,
+    SessionOpened,
+    Tried,
+)
+
+_ALIVE = "SELECT id, token FROM queue WHERE queue_id = ? AND ended_at IS NULL"
+
+
+def apply_fact(connection: apsw.Connection, fact: Fact, source: str, now: float, *, proven: bool) -> Bounce | None:
+    """Store one fact; returns the bounce when it is one of our mail.
+
+    Args:
+        now:    when it was read, in Unix seconds; never before an earlier one.
+        proven: whether the source proves who wrote its lines.
+    """
+    match fact:
+        case Seen(token, queue_id, instance):
+            seen(connection, token, queue_id, now)
+            set_meta(connection, "instance", instance)
+        case Tried():
+            return _tried(connection, fact, source, proven=proven)
+        case GaveUp(queue_id, at):
+            connection.execute(
+                "UPDATE delivery SET state = ?, changed_at = ? WHERE state = ?"
+                " AND queue = (SELECT id FROM queue WHERE queue_id = ? AND ended_at IS NULL)",
+                (State.EXPIRED, at, State.DEFERRED, queue_id),
+            )
+        case Left(queue_id):
+            connection.execute("UPDATE queue SET ended_at = ? WHERE queue_id = ? AND ended_at IS NULL", (now, queue_id))
+        case SessionOpened(pid):
+            # The one before of this process, whose end was not logged, has ended: it has one at a time.
+            connection.execute("REPLACE INTO session VALUES (?, ?)", (pid, now))
+        case SessionEnded(pid):
+            connection.execute("DELETE FROM session WHERE pid = ?", (pid,))
+        case InstanceStopping(instance):
+            set_meta(connection, "stopping", instance)
+        case InstanceStarted(instance):
+            if instance == meta(connection, "stopping") == meta(connection, "instance"):
+                # It was stopped in order, which ends every process of it, and its successor holds the lock: all
+                # sessions so far were the old one's.
+                connection.execute("DELETE FROM session")
+            connection.execute("DELETE FROM meta WHERE name = 'stopping' AND value = ?", (instance,))
+        case Gap():
+            gap(connection)
+    return None
+
+
+def seen(connection: apsw.Connection, token: str, queue_id: str, now: float) -> None:
+    """A mail with this token is in the queue as `queue_id`."""
+    alive = connection.execute(_ALIVE, (queue_id,)).fetchone()
+    if alive is not None and alive[1] == token:
+        return
+    if alive is not None:
+        connection.execute("UPDATE queue SET ended_at = ? WHERE id = ?", (now, alive[0]))
+    connection.execute("INSERT INTO queue (queue_id, token, seen_at) VALUES (?, ?, ?)", (queue_id, token, now))
+
+
+def gap(connection: apsw.Connection) -> None:
+    """The log is not known to be whole any more."""
+    connection.execute("DELETE FROM meta WHERE name = 'covered_since'")
+    set_meta(connection, "gaps", gaps(connection) + 1)
+
+
+def gaps(connection: apsw.Connection) -> int:
+    """How many gaps there were so far."""
+    return int(meta(connection, "gaps") or 0)
+
+
+def meta(connection: apsw.Connection, name: str) -> str | int | float | None:
+    """A value by its name; None when it is not set."""
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return None if row is None else row[0]
+
+
+def set_meta(connection: apsw.Connection, name: str, value: float | str) -> None:
+    """Set a value."""
+    connection.execute("REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+
+def _tried(connection: apsw.Connection, tried: Tried, source: str, *, proven: bool) -> Bounce | None:
+    alive = connection.execute(_ALIVE, (tried.queue_id,)).fetchone()
+    if alive is None:
+        return None
+    queue, token = alive
+    recipient = tried.recipient
+    connection.execute(
+        "INSERT INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET"
+        " original_hash = excluded.original_hash, state = excluded.state,"
+        " enhanced_status = excluded.enhanced_status, reason = excluded.reason, relay = excluded.relay,"
+        " attempts = attempts + 1, changed_at = excluded.changed_at",
+        (
+            queue,
+            recipient.hash,
+            recipient.domain,
+            recipient.hint,
+            tried.original,
+            tried.state,
+            tried.enhanced_status,
+            tried.reason,
+            tried.relay,
+            tried.at,
+        ),
+    )
+    if tried.state is not State.BOUNCED:
+        return None
+    if tried.fault is None:
+        return Bounce(tried.queue_id, recipient, tried.enhanced_status, None)
+    connection.execute(
+        "INSERT INTO share (id, token, queue_id, recipient_hash, domain, hint, cause, enhanced_status, evidence,"
+        " source, added_at, expires_at, proven) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            secrets.token_hex(16),
+            token,
+            tried.queue_id,
+            recipient.hash,
+            recipient.domain,
+            recipient.hint,
+            tried.fault.cause,
+            tried.enhanced_status,
+            tried.reason,
+            source,
+            tried.at,
+            tried.at + tried.fault.kept_s,
+            proven,
+        ),
+    )
+    return Bounce(tried.queue_id, recipient, tried.enhanced_status, tried.fault.cause)

@@ -1,0 +1,119 @@
+"""track.db, read by others than the watcher: the story of a delivery, and what the witness says.
+
+Each question opens the file, reads in one transaction and closes it: a watcher may make the file anew, and
+questions are few. A host without a watcher has no such file, or an old one; then nothing is known.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from postroom.mail.recipients import MaskedRecipient
+from postroom.mail.states import State
+from postroom.mail.tokens import of_sender
+from postroom.store.local import applying
+from postroom.store.local.facts import Absent, DeliveryFact, Queued, SharedFact, Unknown, Witness
+from postroom.store.local.track import shared_facts
+from postroom.store.sqlite import translated
+
+T = TypeVar("T")
+
+BUSY_MS = 2_000
+
+CLOCK_SLACK_S = 0.2
+"""Two daemons of one host read one clock. Where it falls back by more than a correction (watcher/clock.py, STEP_S,
+which is less), the watcher drops what it had shown."""
+
+
+class TrackReader:
+    """Reads track.db."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def story(self, tokens: Sequence[str]) -> dict[str, list[DeliveryFact]]:
+        """What became of the attempts with these tokens, the latest queue id last; without those nothing is known of.
+
+        Raises:
+            StoreUnavailable: it cannot be read.
+        """
+
+        def read(connection: apsw.Connection) -> dict[str, list[DeliveryFact]]:
+            stories = {token: _deliveries(connection, token) for token in tokens}
+            return {token: story for token, story in stories.items() if story}
+
+        return await self._read(read) if tokens else {}
+
+    async def witness(self, sender: str, started_at: float, ended_at: float) -> Witness:
+        """Whether the attempt with this envelope sender was queued.
+
+        Args:
+            started_at: when the session it was made in was opened (Unix seconds, taken before).
+            ended_at:   from then on this attempt sent nothing any more.
+
+        Raises:
+            StoreUnavailable: it cannot be read.
+        """
+
+        def read(connection: apsw.Connection) -> Witness:
+            row = connection.execute(
+                "SELECT queue_id FROM queue WHERE token = ? ORDER BY id LIMIT 1", (of_sender(sender),)
+            ).fetchone()
+            if row is not None:
+                return Queued(row[0])
+            shown = connection.execute(
+                "SELECT max(asked_at) FROM checkpoint WHERE began_at > ? AND clear_since < ?",
+                (ended_at, started_at - CLOCK_SLACK_S),
+            ).fetchone()
+            if shown is not None and shown[0] is not None:
+                return Absent(shown[0])
+            covered = applying.meta(connection, "covered_since")
+            if covered is None:
+                return Unknown("the watcher has not seen yet that Postfix's log reaches it", is_final=False)
+            if float(covered) >= started_at - CLOCK_SLACK_S:
+                return Unknown("the watcher does not have the whole log of that time", is_final=True)
+            return Unknown("the watcher has not looked since, or a session with Postfix has not ended", is_final=False)
+
+        return await self._read(read)
+
+    async def unproven(self, after: int, most: int) -> list[SharedFact]:
+        """Recipients to be suppressed on the word of a source that proves nothing; past a number, in their order.
+
+        A number the file never had is of another file, and counts as 0.
+        """
+
+        def read(connection: apsw.Connection) -> list[SharedFact]:
+            row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'share'").fetchone()
+            is_of_this_file = row is not None and after <= row[0]
+            return shared_facts(connection, "proven = 0", after if is_of_this_file else 0, most)
+
+        return await self._read(read)
+
+    async def _read(self, operation: Callable[[apsw.Connection], T]) -> T:
+        return await asyncio.to_thread(self._read_once, operation)
+
+    def _read_once(self, operation: Callable[[apsw.Connection], T]) -> T:
+        try:
+            with closing(apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
+                connection.set_busy_timeout(BUSY_MS)
+                connection.execute("BEGIN")
+                return operation(connection)
+        except apsw.Error as error:
+            raise translated(error, self._path) from error
+
+
+def _deliveries(connection: apsw.Connection, token: str) -> list[DeliveryFact]:
+    rows = connection.execute(
+        "SELECT q.queue_id, recipient_hash, domain, hint, original_hash, state, enhanced_status, reason, relay,"
+        " attempts, changed_at FROM delivery d JOIN queue q ON q.id = d.queue WHERE q.token = ?"
+        " ORDER BY q.id, changed_at",
+        (token,),
+    )
+    return [
+        DeliveryFact(queue_id, MaskedRecipient(hashed, domain, hint), original, State(state), *rest)
+        for queue_id, hashed, domain, hint, original, state, *rest in rows
+    ]

@@ -1,0 +1,78 @@
+"""The tables of track.db. A migration is only ever added, never edited."""
+
+TRACK = (
+    """
+    CREATE TABLE meta (
+        name  TEXT PRIMARY KEY,
+        value ANY NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- How far a source was read; what was read is in the tables below, in the same commit.
+    CREATE TABLE position (
+        source   TEXT PRIMARY KEY,
+        position TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- One life of a queue id: short ids are used again, so a life ends with "removed".
+    CREATE TABLE queue (
+        id       INTEGER PRIMARY KEY,
+        queue_id TEXT NOT NULL,
+        token    TEXT NOT NULL,     -- of the attempt (mail/tokens.py)
+        seen_at  REAL NOT NULL,     -- Unix seconds, as all times here
+        ended_at REAL
+    ) STRICT;
+    CREATE INDEX queue_alive ON queue (queue_id) WHERE ended_at IS NULL;
+    CREATE INDEX queue_token ON queue (token);
+    CREATE INDEX queue_seen_at ON queue (seen_at);
+
+    CREATE TABLE delivery (
+        queue           INTEGER NOT NULL REFERENCES queue (id) ON DELETE CASCADE,
+        recipient_hash  TEXT NOT NULL,
+        domain          TEXT NOT NULL,
+        hint            TEXT NOT NULL,
+        original_hash   TEXT,             -- before Postfix rewrote it
+        state           TEXT NOT NULL,
+        enhanced_status TEXT NOT NULL,
+        reason          TEXT NOT NULL,    -- masked
+        relay           TEXT NOT NULL,
+        attempts        INTEGER NOT NULL,
+        changed_at      REAL NOT NULL,
+        PRIMARY KEY (queue, recipient_hash)
+    ) STRICT, WITHOUT ROWID;
+
+    -- Sessions of the hand-over listener that have not ended as far as the log says. One smtpd has one at a time.
+    CREATE TABLE session (
+        pid      INTEGER PRIMARY KEY,
+        seen_at  REAL NOT NULL            -- when its beginning was read: not before it began
+    ) STRICT;
+
+    -- What the witness has found out; see track.py.
+    CREATE TABLE checkpoint (
+        began_at    REAL PRIMARY KEY,
+        asked_at    REAL NOT NULL,
+        clear_since REAL NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- Recipients on their way to the suppression list of the shared store.
+    CREATE TABLE share (
+        number          INTEGER PRIMARY KEY AUTOINCREMENT,
+        id              TEXT NOT NULL UNIQUE,
+        token           TEXT NOT NULL,
+        queue_id        TEXT NOT NULL,
+        recipient_hash  TEXT NOT NULL,
+        domain          TEXT NOT NULL,
+        hint            TEXT NOT NULL,
+        cause           TEXT NOT NULL,
+        enhanced_status TEXT NOT NULL,
+        evidence        TEXT NOT NULL,
+        source          TEXT NOT NULL,
+        added_at        REAL NOT NULL,
+        expires_at      REAL NOT NULL,
+        proven          INTEGER NOT NULL, -- 0: the source proves nothing, submission must have seen it too
+        shared_at       REAL
+    ) STRICT;
+    CREATE INDEX share_waiting ON share (number) WHERE proven = 1 AND shared_at IS NULL;
+    CREATE INDEX share_unproven ON share (number) WHERE proven = 0;
+    CREATE INDEX share_added_at ON share (added_at);
+    """,
+)

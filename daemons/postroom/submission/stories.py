@@ -1,0 +1,31 @@
+"""Stories asked for: what the watcher's file says of a message's deliveries, if this host has a watcher."""
+
+from collections.abc import Sequence
+
+from postroom.mail.states import State
+from postroom.store.errors import StoreUnavailable
+from postroom.store.local.facts import DeliveryFact
+from postroom.store.local.messages import MessageView
+from postroom.store.local.track_reader import TrackReader
+from postroom.submission.story import told
+
+
+class Stories:
+    """Reads stories.
+
+    Args:
+        key: recipients are hashed with it.
+    """
+
+    def __init__(self, track: TrackReader, key: bytes) -> None:
+        self._track = track
+        self._key = key
+
+    async def told(self, view: MessageView) -> Sequence[DeliveryFact | None]:
+        """For each delivery what Postfix's log says of it; None where it says nothing, or cannot be read."""
+        tokens = [token for one in view.deliveries if one.state is State.QUEUED for token in one.tokens]
+        try:
+            stories = await self._track.story(tokens)
+        except StoreUnavailable:
+            stories = {}
+        return [told(self._key, delivery, stories) for delivery in view.deliveries]

@@ -1,0 +1,119 @@
+"""Records to facts: what of Postfix's words concerns us, with recipients hashed and replies masked. Pure.
+
+Which queue ids are ours is not decided here: track.db knows, by the tokens it has seen (store/local/track.py).
+
+Limits:  a reply is kept with at most REASON_CHARS characters.
+"""
+
+import re
+from collections.abc import Iterator
+
+from postroom.mail import tokens
+from postroom.mail.logsafe import redacted, safe
+from postroom.mail.recipients import masked_recipient
+from postroom.mail.states import State
+from postroom.store.local.facts import (
+    Fact,
+    GaveUp,
+    InstanceStarted,
+    InstanceStopping,
+    Left,
+    Seen,
+    SessionEnded,
+    SessionOpened,
+    Tried,
+)
+from postroom.watcher import records
+from postroom.watcher.bounces import fault_of_recipient
+from postroom.watcher.records import Line
+
+HANDOVER_LISTENER = "postfix/postroom-in"
+"""syslog_name of our listener (postfix-conf/submission.master.cf)."""
+REASON_CHARS = 500
+
+_STATES = {
+    "sent": State.DELIVERED,
+    "deferred": State.DEFERRED,
+    "bounced": State.BOUNCED,
+    "SOFTBOUNCE": State.DEFERRED,  # soft_bounce = yes: the mail stays in the queue
+}
+"""Other words (deliverable, undeliverable) are of address probes: no mail."""
+
+
+class Correlator:
+    """Makes facts of lines.
+
+    Args:
+        key:           the recipients are hashed with it.
+        is_relayhosted: whether Postfix hands its mail to a relayhost, which says "sent" for "taken".
+    """
+
+    def __init__(self, key: bytes, *, is_relayhosted: bool) -> None:
+        self._key = key
+        self._is_relayhosted = is_relayhosted
+
+    def facts(self, line: Line) -> Iterator[Fact]:
+        """The facts in a line; none in most."""
+        match records.record(line):
+            case records.Active(queue_id, sender) | records.Held(queue_id, sender):
+                token = tokens.of_sender(sender)
+                if token is not None:
+                    yield Seen(token, queue_id, line.syslog_name)
+            case records.Delivery() as delivery:
+                yield from self._tried(delivery, line)
+            case records.Expired(queue_id):
+                yield GaveUp(queue_id, line.at)
+            case records.Removed(queue_id):
+                yield Left(queue_id, line.at)
+            case records.Connected() if line.syslog_name == HANDOVER_LISTENER:
+                yield SessionOpened(line.pid)
+            case records.Disconnected() if line.syslog_name == HANDOVER_LISTENER:
+                yield SessionEnded(line.pid)
+            case records.Stopping():
+                yield InstanceStopping(line.syslog_name)
+            case records.Started():
+                yield InstanceStarted(line.syslog_name)
+
+    def _tried(self, delivery: records.Delivery, line: Line) -> Iterator[Tried]:
+        state = _STATES.get(delivery.status)
+        if state is None:
+            return
+        if state is State.DELIVERED and line.daemon == "discard":
+            state = State.DISCARDED
+        elif state is State.DELIVERED and line.daemon == "smtp" and self._is_relayhosted:
+            state = State.RELAYED
+        recipient = masked_recipient(self._key, delivery.to)
+        original = None if delivery.orig_to is None else masked_recipient(self._key, delivery.orig_to).hash
+        is_evidence = state is State.BOUNCED and delivery.is_plain
+        fault = fault_of_recipient(delivery.dsn, delivery.reason) if is_evidence else None
+        yield Tried(
+            delivery.queue_id,
+            recipient,
+            original,
+            state,
+            delivery.dsn,
+            _masked(delivery.reason, delivery.to, delivery.orig_to or ""),
+            safe(delivery.relay),
+            line.at,
+            fault,
+        )
+
+
+def noops(line: Line) -> int:
+    """How many NOOPs the session of the hand-over listener had that ended with this line; 0 for all other lines."""
+    if line.syslog_name != HANDOVER_LISTENER:
+        return 0
+    match records.record(line):
+        case records.Disconnected(count):
+            return count
+    return 0
+
+
+def _masked(reason: str, *recipients: str) -> str:
+    """The reply without addresses, and without the recipient's local part: servers repeat that alone too."""
+    text = redacted(reason)
+    for recipient in recipients:
+        local = recipient.rpartition("@")[0]
+        if len(local) > 2:
+            text = re.sub(rf"(?<!\w){re.escape(local)}(?!\w)", "…", text, flags=re.IGNORECASE)
+    return safe(text, REASON_CHARS)

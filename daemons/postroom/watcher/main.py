@@ -1,0 +1,149 @@
+"""postroom-watcher: Postfix's log followed, and what it says of our mail kept for the others.
+
+Reads from top to bottom: settings, key, stores, source, follower, witness, beats, ready, drain.
+"""
+
+import asyncio
+import pwd
+import secrets
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from datetime import datetime
+from pathlib import Path
+
+from postroom.config import paths
+from postroom.config.model import Config
+from postroom.runtime.keys import read_key
+from postroom.runtime.lifecycle import Life, StartRefused
+from postroom.runtime.log import Log
+from postroom.runtime.metrics import Metrics, beat_forever
+from postroom.store.errors import StoreUnavailable
+from postroom.store.local.track import TrackStore
+from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.watcher.clock import ForwardClock
+from postroom.watcher.correlate import Correlator
+from postroom.watcher.follower import Follower
+from postroom.watcher.journal import Journal
+from postroom.watcher.logfile import LogFile
+from postroom.watcher.probe import MOST_NOOPS
+from postroom.watcher.sharing import share_forever
+from postroom.watcher.source import Source, SourceUnavailable
+from postroom.watcher.witness import WitnessTask
+
+WORD = "watcher"
+SWEEP_S, SWEEP_BUDGET = 60.0, 1000
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+POSTCONF = "/usr/sbin/postconf"
+POSTFIX_FOLDERS = ("daemon_directory", "command_directory")
+
+
+async def serve(config: Config, log: Log, life: Life) -> None:
+    """The daemon's whole life.
+
+    Raises:
+        StartRefused: it cannot start as it is configured.
+    """
+    metrics = Metrics()
+    correlator = Correlator(read_key(paths.recipient_hash_key(config)), is_relayhosted=config.watcher.relayhost)
+    source, boot = _source(config), _boot()
+    async with AsyncExitStack() as at_end:
+        shared = SqliteSharedStore(paths.shared_db(config).parent)
+        at_end.push_async_callback(shared.close)
+        try:
+            store = TrackStore.open(paths.track_db(config))
+            at_end.push_async_callback(store.close)
+            is_gap, read_at = await store.begin(source.name, boot)
+        except StoreUnavailable as error:
+            raise StartRefused(str(error)) from error
+        if is_gap:
+            log.warning("watcher.gap", reason="another boot or source than before", effect="doubts of before stay")
+        clock = ForwardClock(time.time, read_at)
+        follower = Follower(source, store, correlator, log=log, metrics=metrics, now=clock.now)
+        at_end.push_async_callback(follower.close)
+        try:
+            await follower.start()
+        except SourceUnavailable as error:
+            raise StartRefused(str(error)) from error
+        witness = WitnessTask(
+            follower,
+            store,
+            listener=config.handover.socket,
+            showq=config.handover.showq,
+            wish=paths.witness_wish(config),
+            hostname=config.hostname,
+            log=log,
+            metrics=metrics,
+            clock=clock,
+            first_count=secrets.randbelow(MOST_NOOPS),
+        )
+        following = asyncio.create_task(follower.follow(life.stopping))
+        others = [
+            asyncio.create_task(witness.run()),
+            asyncio.create_task(share_forever(store, shared, log, metrics, clock.now)),
+            asyncio.create_task(beat_forever(WORD, shared, _samples(follower, metrics), log)),
+            asyncio.create_task(_sweep_forever(store, config, clock, log)),
+        ]
+        life.ready(f"following {source.name}")
+        # A task that ends before it is asked to has failed: it raises below, the daemon exits, systemd starts it anew.
+        done, _ = await asyncio.wait([following, *others], return_when=asyncio.FIRST_COMPLETED)
+        life.stop()
+        await following
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        for task in done - {following}:
+            task.result()
+
+
+def _boot() -> str:
+    return BOOT_ID.read_text(encoding="ascii").strip()
+
+
+def _source(config: Config) -> Source:
+    if isinstance(config.watcher.source, Path):
+        return LogFile(config.watcher.source, lambda: datetime.now().astimezone())
+    try:
+        uids = {0, pwd.getpwnam("postfix").pw_uid}
+    except KeyError:
+        raise StartRefused("there is no user `postfix` on this host; mend: install Postfix first") from None
+    units = config.watcher.units if isinstance(config.watcher.units, tuple) else ()
+    return Journal(uids, units, () if units else _postfix_folders(), time.time())
+
+
+def _postfix_folders() -> set[Path]:
+    """Where Postfix's programs lie, as postconf(1) says; without a main.cf its built-in defaults."""
+    for options in (["-h"], ["-d", "-h"]):
+        with suppress(OSError, subprocess.SubprocessError):
+            done = subprocess.run(  # noqa: S603 - all words are ours
+                [POSTCONF, *options, *POSTFIX_FOLDERS],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=10,
+                check=True,
+            )
+            return {Path(line) for line in done.stdout.split()}
+    raise StartRefused(
+        f"{POSTCONF} does not say where Postfix's programs lie; "
+        "mend: install Postfix, or name its units in watcher.units"
+    )
+
+
+def _samples(follower: Follower, metrics: Metrics) -> Callable[[], Awaitable[Mapping[str, float]]]:
+    async def samples() -> Mapping[str, float]:
+        return metrics.samples() | {"postroom_watcher_lag_s": follower.lag_s}
+
+    return samples
+
+
+async def _sweep_forever(store: TrackStore, config: Config, clock: ForwardClock, log: Log) -> None:
+    while True:
+        now = clock.now()
+        try:
+            swept = await store.sweep(now - config.retention.messages, now, SWEEP_BUDGET)
+        except StoreUnavailable as error:
+            log.warning("store.unavailable", store="track", error=str(error), effect="old rows stay", next="60 s")
+            swept = 0
+        await asyncio.sleep(1.0 if swept == SWEEP_BUDGET else SWEEP_S)

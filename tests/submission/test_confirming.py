@@ -1,0 +1,70 @@
+"""confirming.py: what only a log file says of a recipient counts when we handed over that very mail."""
+
+from pathlib import Path
+
+import pytest
+from tests.submission.outbox_bed import Clock, outbox_at
+from tests.submission.scripted_postfix import PLAIN
+
+from postroom.mail.recipients import masked_recipient
+from postroom.mail.states import State
+from postroom.mail.tokens import of_sender
+from postroom.runtime.log import Field, Level, Log
+from postroom.store.errors import StoreUnavailable
+from postroom.store.local.facts import Fact, Fault, Seen, Tried
+from postroom.store.local.track import TrackStore
+from postroom.store.local.track_reader import TrackReader
+from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.submission.confirming import confirm
+
+KEY = b"k" * 32
+NOW = Clock().now
+QUEUE_ID = PLAIN["."].split()[-1].decode()
+
+
+def bounced(token: str, queue_id: str, to: str) -> list[Fact]:
+    """As a log file says it."""
+    recipient, fault = masked_recipient(KEY, to), Fault("invalid_recipient", 60.0)
+    tried = Tried(queue_id, recipient, None, State.BOUNCED, "5.1.1", "550 5.1.1 no", "mx:25", NOW, fault)
+    return [Seen(token, queue_id, "postfix"), tried]
+
+
+@pytest.mark.parametrize(
+    ("is_token", "queue_id", "to", "counts"),
+    [
+        (True, QUEUE_ID, "a@example.net", True),
+        (True, QUEUE_ID, "victim@example.net", False),
+        (True, "OTHER1", "a@example.net", False),
+        (False, QUEUE_ID, "a@example.net", False),
+    ],
+)
+async def test_a_bounce_counts_when_it_is_of_mail_we_handed_over(
+    bed: Path, is_token: bool, queue_id: str, to: str, counts: bool
+) -> None:
+    """Token, queue id and recipient must all be ours; each fact is looked into once, also when the list is away."""
+    TrackStore.init(bed / "track.db")
+    track = TrackStore.open(bed / "track.db")
+    away = SqliteSharedStore(bed / "nowhere")
+    reader, events = TrackReader(bed / "track.db"), list[str]()
+
+    def write(_level: Level, event: str, _fields: dict[str, Field]) -> None:
+        events.append(event)
+
+    log = Log("submission", "debug", write)
+    async with outbox_at(bed) as at:
+        await at.settled(await at.accept("a@example.net"), "queued")
+        mail = next(command for command in at.postfix.sessions[0].commands if command.startswith("MAIL"))
+        token = of_sender(mail.removeprefix("MAIL FROM:<").split(">")[0])
+        assert token is not None
+        facts = bounced(token if is_token else "pr" + "a" * 26, queue_id, to)
+        await track.apply("log", None, "1", facts, NOW, proven=False)
+        if counts:
+            with pytest.raises(StoreUnavailable):
+                await confirm(at.store, reader, away, KEY, log)
+        for _ in range(2):
+            await confirm(at.store, reader, at.shared, KEY, log)
+        hints = [suppression.hint for suppression in await at.shared.suppressions("", 9, NOW)]
+    await away.close()
+    await track.close()
+    assert hints == (["a…@example.net"] if counts else [])
+    assert events == ["suppression.confirmed" if counts else "suppression.unconfirmed"]

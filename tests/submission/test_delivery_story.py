@@ -1,0 +1,65 @@
+"""story.py: of all that Postfix says of an attempt, what concerns its recipient."""
+
+import pytest
+
+from postroom.mail.recipients import masked_recipient
+from postroom.mail.states import State
+from postroom.store.local.facts import DeliveryFact
+from postroom.store.local.messages import DeliveryView
+from postroom.submission.story import told
+
+KEY = b"k" * 32
+NOW = 1_800_000_000.0
+
+
+def view(state: State = State.QUEUED, *tokens: str) -> DeliveryView:
+    return DeliveryView("jane@example.net", state, 1, "A1", None, None, None, NOW, tokens or ("t1",))
+
+
+def fact(state: State, to: str = "jane@example.net", orig_to: str | None = None, queue_id: str = "A1") -> DeliveryFact:
+    original = None if orig_to is None else masked_recipient(KEY, orig_to).hash
+    return DeliveryFact(queue_id, masked_recipient(KEY, to), original, state, "2.0.0", "reply", "mx", 1, NOW)
+
+
+def test_the_recipient_itself_counts() -> None:
+    """Not the copy a site makes of all mail, however it fares."""
+    facts = [fact(State.BOUNCED, "archive@example.org"), fact(State.DELIVERED)]
+    assert told(KEY, view(), {"t1": facts}) == facts[1]
+
+
+def test_a_rewritten_recipient_counts_by_what_was_asked_for() -> None:
+    """An alias for several: the worst of them is told."""
+    facts = [
+        fact(State.DELIVERED, "a@world.test", "jane@example.net"),
+        fact(State.BOUNCED, "b@world.test", "jane@example.net"),
+        fact(State.DELIVERED, "archive@example.org"),
+    ]
+    assert told(KEY, view(), {"t1": facts}) == facts[1]
+
+
+def test_what_postfix_names_otherwise_is_told_all_the_same() -> None:
+    """One attempt has one recipient."""
+    only = fact(State.DEFERRED, "somebody@else.test")
+    assert told(KEY, view(), {"t1": [only]}) == only
+
+
+def test_a_mail_that_was_requeued_is_where_it_is_last() -> None:
+    """Deferred under its first queue id, delivered under the second."""
+    facts = [fact(State.DEFERRED), fact(State.DELIVERED, queue_id="B2")]
+    assert told(KEY, view(), {"t1": facts}) == facts[1]
+
+
+def test_any_of_the_attempts_may_be_the_one_that_was_queued() -> None:
+    """The first was shown not to have been."""
+    assert told(KEY, view(State.QUEUED, "t1", "t2"), {"t2": [fact(State.DELIVERED)]}) == fact(State.DELIVERED)
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.QUEUED])
+def test_only_what_is_queued_has_a_story(state: State) -> None:
+    """A delivery that waits, or is in doubt, says so itself."""
+    assert told(KEY, view(state), {"t1": [fact(State.DELIVERED)]}) is None
+
+
+def test_where_the_log_says_nothing_there_is_none() -> None:
+    """It stays queued."""
+    assert told(KEY, view(), {}) is None

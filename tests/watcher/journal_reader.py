@@ -1,0 +1,118 @@
+"""Run beside a journald of its own: several speak, and the watcher's source says whose lines count.
+
+argv: a folder. Prints one JSON document.
+"""
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from systemd import journal
+
+from postroom.watcher.journal import Journal
+
+WITHIN_S = 10.0
+NOBODY = 65_534
+
+
+def until(happened: Callable[[], bool]) -> None:
+    """Wait for it, not for ever."""
+    end = time.monotonic() + WITHIN_S
+    while not happened():
+        if time.monotonic() > end:
+            sys.exit("it did not happen in time")
+        time.sleep(0.01)
+
+
+def is_in_the_journal(text: str) -> bool:
+    """Whether journald has stored a line."""
+    reader = journal.Reader()
+    reader.add_match(MESSAGE=text)
+    found = bool(reader.get_next())
+    reader.close()
+    return found
+
+
+def say(program: Path, uid: int, text: str) -> None:
+    """Log a line as Postfix's queue manager would; the program lives until journald has looked it up."""
+    command = [str(program), "-t", "postfix/qmgr", "-p", "mail.info"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True, user=uid) as speaker:
+        assert speaker.stdin is not None
+        speaker.stdin.write(f"{text}\n")
+        speaker.stdin.flush()
+        until(lambda: is_in_the_journal(text))
+
+
+def say_in_unit(program: Path, unit: str, text: str) -> None:
+    """The same as root in a control group of that name, which is how journald knows a unit."""
+    hierarchy = Path("/run/cgroup")
+    hierarchy.mkdir()
+    subprocess.run(["mount", "-t", "cgroup2", "none", str(hierarchy)], check=True)
+    group, home = hierarchy / unit, hierarchy / "cgroup.procs"
+    group.mkdir(exist_ok=True)
+    try:
+        (group / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
+        say(program, 0, text)
+    finally:
+        home.write_text(str(os.getpid()), encoding="ascii")
+        group.rmdir()
+
+
+def opened(folder: Path, position: str | None, units: tuple[str, ...] = ()) -> Journal:
+    uids = {0, pwd.getpwnam("postfix").pw_uid}
+    source = Journal(uids, units, () if units else {folder}, time.time())
+    source.resume(position)
+    return source
+
+
+def told(source: Journal) -> tuple[list[str], list[str], str | None]:
+    """The lines and gaps up to the end, and the position there."""
+    texts, gaps, position = list[str](), list[str](), None
+    while (batch := source.read()) is not None:
+        texts += [line.text for line in batch.lines]
+        gaps += batch.gaps
+        position = batch.position
+        if batch.is_at_end:
+            break
+    source.close()
+    return texts, gaps, position
+
+
+def main(folder: Path) -> None:
+    theirs = folder / "logger"
+    logger = shutil.which("logger")
+    assert logger is not None
+    shutil.copy(logger, theirs)
+    say(theirs, 0, "root in Postfix's folder")
+    say(theirs, pwd.getpwnam("postfix").pw_uid, "postfix in Postfix's folder")
+    say(theirs, NOBODY, "a stranger who runs Postfix's program")
+    say(Path(logger), 0, "another program of root")
+    first, first_gaps, position = told(opened(folder, None))
+    say(theirs, 0, "later")
+    later, later_gaps, _ = told(opened(folder, position))
+    say_in_unit(Path(logger), "postfix@-.service", "any program in the unit")
+    of_unit, _, _ = told(opened(folder, None, ("postfix@-.service",)))
+    subprocess.run(["journalctl", "-q", "--rotate"], check=True)
+    say(theirs, 0, "after the cut")
+    subprocess.run(["journalctl", "-q", "--vacuum-files=1"], check=True, capture_output=True)
+    until(lambda: not is_in_the_journal("later"))
+    cut, cut_gaps, _ = told(opened(folder, position))
+    print(
+        json.dumps(
+            {
+                "first": [first, first_gaps],
+                "later": [later, later_gaps],
+                "of_unit": of_unit,
+                "cut": [cut, cut_gaps],
+            }
+        )
+    )
+
+
+main(Path(sys.argv[1]))

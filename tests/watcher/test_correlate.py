@@ -1,0 +1,138 @@
+"""correlate.py: records become facts of ours, and nobody's address gets into them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.watcher.log_lines import KEY, LISTENER, NOW, active, line, token, tried
+
+from postroom.mail.recipients import masked_recipient
+from postroom.mail.states import State
+from postroom.store.local.facts import (
+    Fact,
+    GaveUp,
+    InstanceStarted,
+    InstanceStopping,
+    Left,
+    Seen,
+    SessionEnded,
+    SessionOpened,
+    Tried,
+)
+from postroom.watcher.correlate import Correlator, noops
+from postroom.watcher.records import Line
+
+JANE = masked_recipient(KEY, "jane@example.net")
+
+
+def facts(written: Line, *, is_relayhosted: bool = False) -> list[Fact]:
+    return list(Correlator(KEY, is_relayhosted=is_relayhosted).facts(written))
+
+
+def only_try(written: Line, *, is_relayhosted: bool = False) -> Tried:
+    (fact,) = facts(written, is_relayhosted=is_relayhosted)
+    assert isinstance(fact, Tried)
+    return fact
+
+
+@pytest.mark.parametrize("sender", ["{}@bounces.example.org", "bounces+{}@example.com", "a+b+{}@example.com"])
+def test_a_mail_of_ours_is_known_by_its_token(sender: str) -> None:
+    """With each kind of return path; the case may have been changed on the way."""
+    for written in (token(1), token(1).upper()):
+        text = active("913AA2144D6", sender.format(written))
+        assert facts(line("qmgr", text, "postfix-out")) == [Seen(token(1), "913AA2144D6", "postfix-out")]
+
+
+@pytest.mark.parametrize("sender", ["", "jane@example.org", "pr@bounces.example.org", token(1), f"x{token(1)}@b.c"])
+def test_other_mail_is_not(sender: str) -> None:
+    """The null sender, somebody's address, or something like a token."""
+    assert facts(line("qmgr", active("913AA2144D6", sender))) == []
+
+
+def test_held_mail_is_in_the_queue() -> None:
+    """A milter or a table held it: it was queued."""
+    text = f"913AA2144D6: milter-hold: END-OF-MESSAGE from localhost[127.0.0.1]: x; from=<{token(2)}@b.c> to=<a@b.c>"
+    assert facts(line("cleanup", text)) == [Seen(token(2), "913AA2144D6", "postfix")]
+
+
+@pytest.mark.parametrize(
+    ("daemon", "status", "is_relayhosted", "state"),
+    [
+        ("smtp", "sent", False, State.DELIVERED),
+        ("smtp", "sent", True, State.RELAYED),
+        ("lmtp", "sent", True, State.DELIVERED),
+        ("local", "sent", True, State.DELIVERED),
+        ("discard", "sent", False, State.DISCARDED),
+        ("smtp", "deferred", True, State.DEFERRED),
+        ("smtp", "SOFTBOUNCE", False, State.DEFERRED),
+        ("error", "bounced", False, State.BOUNCED),
+    ],
+)
+def test_states_have_one_name_each(daemon: str, status: str, is_relayhosted: bool, state: State) -> None:
+    """A relayhost says "sent" for what it took; a mail thrown away was not delivered."""
+    assert only_try(line(daemon, tried("913AA2144D6", status=status)), is_relayhosted=is_relayhosted).state is state
+
+
+def test_probes_of_addresses_are_no_mail() -> None:
+    """verify(8) asks for an address without a mail."""
+    assert facts(line("smtp", tried("913AA2144D6", status="undeliverable", dsn="5.1.1"))) == []
+
+
+def test_a_bounce_has_all_that_is_kept() -> None:
+    """Recipient hashed, reply masked, the relay, and the fault."""
+    reply = "host mx.example.net[192.0.2.2] said: 550 5.1.1 <jane@example.net>: jane is unknown"
+    fact = only_try(line("smtp", tried("913AA2144D6", dsn="5.1.1", status="bounced", reason=reply)))
+    assert (fact.recipient, fact.original, fact.at) == (JANE, None, NOW)
+    assert (fact.enhanced_status, fact.relay) == ("5.1.1", "mx.example.net[192.0.2.2]:25")
+    assert fact.reason == "host mx.example.net[192.0.2.2] said: 550 5.1.1 <j…@example.net>: … is unknown"
+    assert fact.fault is not None
+    assert fact.fault.cause == "invalid_recipient"
+
+
+def test_a_rewritten_recipient_is_known_by_both_addresses() -> None:
+    """What failed is the address Postfix tried; what was asked for is kept as a hash too."""
+    fact = only_try(line("smtp", tried("913AA2144D6", "j@world.test", extra="orig_to=<Jane@example.net>, ")))
+    assert (fact.recipient.hint, fact.original) == ("j…@world.test", JANE.hash)
+
+
+@pytest.mark.parametrize(
+    ("status", "dsn", "reason"),
+    [
+        ("bounced", "5.7.1", "550 5.7.1 no"),
+        ("deferred", "5.1.1", "550 5.1.1 unknown, and soft_bounce"),
+        ("bounced", "5.1.1", "550 5.1.1 unknown), dsn=2.0.0, status=sent (250 ok"),
+    ],
+)
+def test_what_is_no_plain_refusal_of_the_recipient_is_no_evidence(status: str, dsn: str, reason: str) -> None:
+    """Neither policy, nor a refusal for now, nor a line in which somebody tries to pose as Postfix."""
+    assert only_try(line("smtp", tried("913AA2144D6", dsn=dsn, status=status, reason=reason))).fault is None
+
+
+def test_sessions_of_our_listener_count_and_no_others() -> None:
+    """Port 25 has sessions too."""
+    opened, ended = "connect from localhost[127.0.0.1]", "disconnect from localhost[127.0.0.1] noop=7 commands=7"
+    assert facts(line("smtpd", opened, LISTENER, 543)) == [SessionOpened(543)]
+    assert facts(line("smtpd", ended, LISTENER, 543)) == [SessionEnded(543)]
+    assert noops(line("smtpd", ended, LISTENER, 543)) == 7
+    for written in (line("smtpd", opened), line("smtpd", ended)):
+        assert facts(written) == []
+        assert noops(written) == 0
+
+
+def test_the_life_of_a_queue_id_and_of_an_instance() -> None:
+    """Its end, Postfix's giving up, and an instance's stop and start."""
+    assert facts(line("qmgr", "913AA2144D6: removed")) == [Left("913AA2144D6", NOW)]
+    gave_up = "913AA2144D6: from=<a@b.c>, status=expired, returned to sender"
+    assert facts(line("qmgr", gave_up)) == [GaveUp("913AA2144D6", NOW)]
+    stopping = line("postfix-script", "stopping the Postfix mail system", "postfix-out")
+    assert facts(stopping) == [InstanceStopping("postfix-out")]
+    assert facts(line("master", "daemon started -- version 3.7.11, x")) == [InstanceStarted("postfix")]
+
+
+@given(
+    st.from_regex(r"\A[a-z]{3,12}\Z"), st.sampled_from(["<{0}@example.net> no", "{0} unknown", "no {0}@example.net"])
+)
+def test_no_address_stays_in_a_reply(local: str, reply: str) -> None:
+    """Neither the address nor its local part, as long as that is no part of another word."""
+    text = tried("913AA2144D6", f"{local}@example.net", "5.1.1", "bounced", f"550 5.1.1 {reply.format(local)}")
+    assert local not in only_try(line("smtp", text)).reason.replace("…", " ").split()
+    assert f"{local}@" not in only_try(line("smtp", text)).reason

@@ -1,0 +1,32 @@
+"""journal.py with a real journald: whose lines count, each once, and what is told when some are gone.
+
+Needs root, to speak as several users.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from sandbox.journald import JOURNALD, in_a_namespace
+
+pytestmark = pytest.mark.postfix
+
+READER = Path(__file__).with_name("journal_reader.py")
+
+
+def test_only_root_and_postfix_speaking_through_postfixs_programs_count(bed: Path) -> None:
+    """Neither a stranger nor another program; a cursor goes on behind its line, and a cut journal is a gap."""
+    folder = bed / "programs"
+    folder.mkdir()
+    for above in (folder, bed):
+        above.chmod(0o755)
+    done = in_a_namespace(JOURNALD + '"$1" "$2" "$3"', sys.executable, str(READER), str(folder))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "first": [["root in Postfix's folder", "postfix in Postfix's folder"], []],
+        "later": [["later"], []],
+        "of_unit": ["any program in the unit"],
+        "cut": [["after the cut"], ["the journal was cut back further than it had been read"]],
+    }

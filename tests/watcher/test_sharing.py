@@ -1,0 +1,125 @@
+"""sharing.py: each proven fact reaches the suppression list once."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from tests.store.shared.event_loop import Run
+from tests.watcher.log_lines import KEY, NOW, token
+
+from postroom.mail.hashes import recipient_hash
+from postroom.mail.recipients import masked_recipient
+from postroom.mail.states import State
+from postroom.runtime.log import Field, Level, Log
+from postroom.runtime.metrics import Metrics
+from postroom.store.local.facts import Fact, Fault, Seen, Tried
+from postroom.store.local.track import TrackStore
+from postroom.store.shared.interface import Suppression
+from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.watcher.sharing import share_forever
+
+
+class Counting(SqliteSharedStore):
+    """The shared store of a host, that counts how often it is asked to suppress. Without its files it is away."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.folder = folder
+        self.asked = 0
+        self.is_there = False
+
+    def make(self) -> None:
+        """Make its files."""
+        SqliteSharedStore.init(self.folder)
+        self.is_there = True
+
+    async def suppress(self, suppression: Suppression, now: float | None = None) -> bool:
+        self.asked += 1
+        return await super().suppress(suppression, now)
+
+
+@pytest.fixture
+def target(tmp_path: Path, run: Run) -> Iterator[Counting]:
+    target = Counting(tmp_path / "shared")
+    yield target
+    run(target.close())
+
+
+@pytest.fixture
+def track(tmp_path: Path, run: Run) -> Iterator[TrackStore]:
+    """Two bounces that were proved, one that was not."""
+    TrackStore.init(tmp_path / "track.db")
+    store = TrackStore.open(tmp_path / "track.db")
+    for number, address in enumerate(("ada@example.net", "bob@example.net", "eve@example.net")):
+        tried = Tried(
+            f"A{number}B2C3",
+            masked_recipient(KEY, address),
+            None,
+            State.BOUNCED,
+            "5.1.1",
+            "550 5.1.1 no",
+            "mx:25",
+            NOW,
+            Fault("invalid_recipient", 60.0),
+        )
+        facts: list[Fact] = [Seen(token(number), f"A{number}B2C3", "postfix"), tried]
+        run(store.apply(f"log{number}", None, "1", facts, NOW, proven=number < 2))
+    yield store
+    run(store.close())
+
+
+async def shared(store: TrackStore, target: Counting, events: list[str], asked: int) -> None:
+    """Share until the list was asked so many times."""
+
+    def write(_level: Level, event: str, _fields: dict[str, Field]) -> None:
+        events.append(event)
+
+    sharing = asyncio.create_task(
+        share_forever(store, target, Log("watcher", "debug", write), Metrics(), lambda: NOW, 0.01)
+    )
+    async with asyncio.timeout(5):
+        while target.asked < asked or (target.is_there and await store.to_share(9)):
+            await asyncio.sleep(0.005)
+    sharing.cancel()
+    with suppress(asyncio.CancelledError):
+        await sharing
+
+
+def listed(target: Counting, run: Run) -> list[Suppression]:
+    return sorted(run(target.suppressions("", 9, NOW)), key=lambda suppression: suppression.hint)
+
+
+def test_what_was_proved_is_suppressed_once(track: TrackStore, target: Counting, run: Run) -> None:
+    """Masked and hashed, with cause and end; what was only in a log file is not."""
+    target.make()
+    events = list[str]()
+    run(shared(track, target, events, 2))
+    run(shared(track, target, events, 2))
+    assert target.asked == 2
+    assert events == ["watcher.suppressed"] * 2
+    assert listed(target, run) == [
+        Suppression(
+            recipient_hash(KEY, f"{name}@example.net"),
+            "example.net",
+            f"{name[0]}…@example.net",
+            "invalid_recipient",
+            "5.1.1",
+            "550 5.1.1 no",
+            "watcher",
+            NOW,
+            NOW + 60,
+        )
+        for name in ("ada", "bob")
+    ]
+
+
+def test_a_list_that_is_away_gets_it_later(track: TrackStore, target: Counting, run: Run) -> None:
+    """The log tells once that it is away, and nothing is lost."""
+    events = list[str]()
+    run(shared(track, target, events, 3))
+    assert events == ["store.unavailable"]
+    target.make()
+    run(shared(track, target, events, 5))
+    assert [suppression.hint for suppression in listed(target, run)] == ["a…@example.net", "b…@example.net"]
