@@ -227,6 +227,7 @@ HOLD = """
 import apsw, sys
 connections = [apsw.Connection(path) for path in sys.argv[1:]]
 for connection in connections:
+    connection.set_busy_timeout(5000)
     connection.execute("BEGIN EXCLUSIVE")
 print("held", flush=True)
 sys.stdin.readline()
