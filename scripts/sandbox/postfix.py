@@ -29,6 +29,7 @@ MILTER_PIECE = CHECKOUT / "postfix-conf" / "milter.main.cf"
 MASTER_DIST = Path("/usr/share/postfix/master.cf.dist")
 SUN_PATH_MAX = 107
 """Bytes of a Unix socket's path (unix(7): sun_path has 108, the last is the terminator)."""
+_ABOUT_CLOCKS = re.compile(r"file system clock is \d+ seconds ahead|resetting file time stamps")
 
 
 @dataclass(frozen=True)
@@ -243,6 +244,10 @@ class PrivatePostfix:
             return self.maillog.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return []
+
+    def warnings(self) -> list[str]:
+        """What it warned of, without a loaded machine's clock: cleanup(8) compares it with the file system's."""
+        return [line for line in self.log() if " warning: " in line and not _ABOUT_CLOCKS.search(line)]
 
     def statuses(self, queue_id: str) -> list[str]:
         """Every `status=` word logged for this queue id, in order: sent, deferred, bounced, expired."""
