@@ -11,7 +11,6 @@ Limits:  the path of the hand-over socket must fit into 107 bytes (unix(7)).
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sandbox.maillog import deliveries
 from sandbox.process import BedError, Identity, until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -251,8 +251,7 @@ class PrivatePostfix:
 
     def statuses(self, queue_id: str) -> list[str]:
         """Every `status=` word logged for this queue id, in order: sent, deferred, bounced, expired."""
-        pattern = re.compile(rf"\]: {re.escape(queue_id)}: to=<.*, status=(\w+) ")
-        return [found[1] for line in self.log() if (found := pattern.search(line))]
+        return [delivery.status for delivery in deliveries(self.log(), queue_id)]
 
     def _master(self) -> Identity | None:
         try:

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from tests.bed.test_bed_postfix import HandoverClient
 from tests.milter.conftest import MakeMilter
-from tests.milter.verifiers import dkimpy_verdicts, opendkim_verdicts, with_crlf
+from tests.milter.verifiers import dkimpy_verdicts, opendkim_verdicts
 
 from sandbox.milter import MilterDaemon
 from sandbox.postfix import PrivatePostfix
 from sandbox.process import until
 from sandbox.sink import Sink, free_port
+from sandbox.verifiers import with_crlf
 
 pytestmark = pytest.mark.postfix
 

@@ -6,27 +6,12 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sandbox.postfix import CHECKOUT, PrivatePostfix, main_settings
+from sandbox.postfix import PrivatePostfix
 from sandbox.sink import free_port
-
-PIECE = main_settings((CHECKOUT / "postfix-conf" / "policy.main.cf").read_text(encoding="ascii"))
-WORDS = {name: PIECE[name] for name in ("postroom_policy_smtp", "postroom_policy_inbound")}
-MASTER = (CHECKOUT / "postfix-conf" / "policy.master.cf").read_text(encoding="ascii")
+from sandbox.submission_service import WORDS, service_options
 
 PATIENT = {"smtpd_error_sleep_time": "0", "smtpd_soft_error_limit": "1001", "smtpd_hard_error_limit": "1000"}
 """Refusals are what these tests are about: they must not slow a client down or end its session."""
-
-
-def submission_options(socket: str = "policy.sock") -> dict[str, str]:
-    """The lines of policy.master.cf for a service whose clients are known by their address and not by SASL."""
-    options = {}
-    for line in MASTER.splitlines():
-        if line.startswith("    -o"):
-            name, _, value = line.strip().removeprefix("-o").strip(" {}").partition("=")
-            options[name.strip()] = value.strip().replace("permit_sasl_authenticated", "permit_mynetworks")
-    assert len(options) == 2
-    asks = WORDS["postroom_policy_smtp"].replace("postroom/policy.sock", f"postroom/{socket}")
-    return {name: value.replace("$postroom_policy_smtp", asks) for name, value in options.items()} | PATIENT
 
 
 def asking_postfix(
@@ -39,7 +24,7 @@ def asking_postfix(
         folder,
         ("127.0.0.1", sink_port),
         handover=False,
-        smtp_ports={port: submission_options(name) for port, name in zip(ports, names, strict=True)},
+        smtp_ports={port: service_options(name) | PATIENT for port, name in zip(ports, names, strict=True)},
         settings={**WORDS, **(settings or {})},
     )
     return postfix, ports, [postfix.queue_directory / "postroom" / name for name in names]

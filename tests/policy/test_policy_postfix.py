@@ -8,13 +8,14 @@ from random import Random
 
 import pytest
 from tests.policy.conftest import MakePolicy, limited
-from tests.policy.postfix_bed import PATIENT, PIECE, asking_postfix, rush, send
+from tests.policy.postfix_bed import PATIENT, asking_postfix, rush, send
 from tests.store.shared.plain_limits import PlainLimits
 
 from postroom.store.shared.interface import Demand
 from sandbox.postfix import PrivatePostfix
 from sandbox.process import until
 from sandbox.sink import Sink, free_port
+from sandbox.submission_service import PIECE
 
 pytestmark = pytest.mark.postfix
 
