@@ -7,7 +7,7 @@
 #   is_root_possible         whether as_root can work without asking for a password in the middle of a run
 #   fail TEXT                say it and end
 #
-# Nothing is installed twice, no service is started, no other package is removed. Output of the package
+# Nothing is installed twice, no service is started (nor will be at the next boot), no other package is removed. Output of the package
 # tools goes to .cache/prepare.log and is shown when they fail.
 
 prepare_log=.cache/prepare.log
@@ -86,6 +86,10 @@ Postroom works with Postfix; a host has one mail server. Mend: use a host withou
         esac
         logged as_root env DEBIAN_FRONTEND=noninteractive apt-get -q --yes --no-remove --no-install-recommends \
             install "${missing[@]}"
+        case " ${missing[*]} " in
+            # Here for its program alone; its service would be there after the next boot.
+            *' opendkim '*) ! command -v systemctl >/dev/null || logged as_root systemctl disable opendkim ;;
+        esac
     ) || exit
 }
 

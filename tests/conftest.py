@@ -20,7 +20,7 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, databas
 settings.load_profile("repeatable")
 
 NEEDS = {
-    "postfix": ("/usr/sbin/postfix", "/usr/sbin/smtp-sink", "/usr/sbin/opendkim"),
+    "postfix": ("/usr/sbin/postfix", "/usr/sbin/smtp-sink", "/usr/sbin/opendkim", "/usr/sbin/dnsmasq"),
     "fresh": ("/usr/bin/mmdebstrap", "/usr/bin/systemd-nspawn"),
 }
 """Programs each marker needs, besides root."""
