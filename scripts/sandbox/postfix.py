@@ -11,6 +11,7 @@ Limits:  the path of the hand-over socket must fit into 107 bytes (unix(7)).
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time

@@ -1,19 +1,25 @@
 """What the quickstart shows: an aligned table, a verdict, and how to go on. Pure: text out."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sandbox.trial import DOMAIN, Row
+from sandbox.judgement import Row
+from sandbox.trial import DOMAIN
 
-TITLES = ("mail", "recipient", "API", "queue id", "log", "arrived", "")
+TITLES = ("mail", "door", "recipient", "signed", "limit", "state", "reason", "")
+
+LEGEND = (
+    ("signed", "what dkimpy and OpenDKIM say of the mail that arrived, with the key from DNS"),
+    ("limit", "messages counted for its sender in an hour, as `postroom limits show` has it"),
+    ("state", "by the API; of mail that came by SMTP by Postfix's log, which must agree with the API too"),
+)
 
 
 def table(rows: Sequence[Row], colour: bool) -> str:
     """The rows under their titles, each with ok or WRONG; below a wrong one, why."""
     cells = [
-        (row.title, row.recipient, row.api, row.queue_id, row.log, row.arrived, "WRONG" if row.faults else "ok")
-        for row in rows
+        (row.title, row.door, row.recipient, row.signed, row.used, row.state, row.reason, _judged(row)) for row in rows
     ]
     widths = [max(map(_width, column)) for column in zip(TITLES, *cells, strict=True)]
     lines = [_painted("2", _line(TITLES, widths).rstrip(), colour)]
@@ -21,6 +27,7 @@ def table(rows: Sequence[Row], colour: bool) -> str:
         verdict = _painted("1;31" if row.faults else "32", cell[-1], colour)
         lines.append(f"{_line(cell[:-1], widths)}  {verdict}")
         lines += [f"      {fault}" for fault in row.faults]
+    lines += ["", *(_painted("2", f"  {title:<7} {text}", colour) for title, text in LEGEND)]
     return "\n".join(lines)
 
 
@@ -32,31 +39,46 @@ def verdict(rows: Sequence[Row], colour: bool) -> str:
     return _painted("32", f"  All {len(rows)} as they should be.", colour)
 
 
-def send_lines(socket: Path, config: Path) -> tuple[str, str]:
-    """Two command lines that send a mail, to be run at the checkout's root: by curl, and by the postroom command."""
-    mail = f'{{"from": "me@{DOMAIN}", "to": ["you@example.net"], "subject": "Hello", "text": "Hello"}}'
-    curl = (
+def send_lines(socket: Path, smtp_port: int, config: Path) -> tuple[str, str, str]:
+    """Command lines that send a mail, to be run at the checkout's root: the API by curl and by postroom, and SMTP."""
+    mail = f'{{"from": "me@{DOMAIN}", "to": "you@example.net", "subject": "Hello", "text": "Hello"}}'
+    api = (
         f"curl --unix-socket {socket} http://localhost/v1/messages \\\n"
-        f"    --header 'Content-Type: application/json' --data '{mail}'"
+        f"    --header 'Content-Type: application/json' \\\n"
+        f"    --data '{mail}'"
     )
-    send = (
+    command = (
         f"scripts/postroom --config {config} send \\\n"
         f"    --from me@{DOMAIN} --to you@example.net --subject Hello --text Hello"
     )
-    return curl, send
+    letter = f"From: me@{DOMAIN}\\nTo: you@example.net\\nSubject: Hello\\n\\nHello\\n"
+    smtp = (
+        f"printf '{letter}' |\n"
+        f"    curl --crlf smtp://127.0.0.1:{smtp_port} \\\n"
+        f"    --mail-from me@{DOMAIN} --mail-rcpt you@example.net --upload-file -"
+    )
+    return api, command, smtp
 
 
-def how_to_go_on(socket: Path, config: Path, world: Path, logs: Sequence[Path], colour: bool) -> str:
+def how_to_go_on(socket: Path, smtp_port: int, config: Path, world: Path, logs: Iterable[Path], colour: bool) -> str:
     """What to type now."""
-    curl, send = (line.replace("\n", "\n  ") for line in send_lines(socket, config))
+    postroom = f"scripts/postroom --config {config}"
+    api, command, smtp = (f"  {line}".replace("\n", "\n  ") for line in send_lines(socket, smtp_port, config))
     blocks = (
-        ("Send your own:", f"  {curl}\n\n  {send}"),
-        ("What became of it:", f"  scripts/postroom --config {config} status [ID]"),
+        ("Send your own, by the socket:", f"{api}\n\n{command}"),
+        ("By SMTP:", smtp),
+        ("busy@, gone@ and shut@ of any domain are deferred, unknown and blocked; all others are taken.", ""),
+        ("What became of it:", f"  {postroom} status [ID]\n  {postroom} limits show sender:me@{DOMAIN}"),
+        ("Who gets no mail any more:", f"  {postroom} suppress list"),
         ("What arrived:", f"  {world}/mail.*"),
         ("Logs:", "\n".join(f"  {log}" for log in logs)),
     )
-    shown = "\n\n".join(f"{_painted('1', title, colour)}\n{text}" for title, text in blocks)
+    shown = "\n\n".join(f"{_painted('1', title, colour)}\n{text}".rstrip() for title, text in blocks)
     return f"{shown}\n\nEverything runs until you press Ctrl-C."
+
+
+def _judged(row: Row) -> str:
+    return "WRONG" if row.faults else "ok"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""scripts/quickstart with the real Postfix and the real daemon: works, goes away, and can be run again."""
+"""scripts/quickstart with the real Postfix and the real daemons: works, goes away, and can be run again."""
 
 import os
 import re
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.crew import CREW, Person
 from sandbox.postfix import CHECKOUT
 from sandbox.process import Identity, until
-from sandbox.quickstart import Person
 from sandbox.report import send_lines
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT / "scripts"), "PYTHONUNBUFFERED": "1"}
@@ -50,13 +50,27 @@ def staying(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def processes(folder: Path) -> dict[str, Identity | None]:
-    """The three that quickstart runs, by the records they keep."""
-    records = {
-        "daemon": folder / "submission.pid",
-        "sink": folder / "world" / "sink.pid",
+    """All that quickstart runs, by the records they keep."""
+    records = {word: folder / f"{word}.pid" for word in CREW} | {
+        "dns": folder / "dns" / "dns.pid",
         "master": folder / "postfix" / "queue" / "pid" / "master.pid",
+        **{f"sink {path.parent.name}": path for path in (folder / "world").rglob("sink.pid")},
     }
+    assert len(records) == len(CREW) + 6
     return {name: Identity.of(int(record.read_text().split()[0])) for name, record in records.items()}
+
+
+def submission_port(folder: Path) -> int:
+    """Where Postfix takes mail by SMTP."""
+    master = (folder / "postfix" / "conf" / "master.cf").read_text()
+    (port,) = re.findall(r"^127\.0\.0\.1:(\d+)\tinet", master, re.MULTILINE)
+    return int(port)
+
+
+def own_mails(folder: Path) -> list[str]:
+    """What arrived for the recipient of the printed lines."""
+    mails = [path.read_text(errors="replace") for path in (folder / "world").glob("mail.*")]
+    return [mail for mail in mails if "X-Rcpt-Args: <you@example.net>" in mail]
 
 
 @pytest.mark.postfix
@@ -64,8 +78,8 @@ def test_once_shows_every_mail_right_and_leaves_nothing_running(bed: Path) -> No
     """Exit 0; nothing of it runs afterwards."""
     done = run_once(bed)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "All 5 as they should be." in done.stdout
-    assert done.stdout.count("  ok") == 5
+    assert "All 14 as they should be." in done.stdout
+    assert done.stdout.count("  ok\n") == 14
     assert "\x1b" not in done.stdout
     for line in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -76,15 +90,17 @@ def test_once_shows_every_mail_right_and_leaves_nothing_running(bed: Path) -> No
 
 @pytest.mark.postfix
 def test_the_lines_it_shows_really_send(bed: Path) -> None:
-    """curl and the postroom command, as printed, are accepted; Ctrl-C then ends all with exit 0."""
+    """By curl and the postroom command to the API, and by SMTP; Ctrl-C then ends all with exit 0."""
     with staying(bed) as process:
         started = processes(bed)
-        curl, send = send_lines(bed / "run" / "submission.sock", bed / "postroom.yaml")
-        for line, accepted in ((curl, r'"id": ?"'), (send, r"^accepted ")):
+        port = submission_port(bed)
+        curl, send, smtp = send_lines(bed / "run" / "submission.sock", port, bed / "postroom.yaml")
+        for line, accepted in ((curl, r'"id": ?"'), (send, r"^accepted "), (smtp, "^$")):
             done = subprocess.run(line, shell=True, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
             assert re.search(accepted, done.stdout), done.stdout + done.stderr
-        arrived = bed / "world"
-        until(lambda: len(list(arrived.glob("mail.*"))) == 6, 10, "two more mails")
+        until(lambda: len(own_mails(bed)) == 3, 20, "three mails more")
+        assert all("DKIM-Signature: v=1" in mail for mail in own_mails(bed))
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     assert all(identity is not None and not identity.alive() for identity in started.values())
@@ -92,9 +108,15 @@ def test_the_lines_it_shows_really_send(bed: Path) -> None:
 
 @pytest.mark.postfix
 def test_what_a_killed_run_left_behind_is_cleaned_up_by_the_next(bed: Path) -> None:
-    """SIGKILL leaves three processes; the next run stops exactly these and works."""
+    """SIGKILL leaves all its processes; the next run stops exactly these and works.
+
+    While the first one lives, its processes are no leftovers: a second one is refused.
+    """
     with staying(bed) as process:
         left = processes(bed)
+        refused = run_once(bed)
+        assert refused.returncode == 1
+        assert "another quickstart runs" in refused.stderr
         process.kill()
         process.wait()
     assert all(identity is not None and identity.alive() for identity in left.values())
@@ -104,27 +126,15 @@ def test_what_a_killed_run_left_behind_is_cleaned_up_by_the_next(bed: Path) -> N
 
 
 @pytest.mark.postfix
-def test_a_second_one_beside_the_first_is_refused(bed: Path) -> None:
-    """It must not take the first one's processes for leftovers."""
-    with staying(bed) as process:
-        done = run_once(bed)
-        assert done.returncode == 1
-        assert "another quickstart runs" in done.stderr
-        assert all(identity is not None and identity.alive() for identity in processes(bed).values())
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-
-
-@pytest.mark.postfix
 def test_a_daemon_that_dies_ends_the_quickstart_with_its_words(bed: Path) -> None:
     """It does not stay up over a dead daemon, and stops the rest."""
     with staying(bed) as process:
         others = processes(bed)
-        daemon = others.pop("daemon")
+        daemon = others.pop("policy")
         assert daemon is not None
         daemon.stop()
         assert process.stdout is not None
-        assert "submission ended by itself" in process.stdout.read()
+        assert "policy ended by itself" in process.stdout.read()
         assert process.wait(30) == 1
     assert not any(identity.alive() for identity in others.values() if identity)
 
@@ -136,11 +146,11 @@ def test_a_folder_too_deep_for_sockets_is_told_in_one_line(bed: Path) -> None:
     done = run_once(deep)
     assert done.returncode == 1
     assert re.fullmatch(r"quickstart: .* may have 107 bytes.* Mend: .*\n", done.stderr)
-    assert not (deep / "world" / "sink.pid").exists()
+    assert not list(deep.rglob("*.pid"))
 
 
 @pytest.mark.postfix
-def test_the_daemons_person_has_postdrop_for_the_daemon_alone() -> None:
+def test_the_person_has_postdrop_for_the_daemon_alone() -> None:
     """setpriv gives uid, gid and groups; the group is there only where it is asked for."""
     show = [sys.executable, "-c", "import os; print(os.getuid(), os.getgid(), sorted(os.getgroups()))"]
     nobody = Person(65534)

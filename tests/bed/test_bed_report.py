@@ -1,22 +1,31 @@
-"""The quickstart's report is aligned, and its verdict is the table's."""
+"""The quickstart's report is aligned and not too wide, and its verdict is the table's."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
+from sandbox.judgement import Row
 from sandbox.report import send_lines, table, verdict
-from sandbox.trial import Row
+from sandbox.trial import AGAIN, FIRST
 
-RIGHT = Row("template", "ada@example.net", "queued", "AAAA1", "sent", "Grüße (plain)", ())
-WRONG = Row("日本", "b@example.net", "failed", "", "", "nothing", ("the API says failed: no such user",))
+RIGHT = Row("template", "socket", "ada@example.net", "pass pass", "1/3", "delivered", "Grüße", ())
+WRONG = Row("日本", "smtp", "b@example.net", "-", "0/3", "refused", "no", ("it is refused, not sent: no such user",))
 
 
 def test_columns_stand_below_their_titles() -> None:
     """Wide characters take two columns of a terminal."""
-    title, right, wrong, fault = table([RIGHT, WRONG], colour=False).splitlines()
-    assert right == "  template  ada@example.net  queued  AAAA1     sent  Grüße (plain)  ok"
-    assert wrong == "  日本      b@example.net    failed                  nothing        WRONG"
-    assert title == "  mail      recipient        API     queue id  log   arrived"
-    assert fault == "      the API says failed: no such user"
+    title, right, wrong, fault = table([RIGHT, WRONG], colour=False).splitlines()[:4]
+    assert right == "  template  socket  ada@example.net  pass pass  1/3    delivered  Grüße   ok"
+    assert wrong == "  日本      smtp    b@example.net    -          0/3    refused    no      WRONG"
+    assert title == "  mail      door    recipient        signed     limit  state      reason"
+    assert fault == "      it is refused, not sent: no such user"
+
+
+def test_the_trials_table_fits_a_terminal_of_110_columns() -> None:
+    """With the longest reason there is."""
+    longest = replace(RIGHT, reason="550 5.1.1 suppressed: invalid_recipient")
+    rows = [replace(longest, title=mail.title, recipient=mail.recipient) for mail in (*FIRST, *AGAIN)]
+    assert max(map(len, table(rows, colour=False).splitlines())) <= 110
 
 
 def test_the_verdict_counts_wrong_rows() -> None:
@@ -27,13 +36,14 @@ def test_the_verdict_counts_wrong_rows() -> None:
 
 def test_colours_only_when_asked() -> None:
     """A pipe gets plain text."""
-    assert "\x1b" not in table([RIGHT, WRONG], colour=False) + verdict([WRONG], colour=False)
+    assert "\x1b" not in table([RIGHT], colour=False) + verdict([WRONG], colour=False)
     assert "\x1b[32mok\x1b[0m" in table([RIGHT], colour=True)
 
 
 def test_the_lines_to_send_with_are_whole_shell_commands() -> None:
     """Each is one command for a shell, quotes and continued lines included."""
-    for line in send_lines(Path("run/submission.sock"), Path("postroom.yaml")):
+    for line in send_lines(Path("run/submission.sock"), 10587, Path("postroom.yaml")):
         words = shlex.split(line.replace("\\\n", " "))
-        assert words[0] in ("curl", "scripts/postroom")
-        assert "me@example.org" in line
+        assert words[0] in ("curl", "scripts/postroom", "printf")
+        assert any("me@example.org" in word for word in words)
+        assert max(map(len, line.splitlines())) <= 110

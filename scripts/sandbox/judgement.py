@@ -1,0 +1,209 @@
+"""What became of a mail of the trial, judged. Pure: what each witness said in, a row of the report out.
+
+The witnesses share no code: the door's own answer, Postfix's log, the mail as the far end stored it (taken apart by
+Python's own parser, its signature verified by two programs), and the limits as `postroom limits show` tells them.
+They meet in the queue id.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.message import EmailMessage
+from typing import Any
+
+from sandbox.api import Answer
+from sandbox.maillog import LoggedDelivery
+from sandbox.sink import StoredMail
+from sandbox.smtp import Reply
+from sandbox.trial import LIMIT, RETURN_DOMAIN, Mail
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A mail at the far end, and what the verifiers say of each of its signatures."""
+
+    stored: StoredMail
+    dkimpy: Sequence[bool]
+    opendkim: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the witnesses say of one mail.
+
+    Args:
+        said:    the door's answer to each try: of the API, or of the SMTP server.
+        message: what GET says of it now; None when the API did not take it.
+        logged:  Postfix's log of its queue id.
+        refused: replies in Postfix's log that refused its recipient, the latest last.
+        copies:  those at the far end.
+        used:    messages counted for its sender, and the limit.
+    """
+
+    said: Sequence[Answer | Reply]
+    message: Mapping[str, Any] | None = None
+    logged: Sequence[LoggedDelivery] = ()
+    refused: Sequence[str] = ()
+    copies: Sequence[Copy] = ()
+    used: tuple[int, int] = (0, LIMIT)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the report, and what is wrong with it."""
+
+    title: str
+    door: str
+    recipient: str
+    signed: str
+    used: str
+    state: str
+    reason: str
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the door tells of a mail."""
+
+    state: str
+    status: str
+    reason: str
+    queue_id: str = ""
+    faults: tuple[str, ...] = ()
+
+
+def judge(mail: Mail, seen: Seen) -> Row:
+    """The row of a mail."""
+    told = _by_api(mail, seen) if mail.door == "socket" else _by_smtp(seen)
+    expected, faults = mail.outcome, list(told.faults)
+    state = expected.state if mail.door == "socket" else expected.logged or expected.state
+    if told.state != state:
+        faults.append(f"it is {told.state}, not {state}: {told.reason}")
+    if told.status != expected.status:
+        faults.append(f"its status is {told.status or 'not told'}, not {expected.status}: {told.reason}")
+    faults += [f"its reason lacks {word!r}: {told.reason}" for word in expected.words if word not in told.reason]
+    logged = [(one.status, one.dsn) for one in seen.logged]
+    if logged != ([(expected.logged, expected.status)] if expected.logged else []):
+        faults.append(f"Postfix's log says {logged or 'nothing'}")
+    arrived = int(expected.logged == "sent")
+    if len(seen.copies) != arrived:
+        faults.append(f"{len(seen.copies)} mails arrived, not {arrived}")
+    for copy in seen.copies:
+        faults += _differences(mail, told.queue_id, copy)
+    if seen.used != (mail.used, LIMIT):
+        faults.append(f"used of the limit: {seen.used}, not {(mail.used, LIMIT)}")
+    return Row(
+        title=mail.title,
+        door=mail.door,
+        recipient=mail.recipient,
+        signed=_signed(seen.copies),
+        used=f"{seen.used[0]}/{seen.used[1]}",
+        state=told.state,
+        reason=short(told.reason),
+        faults=tuple(faults),
+    )
+
+
+def judge_rest(mails: Sequence[Mail], stored: Sequence[StoredMail]) -> list[Row]:
+    """A row when the far end has more than was sent; else none. Bounces of Postfix's to our return path are no more."""
+    others = [copy for copy in stored if copy.sender or not copy.recipients[0].endswith(f"@{RETURN_DOMAIN}")]
+    expected = sum(mail.outcome.logged == "sent" for mail in mails)
+    if len(others) <= expected:
+        return []
+    return [Row("more mail", "", "", "", "", "", f"{len(others)} mails", (f"only {expected} were sent",))]
+
+
+def short(reason: str) -> str:
+    """A reason without what the table says elsewhere."""
+    reply = reason.partition(" said: ")[2] or reason
+    reply = re.sub(r"<[^>]*>: [\w -]+ rejected: ", "", reply)
+    return re.sub(r" \(in reply to .*|, try again later$|, since [\d-]+$", "", reply).replace("recipient is ", "")
+
+
+def received_as(message: EmailMessage) -> str:
+    """The queue id in the topmost Received line, the one of the Postfix that sent it here."""
+    lines = message.get_all("Received", [])
+    found = re.search(r"\(Postfix\)\s+with\s+\w+\s+id\s+(\w+)", str(lines[0])) if lines else None
+    return found[1] if found else ""
+
+
+def _by_api(mail: Mail, seen: Seen) -> _Told:
+    answers = [answer for answer in seen.said if isinstance(answer, Answer)]
+    if len({answer.document.get("id") for answer in answers}) != 1:
+        return _Told("several messages", "", "the same key gave different messages")
+    last = answers[-1]
+    if seen.message is None:
+        return _refusal(last)
+    faults = [] if {answer.status for answer in answers} == {202} else [f"POST was answered {last.status}, not 202"]
+    deliveries = seen.message.get("deliveries", ())
+    if len(deliveries) != 1 or len(answers) != mail.posts:
+        faults.append(f"{len(deliveries)} deliveries by {len(answers)} requests, not 1 by {mail.posts}")
+    delivery = deliveries[0] if deliveries else {}
+    return _Told(
+        state=delivery.get("state", "not told"),
+        status=delivery.get("enhanced_status", ""),
+        reason=delivery.get("reason", "no reason given"),
+        queue_id=delivery.get("queue_id", ""),
+        faults=tuple(faults),
+    )
+
+
+def _refusal(answer: Answer) -> _Told:
+    """Of the API: problem+json that names every fault (RFC 9457)."""
+    faults = [] if answer.content_type == "application/problem+json" else [f"its type is {answer.content_type}"]
+    errors = answer.document.get("errors", ())
+    pointers = ", ".join(error["pointer"] for error in errors)
+    reason = errors[0]["detail"] if len(errors) == 1 else f"faults at {pointers}"
+    return _Told("refused", str(answer.status), reason, faults=tuple(faults))
+
+
+def _by_smtp(seen: Seen) -> _Told:
+    """By the reply; once Postfix has the mail, by its log, for the reply promises nothing more."""
+    reply = seen.said[-1]
+    assert isinstance(reply, Reply)
+    if reply.queue_id:
+        last = seen.logged[-1] if seen.logged else LoggedDelivery("", "queued", "nothing is logged")
+        return _Told(last.status, last.dsn, last.reply, reply.queue_id)
+    text = f"{reply.code} {reply.text}"
+    faults = () if list(seen.refused[-1:]) == [text] else (f"Postfix's log has other refusals: {seen.refused}",)
+    return _Told("refused", reply.text.partition(" ")[0], text, faults=faults)
+
+
+def _differences(mail: Mail, queue_id: str, copy: Copy) -> list[str]:
+    stored, message = copy.stored, copy.stored.message()
+    leaves = _leaves(message)
+    faults = []
+    if received_as(message) != queue_id:
+        faults.append(f"it arrived as {received_as(message)}, not {queue_id}")
+    if stored.recipients != (mail.recipient,):
+        faults.append(f"its envelope is for {stored.recipients}")
+    if not (stored.sender.endswith(f"@{RETURN_DOMAIN}") if mail.door == "socket" else stored.sender == mail.sender):
+        faults.append(f"its return path is {stored.sender}")
+    if list(copy.dkimpy) != [True] or list(copy.opendkim) != ["pass"]:
+        faults.append(f"its signatures: by dkimpy {list(copy.dkimpy)}, by OpenDKIM {list(copy.opendkim)}")
+    if message["Subject"] != mail.subject:
+        faults.append(f"its subject is {message['Subject']!r}")
+    if tuple(leaf.get_content_type() for leaf in leaves) != mail.parts:
+        faults.append(f"its parts are {[leaf.get_content_type() for leaf in leaves]}")
+    faults += [
+        f"its {leaf.get_content_type()} part lacks {word!r}"
+        for leaf in leaves
+        for word in mail.words
+        # In HTML a link's & would be escaped; the words have none.
+        if word not in leaf.get_content()
+    ]
+    return faults
+
+
+def _signed(copies: Sequence[Copy]) -> str:
+    """The word of each verifier."""
+    if not copies:
+        return "-"
+    dkimpy = all(copies[0].dkimpy) if copies[0].dkimpy else None
+    words = {True: "pass", False: "fail", None: "none"}
+    return f"{words[dkimpy]} {copies[0].opendkim[0] if copies[0].opendkim else 'none'}"
+
+
+def _leaves(message: EmailMessage) -> list[EmailMessage]:
+    return [part for part in message.walk() if not part.is_multipart() and isinstance(part, EmailMessage)]

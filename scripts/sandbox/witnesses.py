@@ -1,0 +1,131 @@
+"""The trial sent, and every witness asked what became of it: the API, Postfix's log, the far end, the limits.
+
+Flow:    trial.py (mails) -> Witnesses -> judgement.py (rows)
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sandbox.api import Answer, ask
+from sandbox.crew import Crew
+from sandbox.judgement import Copy, Row, Seen, judge, judge_rest
+from sandbox.maillog import LoggedDelivery, deliveries, refusals
+from sandbox.nameserver import NameServer
+from sandbox.postfix import PrivatePostfix
+from sandbox.process import BedError, until
+from sandbox.sink import StoredMail
+from sandbox.smtp import Reply, submit
+from sandbox.trial import AGAIN, FIRST, SUPPRESSED, Mail
+from sandbox.verifiers import dkimpy_verdicts, dns_keys, opendkim_dns, opendkim_verdicts, with_crlf
+from sandbox.world import World
+
+SETTLED_S = 20.0
+"""Seconds until every mail has had its first try and all witnesses know; they take under two on an idle host."""
+
+LOOK_S = 0.1
+
+
+@dataclass(frozen=True)
+class Witnesses:
+    """All that can be asked.
+
+    Args:
+        api:       the submission socket.
+        smtp_port: of Postfix's submission service.
+        folder:    for what OpenDKIM reads.
+    """
+
+    api: Path
+    smtp_port: int
+    crew: Crew
+    postfix: PrivatePostfix
+    world: World
+    dns: NameServer
+    folder: Path
+
+    def try_mails(self) -> list[Row]:
+        """Send all mails and judge what became of each."""
+        rows = self._judged(FIRST)
+        with suppress(BedError):  # what did not come in time is a fault in the rows that need it
+            until(self._is_suppressed, SETTLED_S, "the suppression", every_s=LOOK_S)
+        rows += self._judged(AGAIN)
+        return rows + judge_rest((*FIRST, *AGAIN), self.world.messages())
+
+    def _judged(self, mails: Sequence[Mail]) -> list[Row]:
+        sent = [self._send(mail) for mail in mails]
+        with suppress(BedError):
+            until(lambda: all(map(self._is_settled, sent)), SETTLED_S, "all mails tried", every_s=LOOK_S)
+        stored = self.world.messages()
+        with ThreadPoolExecutor(4) as pool:
+            seen = pool.map(lambda mail, said: self._seen(mail, said, stored), mails, sent)
+            return list(map(judge, mails, seen))
+
+    def _send(self, mail: Mail) -> Seen:
+        if mail.door == "socket":
+            body = mail.request()
+            return Seen([ask(self.api, "POST", "/v1/messages", body, mail.key) for _ in range(mail.posts)])
+        reply = submit(self.smtp_port, mail.sender, mail.recipient, mail.letter(datetime.now().astimezone()))
+        # Read at once: one mail more of this sender may follow.
+        return Seen([reply], used=self._used(mail.sender))
+
+    def _is_settled(self, sent: Seen) -> bool:
+        """Whether its first try is over, and told."""
+        message = self._message(sent)
+        if message is None:
+            return all(self._logged(queue_id) for queue_id in _queue_ids(sent))
+        return all("queue_id" in one and one["state"] != "queued" for one in message.get("deliveries", ()))
+
+    def _seen(self, mail: Mail, sent: Seen, stored: Sequence[StoredMail]) -> Seen:
+        message = self._message(sent)
+        message_id = mail.message_id if message is None else message.get("message_id")
+        told = () if message is None else message.get("deliveries", ())
+        queue_ids = _queue_ids(sent) + [one["queue_id"] for one in told if "queue_id" in one]
+        return replace(
+            sent,
+            message=message,
+            logged=[one for queue_id in queue_ids for one in self._logged(queue_id)],
+            refused=refusals(self.postfix.log(), mail.recipient),
+            copies=[self._verified(copy) for copy in stored if copy.message()["Message-ID"] == message_id],
+            used=sent.used if mail.door == "smtp" else self._used(mail.sender),
+        )
+
+    def _message(self, sent: Seen) -> Mapping[str, Any] | None:
+        first = sent.said[0]
+        if not isinstance(first, Answer) or first.status != 202:
+            return None
+        message: Mapping[str, Any] = ask(self.api, "GET", f"/v1/messages/{first.document['id']}").document
+        return message
+
+    def _logged(self, queue_id: str) -> list[LoggedDelivery]:
+        return deliveries(self.postfix.log(), queue_id)
+
+    def _used(self, sender: str) -> tuple[int, int]:
+        # Exit 1: there is no room left.
+        (usage,) = json.loads(self.crew.command("limits", "show", "--json", f"sender:{sender}", fine=(0, 1)))
+        return usage["used"], usage["limit"]
+
+    def _verified(self, stored: StoredMail) -> Copy:
+        octets = with_crlf(stored.raw)
+        folder = self.folder / stored.message()["Message-ID"].strip("<>").partition("@")[0]
+        folder.mkdir(parents=True, exist_ok=True)
+        return Copy(
+            stored,
+            dkimpy_verdicts(octets, dns_keys(self.dns.port)),
+            opendkim_verdicts(folder, octets, opendkim_dns(self.dns.port)),
+        )
+
+    def _is_suppressed(self) -> bool:
+        listed = json.loads(self.crew.command("suppress", "list", "--json"))
+        local, _, domain = SUPPRESSED.partition("@")
+        return any(one["hint"] == f"{local[0]}…@{domain}" for one in listed)
+
+
+def _queue_ids(sent: Seen) -> list[str]:
+    """Of a mail sent by SMTP: as what Postfix took it."""
+    return [said.queue_id for said in sent.said if isinstance(said, Reply) and said.queue_id]
