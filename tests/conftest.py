@@ -20,7 +20,13 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, databas
 settings.load_profile("repeatable")
 
 NEEDS = {
-    "postfix": ("/usr/sbin/postfix", "/usr/sbin/smtp-sink", "/usr/sbin/opendkim", "/usr/sbin/dnsmasq"),
+    "postfix": (
+        "/usr/sbin/postfix",
+        "/usr/sbin/smtp-sink",
+        "/usr/sbin/opendkim",
+        "/usr/sbin/dnsmasq",
+        "/usr/sbin/postfwd2",
+    ),
     "fresh": ("/usr/bin/mmdebstrap", "/usr/bin/systemd-nspawn"),
 }
 """Programs each marker needs, besides root."""

@@ -28,6 +28,9 @@ from sandbox.process import BedError, Recorded, until
 SINK_USER = "nobody"
 """Who smtp-sink becomes when root starts it: it refuses to stay root."""
 
+COUNTERS_OCTETS = 200
+"""More than smtp-sink's line of counters takes (option -c)."""
+
 
 @dataclass(frozen=True)
 class StoredMail:
@@ -112,13 +115,15 @@ class Sink:
         port: 0 picks a free one.
         options: more options of smtp-sink(1): ("-r", "RCPT") answers RCPT with 450, ("-f", "DATA") DATA
             with 500, ("-w", "2") waits 2 s before it answers DATA, ("-q", "RCPT") hangs up.
+        stores: false for loads: mails are counted as they come, see `count`, and not written.
     """
 
-    def __init__(self, folder: Path, port: int = 0, options: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, port: int = 0, options: Sequence[str] = (), stores: bool = True) -> None:
         self.folder = folder
         self.port = port
         self._pick = port == 0
-        self._options = tuple(options)
+        # A relative dump path, used from inside: it works where SINK_USER cannot enter the folders above.
+        self._options = (*options, *(("-d", "mail.") if stores else ("-c",)))
         self._process = Recorded("sink", folder)
 
     def start(self) -> None:
@@ -140,8 +145,7 @@ class Sink:
         for _ in range(5):
             # Asked for a numbered port too: Postfix sets SO_REUSEPORT, a second smtp-sink would silently share it.
             self.port = free_port(0 if self._pick else self.port)
-            # A relative dump path, used from inside: it works where SINK_USER cannot enter the folders above.
-            argv = [program, *user, *self._options, "-d", "mail.", f"inet:127.0.0.1:{self.port}", "128"]
+            argv = [program, *user, *self._options, f"inet:127.0.0.1:{self.port}", "128"]
             self._process.start(argv, cwd=self.folder)
             try:
                 until(self._listens, 5.0, f"smtp-sink on port {self.port}", self.alive)
@@ -168,6 +172,14 @@ class Sink:
     def messages(self) -> list[StoredMail]:
         """Every mail stored so far, in no certain order: the files bear random numbers."""
         return [mail for path in self.folder.glob("mail.*") if (mail := parse_stored(path.read_bytes())) is not None]
+
+    def count(self) -> int:
+        """How many mails came so far; only of a sink that does not store them."""
+        with self._process.output.open("rb") as output:
+            # It writes its counters anew at each event, each time behind the last: the end is enough.
+            output.seek(max(0, output.seek(0, os.SEEK_END) - COUNTERS_OCTETS))
+            counted = re.findall(rb"mesg=([0-9]+)\r", output.read())
+        return int(counted[-1]) if counted else 0
 
     def _listens(self) -> bool:
         # Not by connecting: where the port is taken, the other one would answer before ours has failed.
