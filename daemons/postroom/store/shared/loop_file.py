@@ -56,14 +56,16 @@ class LoopFile:
         path:    the file.
         connect: opens a connection that waits so many ms for another's write; it raises
                  StoreUnavailable. Called on the loop and in the threads.
+        writes:  whether its operations write; those that only read do not wait for others' writes (WAL).
     """
 
-    def __init__(self, path: Path, connect: Callable[[int], apsw.Connection]) -> None:
+    def __init__(self, path: Path, connect: Callable[[int], apsw.Connection], *, writes: bool = True) -> None:
         self._path = path
+        self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
         self._connect = connect
         self._connection: apsw.Connection | None = None
         self._identity: tuple[int, int] | None = None
-        self._thread = StoreThread(path, lambda: connect(BUSY_IN_THREAD_MS))
+        self._thread = StoreThread(path, lambda: connect(BUSY_IN_THREAD_MS), writes=writes)
         self._waiting: set[asyncio.Task[Any]] = set()
         self._copier = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"store {path.name} wal")
         self._copying: Future[None] | None = None
@@ -106,7 +108,7 @@ class LoopFile:
 
     def _transaction(self, operation: Operation[T]) -> T:
         connection = self._opened()
-        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(self._begin)
         try:
             result = operation(connection)
             connection.execute("COMMIT")

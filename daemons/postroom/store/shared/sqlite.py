@@ -1,8 +1,8 @@
 """The shared store of a single host: two SQLite files in one folder.
 
 limits.db  counters, takes and notes; called on the event loop (loop_file.py)
-shared.db  beats and suppressions; written through one thread (store/thread.py), asked through another, so
-           that a question Postfix waits for does not queue up behind anybody's write
+shared.db  beats and suppressions; written through a thread (store/thread.py), and who is suppressed is asked
+           on the event loop, so that a question Postfix waits for does not queue up behind anybody's write
 
 They are apart so that nobody who writes knowledge makes Postfix wait for a limit. Both
 are synchronous=NORMAL: a power cut may cost the last counts, the end of a process none.
@@ -57,8 +57,8 @@ class SqliteSharedStore:
         self._limits_clock: clock.Clock | None = None
         self._shared_clock: clock.Clock | None = None
         self._limits = LoopFile(folder / LIMITS_FILE, self._connect_limits)
-        self._shared = StoreThread(folder / SHARED_FILE, self._connect_shared)
-        self._asking = StoreThread(folder / SHARED_FILE, self._connect_shared, writes=False)
+        self._shared = StoreThread(folder / SHARED_FILE, lambda: self._connect_shared(BUSY_IN_THREAD_MS))
+        self._asking = LoopFile(folder / SHARED_FILE, self._connect_shared, writes=False)
 
     @staticmethod
     def init(folder: Path, group: int | None = None) -> None:
@@ -128,7 +128,7 @@ class SqliteSharedStore:
         )
 
     async def suppressions(self, after: str, limit: int, now: float | None = None) -> list[Suppression]:
-        return await self._asking.run(
+        return await self._asking.run_aside(
             lambda connection: suppress.suppressions(connection, after, limit, self._shared_now_ms(now))
         )
 
@@ -169,8 +169,8 @@ class SqliteSharedStore:
         connection, self._limits_clock = self._connect(LIMITS_FILE, takes.latest_ms, busy_timeout_ms)
         return connection
 
-    def _connect_shared(self) -> apsw.Connection:
-        connection, self._shared_clock = self._connect(SHARED_FILE, beats.latest_ms, BUSY_IN_THREAD_MS)
+    def _connect_shared(self, busy_timeout_ms: int) -> apsw.Connection:
+        connection, self._shared_clock = self._connect(SHARED_FILE, beats.latest_ms, busy_timeout_ms)
         return connection
 
     def _connect(
