@@ -124,11 +124,8 @@ def _work(
         finally:
             os._exit(EX_SOFTWARE)  # without this thread the worker would never drain: another one shall take its place
 
-    def count(name: str) -> None:
-        loop.call_soon_threadsafe(metrics.count, name)  # libmilter's threads would lose counts
-
     threading.Thread(target=beside, daemon=True).start()
-    libmilter.serve(lambda: Session(signer, log, count))
+    libmilter.serve(lambda: Session(signer, log, metrics.count))
 
 
 async def _beside(drain: socket.socket, libmilter: LibMilter, metrics: Metrics, shared: Path, log: Log) -> None:

@@ -8,6 +8,7 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from threading import Lock
 from typing import Protocol
 
 from postroom.runtime.log import Log
@@ -25,18 +26,21 @@ class BeatStore(Protocol):
 
 
 class Metrics:
-    """Counters of one process; names are whole, `postroom_<word>_…_total`."""
+    """Counters of one process, on any thread; names are whole, `postroom_<word>_…_total`."""
 
     def __init__(self) -> None:
         self._counters: Counter[str] = Counter()
+        self._lock = Lock()
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to a counter."""
-        self._counters[name] += by
+        with self._lock:
+            self._counters[name] += by
 
     def samples(self) -> dict[str, float]:
         """The counters as they stand."""
-        return {name: float(value) for name, value in self._counters.items()}
+        with self._lock:
+            return {name: float(value) for name, value in self._counters.items()}
 
 
 async def beat_forever(
