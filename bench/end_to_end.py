@@ -130,7 +130,7 @@ def running(folder: Path) -> Iterator[Bed]:
         )
         stack.enter_context(policy)
         stack.enter_context(postfix)
-        queueing = ("postfix", int((postfix.queue_directory / "pid" / "master.pid").read_text(encoding="ascii")))
+        queueing = ("postfix", postfix.master_pid)
         yield Bed(
             ports,
             world.count,

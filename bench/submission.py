@@ -6,8 +6,10 @@ Accepted: 16 clients on keep-alive connections post the template welcome to the 
 nothing else runs; the disk's fsync time is measured in the same folder, before and after.
 
 Handed over: in each round, M waiting messages go through the hand-over listener into Postfix's queue; then
-smtp-source(1), Postfix's own load generator, sends as many messages of the same size with as many sessions into the
-same listener. Postfix discards both. The two take turns in one run, so that a slow minute of the machine meets both.
+smtp-source(1), Postfix's own load generator, sends the same message as often with as many sessions into the same
+listener. Postfix discards both. The two take turns in one run, so that a slow minute of the machine meets both.
+Each of our messages has an envelope sender of its own, each of smtp-source's a recipient of its own, for an address
+that is new costs Postfix a look. The CPU milliseconds are a message's: Postfix's in both cases, and our daemon's.
 """
 
 import argparse
@@ -19,13 +21,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+
+import apsw
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "daemons"), str(ROOT / "scripts")]
 
 from sandbox.daemon import SubmissionDaemon  # noqa: E402 - the checkout's own packages
+from sandbox.family import cpu_s  # noqa: E402
 from sandbox.postfix import PrivatePostfix  # noqa: E402
 from sandbox.process import until  # noqa: E402
 
@@ -136,19 +143,39 @@ def rate_of_ours(daemon: SubmissionDaemon) -> float:
     return counts["accepted"] / (time.perf_counter() - began)
 
 
-def rate_of_smtp_source(listener: Path, messages: int, octets: int) -> float:
+def content(daemon: SubmissionDaemon, file: Path) -> int:
+    """Write one of the messages that wait to a file, as smtp-source wants it; its octets."""
+    with closing(apsw.Connection(str(daemon.state_dir / "submission" / "mail.db"))) as mail:
+        octets = bytes(mail.execute("SELECT octets FROM body LIMIT 1").get)
+    file.write_bytes(octets.replace(b"\r\n", b"\n"))
+    return len(octets)
+
+
+def rate_of_smtp_source(listener: Path, messages: int, file: Path) -> float:
     """Messages a second of Postfix's own load generator."""
     began = time.perf_counter()
     subprocess.run(
-        ["smtp-source", "-d", "-s", str(SESSIONS), "-m", str(messages), "-l", str(octets),
+        ["/usr/sbin/smtp-source", "-d", "-N", "-s", str(SESSIONS), "-m", str(messages), "-F", str(file),
          "-f", "bench@example.org", "-t", "jane@world.test", f"unix:{listener}"],
         check=True,
     )  # fmt: skip
     return messages / (time.perf_counter() - began)
 
 
-def one_round(place: Path, messages: int) -> tuple[float, float, int]:
-    """Our rate, smtp-source's, and the size of the messages in octets."""
+@dataclass(frozen=True)
+class Round:
+    """Messages a second and CPU milliseconds a message."""
+
+    ours: float
+    theirs: float
+    daemon_ms: float
+    postfix_ms: float
+    postfix_ms_theirs: float
+    octets: int
+
+
+def one_round(place: Path, messages: int) -> Round:
+    """Hand over and send as many messages, one after the other, on a Postfix of their own."""
     place.mkdir(mode=0o755)
     postfix = PrivatePostfix(place / "postfix", ("127.0.0.1", 9), settings={"default_transport": "discard:"})
     postfix.write()
@@ -159,24 +186,36 @@ def one_round(place: Path, messages: int) -> tuple[float, float, int]:
         handover_settings=f"sessions: {SESSIONS}\naway_retry_max: 1s",
     )
     with daemon:
-        octets: int = daemon.message(asyncio.run(post_count(daemon.socket, messages)))["size"]
+        asyncio.run(post_count(daemon.socket, messages))
+        octets = content(daemon, place / "content")
         with postfix:
+            used = [cpu_s(daemon.pid), cpu_s(postfix.master_pid)]
             ours = rate_of_ours(daemon)
             until(lambda: not postfix.queue(), 120.0, "Postfix is idle")
-            theirs = rate_of_smtp_source(postfix.handover_socket, messages, octets)
-    return ours, theirs, octets
+            used += [cpu_s(daemon.pid), cpu_s(postfix.master_pid)]
+            theirs = rate_of_smtp_source(postfix.handover_socket, messages, place / "content")
+            until(lambda: not postfix.queue(), 120.0, "Postfix is idle")
+            used.append(cpu_s(postfix.master_pid))
+    daemon_ms, postfix_ms, postfix_ms_theirs = (
+        (after - before) * 1000 / messages
+        for before, after in ((used[0], used[2]), (used[1], used[3]), (used[3], used[4]))
+    )
+    return Round(ours, theirs, daemon_ms, postfix_ms, postfix_ms_theirs, octets)
 
 
 def handing_over(folder: Path, rounds: int, messages: int) -> None:
     """Print the hand-over rate beside smtp-source's."""
     results = [one_round(folder / f"round{number}", messages) for number in range(rounds)]
-    ours, theirs, sizes = zip(*results, strict=True)
-    ratios = [our / their for our, their, _ in results]
-    for name, rates in (("handed over", ours), ("smtp-source", theirs)):
-        print(f"{name:<18} {median(rates):6.0f} messages/s   from {min(rates):.0f} to {max(rates):.0f}")
+    ratios = [result.ours / result.theirs for result in results]
+    for name, rates, parts in (
+        ("handed over", [result.ours for result in results], ("daemon_ms", "postfix_ms")),
+        ("smtp-source", [result.theirs for result in results], ("postfix_ms_theirs",)),
+    ):
+        cpu = ", ".join(f"{part.split('_')[0]} {median(getattr(one, part) for one in results):.2f}" for part in parts)
+        print(f"{name:<18} {median(rates):6.0f} messages/s   from {min(rates):.0f} to {max(rates):.0f}   cpu ms: {cpu}")
     print(
-        f"ratio              {median(ratios):6.2f}   from {min(ratios):.2f} to {max(ratios):.2f}"
-        f"   ({rounds} rounds of {messages} messages of {sizes[0]} octets, {SESSIONS} sessions each)"
+        f"ratio              {median(ratios):6.2f}   from {min(ratios):.2f} to {max(ratios):.2f}   ({rounds} rounds of"
+        f" {messages} messages of {results[0].octets} octets, {SESSIONS} sessions each)"
     )
 
 

@@ -235,6 +235,11 @@ class PrivatePostfix:
         """What waits in the queue, all queues."""
         return parse_queue(self._postqueue("-j"))
 
+    @property
+    def master_pid(self) -> int:
+        """Process id of master(8), whose children all its daemons are; only while it runs."""
+        return int((self.queue_directory / "pid" / "master.pid").read_text(encoding="ascii"))
+
     def flush(self) -> None:
         """Try all waiting mail now."""
         self._postqueue("-f")
