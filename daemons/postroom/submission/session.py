@@ -79,12 +79,15 @@ class _Wire(asyncio.Protocol):
         self._waiter = asyncio.get_running_loop().create_future()
         await self._waiter
 
+    def reply_at_hand(self) -> Reply | None:
+        return self._replies.popleft() if self._replies else None
+
     async def reply(self) -> Reply:
-        while not self._replies:
+        while (reply := self.reply_at_hand()) is None:
             if self.lost is not None:
                 raise SessionLost(self.lost)
             await self._change()
-        return self._replies.popleft()
+        return reply
 
     async def written(self) -> None:
         while self._paused:
@@ -169,6 +172,9 @@ class Session:
         Raises:
             SessionLost: none came within the time, or the session broke off.
         """
+        # Most have come together with an earlier one: no timer for them.
+        if (reply := self._wire.reply_at_hand()) is not None:
+            return reply
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._wire.reply()
