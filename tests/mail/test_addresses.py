@@ -4,6 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from postroom.mail import addresses
 from postroom.mail.addresses import AddressInvalid, Mailbox, domain_of, masked, normalised, parse_mailbox
 from postroom.mail.headers import address_field
 
@@ -212,3 +213,16 @@ def test_keys_of_any_text_are_stable(text: str) -> None:
     assert normalised(text) == normalised(normalised(text))
     assert domain_of(text) == domain_of(normalised(text))
     assert len(masked(text)) <= len("j…@") + len(domain_of(text))
+
+
+@settings(max_examples=1_000)
+@given(
+    st.text("abZ9!#$%&'*+/=?^_`{|}~-.", min_size=1, max_size=64),
+    st.lists(st.text("abzAZ019-", min_size=1, max_size=64), min_size=1, max_size=5).map(".".join),
+)
+@example("a", ".".join(["a" * 63] * 3 + ["b" * 60]))
+@example("a", "a.xn--")
+def test_a_plain_address_is_one_to_the_library_too(local: str, domain: str) -> None:
+    """What is read without asking it is what it would have said."""
+    if addresses._is_plain(local, domain):
+        assert addresses._valid(f"{local}@{domain}").ascii_domain == domain.lower()
