@@ -1,13 +1,16 @@
 """showq.py: records out of whatever octets, cut wherever; and the queue as real Postfix writes it."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from postroom.postfix.showq import MAX_VALUE, RecordReader, ShowqError, queue_ids
+from postroom.postfix.queue import QueueCount
+from postroom.postfix.showq import MAX_VALUE, RecordReader, ShowqError, count, queue_ids
 
 # As Postfix 3.7.11 answered with two mails in its queue: one to one recipient, one of the null sender to two.
 REFUSED = b"connect to 127.0.0.1[127.0.0.1]:9: Connection refused"
@@ -74,7 +77,11 @@ def test_an_endless_attribute_is_not_collected() -> None:
     assert read([b"sender\0" + b"a" * (MAX_VALUE + 1) + b"\0"]) == "not Postfix"
 
 
-async def _asked(path: Path, answer: bytes, *, silent: bool = False) -> dict[str, str] | str:
+T = TypeVar("T")
+
+
+async def _served(path: Path, answer: bytes, ask: Callable[[Path], Awaitable[T]], *, silent: bool = False) -> T | str:
+    """What one learns from a socket that answers so, or why nothing."""
     served = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,11 +94,43 @@ async def _asked(path: Path, answer: bytes, *, silent: bool = False) -> dict[str
 
     async with await asyncio.start_unix_server(serve, str(path)):
         try:
-            return await queue_ids(path, {"prabc@bounces.example.org", "other@example.org"}.__contains__, 0.2)
+            return await ask(path)
         except ShowqError as error:
             return str(error)
         finally:
             await served.wait()
+
+
+async def _asked(path: Path, answer: bytes, *, silent: bool = False) -> dict[str, str] | str:
+    wanted = {"prabc@bounces.example.org", "other@example.org"}
+    return await _served(path, answer, lambda path: queue_ids(path, wanted.__contains__, 0.2), silent=silent)
+
+
+async def _counted(path: Path, answer: bytes, *, silent: bool = False) -> QueueCount | str:
+    return await _served(path, answer, lambda path: count(path, 0.2), silent=silent)
+
+
+EMPTY = {"maildrop": 0, "incoming": 0, "active": 0, "deferred": 0, "hold": 0}
+
+
+def test_the_queue_is_counted(bed: Path) -> None:
+    """Mails by queue, whatever their recipients, and when the oldest arrived."""
+    assert asyncio.run(_counted(bed / "q", TRANSCRIPT)) == QueueCount({**EMPTY, "deferred": 2}, 1795494544, True)
+    assert asyncio.run(_counted(bed / "e", b"\0")) == QueueCount(EMPTY, None, True)
+
+
+def test_what_was_counted_in_time_is_a_part(bed: Path) -> None:
+    """A queue of a million is not told in a second: what was is worth something; nothing at all is not."""
+    part = QueueCount({**EMPTY, "deferred": 2}, 1795494544, False)
+    assert asyncio.run(_counted(bed / "p", TRANSCRIPT[:-1], silent=True)) == part
+    assert asyncio.run(_counted(bed / "s", b"", silent=True)) == f"{bed / 's'}: no answer in time"
+    assert asyncio.run(_counted(bed / "b", TRANSCRIPT[:-9])) == "the answer broke off"
+
+
+def test_what_names_another_queue_is_not_postfix(bed: Path) -> None:
+    """Nothing that the socket says becomes the name of a figure."""
+    answer = TRANSCRIPT.replace(b"deferred", b"<script>")
+    assert asyncio.run(_counted(bed / "x", answer)) == "a queue that Postfix does not have"
 
 
 def test_the_senders_asked_for_are_found_over_the_socket(bed: Path) -> None:

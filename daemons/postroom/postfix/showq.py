@@ -1,4 +1,4 @@
-"""Postfix's queue, asked of showq(8) itself: which envelope senders are in it, under which queue id.
+"""Postfix's queue, asked of showq(8) itself: which envelope senders are in it, how much of it, and how old.
 
 This is what `postqueue -j` asks; we speak to the socket ourselves because
 postqueue(1) is set-gid and is refused under NoNewPrivileges.
@@ -13,8 +13,12 @@ Limits:  a name or value over MAX_VALUE octets, or a queue over MAX_RECORDS mess
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+
+from postroom.postfix.queue import QUEUES, QueueCount
 
 MAX_VALUE = 65_536
 MAX_RECORDS = 2_000_000
@@ -61,27 +65,67 @@ async def queue_ids(socket: Path, is_wanted: Callable[[str], bool], timeout_s: f
     """
     found: dict[str, str] = {}
     try:
-        async with asyncio.timeout(timeout_s):
-            reader, writer = await asyncio.open_unix_connection(str(socket))
-            try:
-                await _read_queue(reader, is_wanted, found)
-            finally:
-                writer.close()
+        async with asyncio.timeout(timeout_s), _asked(socket) as mails:
+            async for mail in mails:
+                sender = mail.get("sender", "")
+                if is_wanted(sender):
+                    found[sender] = mail["queue_id"]
     except (OSError, TimeoutError) as error:
-        raise ShowqError(f"{socket}: {getattr(error, 'strerror', None) or 'no answer in time'}") from error
+        raise _unanswered(socket, error) from error
     return found
 
 
-async def _read_queue(reader: asyncio.StreamReader, is_wanted: Callable[[str], bool], found: dict[str, str]) -> None:
-    records, count = RecordReader(), 0
+async def count(socket: Path, timeout_s: float) -> QueueCount:
+    """Count the queue, as much of it as Postfix names within `timeout_s` seconds.
+
+    Raises:
+        ShowqError: Postfix does not answer, or the answer broke off.
+    """
+    mails: Counter[str] = Counter(dict.fromkeys(QUEUES, 0))
+    oldest_at, is_whole = None, False
+    try:
+        async with asyncio.timeout(timeout_s), _asked(socket) as named:
+            async for mail in named:
+                queue = mail.get("queue_name", "")
+                if queue not in QUEUES:
+                    raise ShowqError("a queue that Postfix does not have")
+                mails[queue] += 1
+                arrived_at = mail.get("time", "")
+                if arrived_at.isdecimal():
+                    oldest_at = min(int(arrived_at), oldest_at or int(arrived_at))
+            is_whole = True
+    except TimeoutError as error:
+        if not mails.total():
+            raise _unanswered(socket, error) from error
+    except OSError as error:
+        raise _unanswered(socket, error) from error
+    return QueueCount(dict(mails), oldest_at, is_whole)
+
+
+@asynccontextmanager
+async def _asked(socket: Path) -> AsyncIterator[AsyncIterator[dict[str, str]]]:
+    """Connect, and give the mails of the answer as it comes."""
+    reader, writer = await asyncio.open_unix_connection(str(socket))
+    try:
+        async with aclosing(_mails(reader)) as mails:
+            yield mails
+    finally:
+        writer.close()
+
+
+async def _mails(reader: asyncio.StreamReader) -> AsyncGenerator[dict[str, str]]:
+    records, number = RecordReader(), 0
     while octets := await reader.read(65_536):
         for record in records.feed(octets):
-            count += 1
-            if count > MAX_RECORDS:
+            number += 1
+            if number > MAX_RECORDS:
                 raise ShowqError(f"more than {MAX_RECORDS} records")
             attributes = dict(record)
-            sender = attributes.get("sender", "")
-            if attributes.get("queue_id") and is_wanted(sender):
-                found[sender] = attributes["queue_id"]
+            if attributes.get("queue_id"):
+                yield attributes
     if not records.at_record_end:
         raise ShowqError("the answer broke off")
+
+
+def _unanswered(socket: Path, error: Exception) -> ShowqError:
+    return ShowqError(f"{socket}: {getattr(error, 'strerror', None) or 'no answer in time'}")
