@@ -186,14 +186,14 @@ def test_sweep_removes_notes_that_have_lapsed(shared_store: SharedStore, run: Ru
 
 
 def test_the_latest_beat_of_each_process_is_known_until_it_is_too_old(shared_store: SharedStore, run: Run) -> None:
-    """One beat for each word, host and pid: the last one, in order, and none older than asked for."""
+    """One beat for each word, host and pid: the last one with its age, in order, and none older than asked for."""
     run(shared_store.beat("policy", "mx1", 7, {"postroom_policy_requests_total": 1.0}, now=NOW))
     run(shared_store.beat("policy", "mx1", 7, {"postroom_policy_requests_total": 2.5}, now=NOW + 5))
     run(shared_store.beat("milter", "mx1", 8, {}, now=NOW + 4))
     run(shared_store.beat("policy", "mx1", 6, {}, now=NOW - 60))
     assert run(shared_store.beats(15, now=NOW + 5)) == [
-        Beat("milter", "mx1", 8, NOW + 4, {}),
-        Beat("policy", "mx1", 7, NOW + 5, {"postroom_policy_requests_total": 2.5}),
+        Beat("milter", "mx1", 8, NOW + 4, {}, 1.0),
+        Beat("policy", "mx1", 7, NOW + 5, {"postroom_policy_requests_total": 2.5}, 0.0),
     ]
     assert len(run(shared_store.beats(65, now=NOW + 5))) == 3
     assert run(shared_store.beats(1, now=NOW + 6.001)) == []

@@ -128,6 +128,16 @@ class DeliveryFact:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """How many deliveries came to a state in one slot of a span of time; `slot` counts from 0, the oldest."""
+
+    slot: int
+    state: State
+    enhanced_status: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class SharedFact:
     """A recipient to be suppressed, on its way to the shared store.
 

@@ -16,7 +16,7 @@ from postroom.mail.recipients import MaskedRecipient
 from postroom.mail.states import State
 from postroom.mail.tokens import of_sender
 from postroom.store.local import applying
-from postroom.store.local.facts import Absent, DeliveryFact, Queued, SharedFact, Unknown, Witness
+from postroom.store.local.facts import Absent, DeliveryFact, Outcome, Queued, SharedFact, Unknown, Witness
 from postroom.store.local.track import shared_facts
 from postroom.store.sqlite import translated
 
@@ -77,6 +77,26 @@ class TrackReader:
             if float(covered) >= started_at - CLOCK_SLACK_S:
                 return Unknown("the watcher does not have the whole log of that time", is_final=True)
             return Unknown("the watcher has not looked since, or a session with Postfix has not ended", is_final=False)
+
+        return await self._read(read)
+
+    async def outcomes(self, since: float, slot_s: int, slots: int) -> list[Outcome]:
+        """The deliveries that changed in the `slots` slots of `slot_s` seconds from `since` on (Unix seconds).
+
+        A delivery stands in its present state only, at the time it came to it: one that was deferred and then
+        delivered is one delivered. None of them is told apart from the others of its state and status.
+
+        Raises:
+            StoreUnavailable: it cannot be read.
+        """
+
+        def read(connection: apsw.Connection) -> list[Outcome]:
+            rows = connection.execute(
+                "SELECT CAST((changed_at - ?1) / ?2 AS INTEGER), state, enhanced_status, count(*) FROM delivery"
+                " WHERE changed_at >= ?1 AND changed_at < ?1 + ?2 * ?3 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+                (since, slot_s, slots),
+            )
+            return [Outcome(slot, State(state), status, count) for slot, state, status, count in rows]
 
         return await self._read(read)
 

@@ -75,4 +75,8 @@ TRACK = (
     CREATE INDEX share_unproven ON share (number) WHERE proven = 0;
     CREATE INDEX share_added_at ON share (added_at);
     """,
+    """
+    -- The figures of a span of time, read from this index alone.
+    CREATE INDEX delivery_changed_at ON delivery (changed_at, state, enhanced_status);
+    """,
 )

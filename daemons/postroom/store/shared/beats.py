@@ -37,7 +37,10 @@ def beats(connection: apsw.Connection, max_age_ms: int, now_ms: int) -> list[Bea
         "SELECT word, host, pid, at_ms, samples FROM beats WHERE at_ms >= ? ORDER BY word, host, pid",
         (now_ms - max_age_ms,),
     )
-    return [Beat(word, host, pid, at_ms / 1000, json.loads(samples)) for word, host, pid, at_ms, samples in rows]
+    return [
+        Beat(word, host, pid, at_ms / 1000, json.loads(samples), (now_ms - at_ms) / 1000)
+        for word, host, pid, at_ms, samples in rows
+    ]
 
 
 def sweep(connection: apsw.Connection, now_ms: int, step: int) -> int:

@@ -108,13 +108,19 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The last sign of life of one process, with its samples (metric name -> value); `at` in Unix seconds."""
+    """The last sign of life of one process, with its samples (metric name -> value).
+
+    Attributes:
+        at:    when it came, Unix seconds by the store's clock.
+        age_s: how long before it was read, by the same clock, which no step of the system's moves.
+    """
 
     word: str
     host: str
     pid: int
     at: float
     samples: Mapping[str, float]
+    age_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,7 @@ class SqliteSharedStore:
         )
 
     async def beats(self, max_age_s: float, now: float | None = None) -> list[Beat]:
-        return await self._shared.run(
+        return await self._asking.run(
             lambda connection: beats.beats(connection, milliseconds(max_age_s), self._shared_now_ms(now))
         )
 
