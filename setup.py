@@ -46,6 +46,7 @@ setup(
     python_requires=">=3.11",
     package_dir={"": "daemons"},
     packages=find_packages("daemons"),
+    package_data={"postroom.monitor": ["pages/*"]},
     install_requires=requirements(),
     data_files=[*shipped("templates"), *shipped("postfix-conf")],
     entry_points={"console_scripts": ["postroom = postroom.ctl.main:main"]},

@@ -9,6 +9,7 @@ import pytest
 from postroom.ctl.main import postroom
 from postroom.mail.states import State
 from postroom.milter.reasons import Unsigned
+from postroom.monitor.catalogue import HELP
 from postroom.submission.problem import TITLES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,10 +34,18 @@ def test_every_log_event_is_documented_and_no_other() -> None:
 
 
 def test_every_metric_is_documented_and_no_other() -> None:
-    """The table of metrics in docs/operating.md is the metrics the code names."""
-    assert first_column(OPERATING, "Metrics") == set(
-        re.findall(r'"(postroom_(?:policy|submission|milter|watcher)_[a-z_{}]+)"', SOURCES)
+    """The table of metrics in docs/operating.md is the metrics the code counts, and says what /metrics says of them."""
+    section = OPERATING.split("## Metrics\n", 1)[1].split("\n## ", 1)[0]
+    assert dict(re.findall(r"^\| `(.+?)` \| (.+) \|$", section, re.MULTILINE)) == HELP
+    room = ROOT / "daemons" / "postroom" / "monitor"
+    only_reads = {*room.glob("*.py")} - {room / "server.py", room / "exposition.py"}
+    counting = "\n".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "daemons").rglob("*.py") if path not in only_reads
+    ).replace("{request.context}", "{door}")
+    named = re.findall(
+        r"""["'](postroom_(?:policy|submission|milter|watcher|monitor)_[a-z_{}]+?)(?:\{\{.*\}\})?["']""", counting
     )
+    assert set(named) == set(HELP)
 
 
 def test_every_reason_not_to_sign_is_documented_and_no_other() -> None:

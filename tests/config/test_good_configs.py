@@ -39,6 +39,8 @@ def test_minimal_config_has_every_default() -> None:
     assert config.milter.socket == Path("/var/spool/postfix/postroom/milter.sock")
     assert (config.milter.socket_mode, config.milter.socket_group) == (0o660, "postfix")
     assert (config.milter.networks, config.milter.expire_after) == (None, 7 * 86_400)
+    assert config.monitor.socket == Path("/run/postroom/monitor.sock")
+    assert config.monitor.daemons == ("submission", "policy", "milter", "watcher")
 
 
 def test_sections_left_empty_have_their_defaults() -> None:
@@ -75,6 +77,9 @@ def test_every_setting_arrives() -> None:
     assert config.templates.brand.name == "No"
     assert config.templates.brand.support == "+49 30 901820"
     assert (config.limits[0].rate, config.limits[0].burst) == (Rate(100, 3_600), 100)
+    assert config.monitor.socket == Path("/srv/postroom/monitor.sock")
+    assert config.monitor.daemons == ("watcher", "submission")
+    assert (config.monitor.socket_mode, config.monitor.waiting_late) == (0o600, 5_400.0)
 
 
 @pytest.mark.parametrize("setting", list(settings(Config)), ids=str)

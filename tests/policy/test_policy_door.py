@@ -1,5 +1,6 @@
 """The policy daemon as a process, on its socket: what it answers, and what nobody can make it do."""
 
+import json
 import os
 import re
 import signal
@@ -340,16 +341,28 @@ def test_a_daemon_without_its_key_is_told_how_to_make_it(make_policy: MakePolicy
 
 
 def test_its_beats_tell_what_it_does(make_policy: MakePolicy) -> None:
-    """Requests, refusals and open connections reach the shared store."""
+    """Messages let through by door, refusals and open connections reach the shared store; others are no messages."""
     daemon = make_policy(settings=limited(PER_SENDER))
+    with PolicyClient(daemon.socket) as client:
+        for number in range(5):
+            client.ask(request(instance=f"{number}"))
+            client.ask(end_of_message(f"{number}"))
+        for context in ("sendmail", "inbound", "nonsense"):
+            client.ask(end_of_message(context, policy_context=context))
 
-    def beats() -> list[str]:
+    def samples() -> dict[str, float]:
         connection = apsw.Connection(str(daemon.state_dir / "shared" / "shared.db"), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             rows = connection.execute("SELECT samples FROM beats WHERE word = 'policy'").fetchall()
         finally:
             connection.close()
-        return [str(row[0]) for row in rows]
+        return json.loads(str(rows[0][0])) if rows else {}
 
-    until(lambda: len(beats()) == 1, 10, "a beat", daemon.alive)
-    assert "postroom_policy_connections" in beats()[0]
+    until(lambda: samples().get("postroom_policy_requests_total") == 13, 20, "its beat", daemon.alive)
+    counted = {name: value for name, value in samples().items() if "messages" in name or "refused" in name}
+    assert counted == {
+        "postroom_policy_messages_smtp_total": 3,
+        "postroom_policy_messages_sendmail_total": 1,
+        "postroom_policy_refused_total": 2,
+    }
+    assert "postroom_policy_connections" in samples()

@@ -21,6 +21,7 @@ from postroom.config.units import duration_text
 
 _RUN_DIR = Path("/run/postroom")
 _SUBMISSION_SOCKET = "submission.sock"
+_MONITOR_SOCKET = "monitor.sock"
 _LONGEST_BUDGET_S = 4.0
 
 
@@ -258,6 +259,28 @@ class Policy(Section):
         return value
 
 
+class Monitor(Section):
+    """Where health, metrics and the page with the figures are read, and what is expected of this host."""
+
+    socket: values.SocketPath = Field(
+        _RUN_DIR / _MONITOR_SOCKET,
+        description="The Unix socket that answers HTTP.",
+        json_schema_extra={"default_text": f"{_MONITOR_SOCKET} in `run_dir`"},
+    )
+    socket_mode: values.Mode = Field(0o660, description="Who may look: mode of the socket.")
+    socket_group: values.OptionalGroup = Field(
+        "postroom-admin", description="Group of the socket; null leaves it to the group of the daemon."
+    )
+    daemons: tuple[values.Daemon, ...] = Field(
+        values.DAEMONS,
+        description="The daemons that are to run on this host; one of them that is silent is a failure.",
+        json_schema_extra={"default_text": "all four"},
+    )
+    waiting_late: values.Duration = Field(
+        3_600.0, description="Age from which a delivery that still waits in the outbox is a failure."
+    )
+
+
 class Retention(Section):
     """How long things are kept."""
 
@@ -292,6 +315,7 @@ class Config(Section):
         (), description="Limits of mail, and of the requests to send. All of them hold; without any, none does."
     )
     policy: Policy = Field(Policy())
+    monitor: Monitor = Field(default_factory=Monitor, validate_default=True)
     retention: Retention = Field(Retention())
 
     @field_validator("run_dir")
@@ -311,6 +335,13 @@ class Config(Section):
         if "socket" in value.model_fields_set:
             return value
         return value.model_copy(update={"socket": info.data.get("run_dir", _RUN_DIR) / _SUBMISSION_SOCKET})
+
+    @field_validator("monitor")
+    @classmethod
+    def _monitor_socket_in_run_dir(cls, value: Monitor, info: ValidationInfo) -> Monitor:
+        if "socket" in value.model_fields_set:
+            return value
+        return value.model_copy(update={"socket": info.data.get("run_dir", _RUN_DIR) / _MONITOR_SOCKET})
 
     @field_validator("limits", mode="wrap")
     @classmethod

@@ -34,6 +34,9 @@ _URL = re.compile(r"https?://[^\s/?#\"'<>\\]+(?:[/?#][^\s\"'<>\\]*)?")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
+DAEMONS = ("submission", "policy", "milter", "watcher")
+"""The daemons that can be expected of a host; the monitor itself is not one: it would be the one to miss itself."""
+
 _MAX_SELECTOR = 63  # characters; RFC 6376 §3.1 has no bound, but selector and domain share the 253 of a DNS name
 _MAX_DOMAIN = 253  # characters (RFC 1035 §2.3.4); longer text is not even looked at
 _MAX_SOCKET_PATH = 107  # octets; sun_path holds 108 with the final NUL
@@ -233,6 +236,12 @@ def _units(value: object) -> tuple[str, ...] | str:
     return tuple(value)
 
 
+def _daemon(text: str) -> str:
+    if text not in DAEMONS:
+        raise ValueError(f"{quoted(text)} is not expected here; write {', '.join(DAEMONS[:-1])} or {DAEMONS[-1]}")
+    return text
+
+
 def _from_text(reader: Callable[[str], object]) -> BeforeValidator:
     return BeforeValidator(lambda value: reader(as_written(value)))
 
@@ -278,6 +287,7 @@ OptionalPath = Annotated[Path | None, _from_text_or_null(_path), Kind("path or n
 SocketPath = Annotated[Path, _from_text(socket_path), Kind("path")]
 JournalOrPath = Annotated[Path | str, _from_text(_journal_or_path), Kind("`journal` or path")]
 Units = Annotated[tuple[str, ...] | str, BeforeValidator(_units), Kind("`auto` or list: unit name")]
+Daemon = Annotated[str, _from_text(_daemon), Kind("word of a daemon")]
 Mode = Annotated[int, _from_text(_mode), Kind("file mode", lambda mode: f'"{mode:04o}"')]
 Switch = Annotated[bool, BeforeValidator(_switch), Kind("true or false", lambda on: str(on).lower())]
 RateValue = Annotated[Rate, _from_text(units.rate), Kind("rate")]

@@ -108,6 +108,15 @@ def watcher(place: Place) -> None:
     _live(place.config, WORD, serve)
 
 
+@postroom.command()
+@click.pass_obj
+def monitor(place: Place) -> None:
+    """Run the monitor daemon in the foreground."""
+    from postroom.monitor.main import WORD, serve
+
+    _live(place.config, WORD, serve)
+
+
 def _register() -> None:
     from postroom.ctl import check, dkim, limits, send, status, store, suppress
 

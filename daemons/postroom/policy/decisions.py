@@ -32,6 +32,9 @@ from postroom.store.shared.interface import Usage
 
 DUNNO = "DUNNO"
 
+DOORS = frozenset({"smtp", "sendmail"})
+"""The contexts whose mail is ours; the word of each is its door's."""
+
 CountAt = Literal["end_of_message", "rcpt"]
 
 
@@ -89,7 +92,7 @@ class Decisions:
         """Decide one request; raises nothing that a store can cause."""
         if request.context == "inbound":
             return PASSED
-        if request.context not in {"smtp", "sendmail"}:
+        if request.context not in DOORS:
             self._warn(request.context)
             return PASSED
         if request.state == "RCPT":

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from postroom.mail.logsafe import safe
-from postroom.policy.decisions import DUNNO, Answer
+from postroom.policy.decisions import DOORS, DUNNO, Answer
 from postroom.policy.protocol import ProtocolError, Request, RequestReader, reply
 from postroom.runtime.listeners import BACKLOG
 from postroom.runtime.log import Field, Log
@@ -111,6 +111,8 @@ class Server:
             raise _Unanswered from error
         if answer.rule is not None:
             self._metrics.count("postroom_policy_refused_total")
+        elif request.state == "END-OF-MESSAGE" and request.context in DOORS:
+            self._metrics.count(f"postroom_policy_messages_{request.context}_total")
         if answer.by == "process":
             self._metrics.count("postroom_policy_decided_in_process_total")
         self._log_answer(request, answer, started)

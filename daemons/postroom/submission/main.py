@@ -240,8 +240,12 @@ def _samples(store: MailStore, outbox: Outbox, metrics: Metrics) -> Callable[[],
         deliveries = {
             f"postroom_submission_deliveries_{state}": float(figures.deliveries.get(state, 0)) for state in OUTBOX
         }
-        available = {"postroom_submission_handover_available": float(outbox.away is None)}
-        return metrics.samples() | deliveries | available
+        oldest, now = figures.oldest_waiting, time.time()
+        others = {
+            "postroom_submission_oldest_waiting_seconds": 0.0 if oldest is None else max(0.0, now - oldest),
+            "postroom_submission_handover_available": float(outbox.away is None),
+        }
+        return metrics.samples() | deliveries | others
 
     return samples
 

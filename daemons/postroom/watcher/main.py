@@ -133,7 +133,7 @@ def _postfix_folders() -> set[Path]:
 
 def _samples(follower: Follower, metrics: Metrics) -> Callable[[], Awaitable[Mapping[str, float]]]:
     async def samples() -> Mapping[str, float]:
-        return metrics.samples() | {"postroom_watcher_lag_s": follower.lag_s}
+        return metrics.samples() | {"postroom_watcher_lag_seconds": follower.lag_s}
 
     return samples
 

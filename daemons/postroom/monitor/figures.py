@@ -1,0 +1,167 @@
+"""The figures of the last hour, as the first page shows them: rows of names and numbers. Pure.
+
+Two sources, and each table of the page says which is its own:
+
+    track.db   what became of deliveries of the API's mail: each once, in its present state, at the time it came
+               to it. Kept on the disk, so it is right across restarts of anything.
+    beats      what the daemons counted in the last 60 minutes while the monitor watched (totals.py).
+
+System-level only: no address, no message.
+
+Source:  RFC 3463 §3 (the second number of an enhanced status code: whom or what a refusal speaks of).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from postroom.mail.states import State
+from postroom.monitor.health import gauge, span
+from postroom.monitor.survey import SLOT_S, SLOTS, Survey, Trouble
+from postroom.store.local.facts import Outcome
+
+SUBJECTS = {
+    "1": "the address",
+    "2": "the mailbox",
+    "3": "the receiving system",
+    "4": "the way there",
+    "5": "the protocol",
+    "6": "the content",
+    "7": "policy or security",
+}
+
+BARS = {
+    State.DELIVERED: (State.DELIVERED, State.RELAYED),
+    State.DEFERRED: (State.DEFERRED,),
+    State.BOUNCED: (State.BOUNCED, State.EXPIRED),
+}
+"""What is drawn, from the ground up, and the states that count for it."""
+
+_BECAME = {
+    State.DELIVERED: "taken by the recipient's server",
+    State.RELAYED: "taken by the relayhost; what came after is not seen",
+    State.DEFERRED: "refused for now; Postfix tries again",
+    State.BOUNCED: "refused for good",
+    State.EXPIRED: "given up by Postfix",
+    State.DISCARDED: "thrown away by Postfix",
+}
+_ALWAYS_SHOWN = (State.DELIVERED, State.DEFERRED, State.BOUNCED)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a table: a name, its number (None: not known), and a word on it."""
+
+    name: str
+    number: float | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Five minutes from `began_at` (Unix seconds) on: how many of each of BARS."""
+
+    began_at: float
+    counts: Mapping[State, int]
+
+
+def became(outcomes: Sequence[Outcome]) -> list[Row]:
+    """What became of deliveries."""
+    states: Counter[State] = Counter()
+    for outcome in outcomes:
+        states[outcome.state] += outcome.count
+    shown = (state for state in _BECAME if states[state] or state in _ALWAYS_SHOWN)
+    return [Row(state, states[state], _BECAME[state]) for state in shown]
+
+
+def bounces(outcomes: Sequence[Outcome]) -> list[Row]:
+    """The bounces by what they speak of, the most frequent first."""
+    subjects: Counter[str] = Counter()
+    for outcome in outcomes:
+        if outcome.state is State.BOUNCED:
+            _, _, rest = outcome.enhanced_status.partition(".")
+            subject = rest.partition(".")[0]
+            subjects[subject if subject in SUBJECTS else ""] += outcome.count
+    ordered = sorted(subjects.items(), key=lambda entry: (-entry[1], not entry[0], entry[0]))
+    return [Row(SUBJECTS.get(one, "not said"), count, f"5.{one}.x" if one else "") for one, count in ordered]
+
+
+def bars(outcomes: Sequence[Outcome], since: float) -> list[Bar]:
+    """The hour in slots of five minutes, the oldest first."""
+    slots: list[Counter[State]] = [Counter() for _ in range(SLOTS)]
+    for outcome in outcomes:
+        for state, counted in BARS.items():
+            if outcome.state in counted:
+                slots[outcome.slot][state] += outcome.count
+    return [
+        Bar(since + number * SLOT_S, {state: counts[state] for state in BARS}) for number, counts in enumerate(slots)
+    ]
+
+
+def came_in(survey: Survey) -> list[Row]:
+    """Messages by the door they came through; None where no daemon of that door was heard."""
+    return [
+        Row("API", _grown(survey, "submission", "accepted_total"), "messages accepted"),
+        Row("SMTP", _grown(survey, "policy", "messages_smtp_total"), "messages let through to Postfix"),
+        Row("sendmail", _grown(survey, "policy", "messages_sendmail_total"), "messages let through to Postfix"),
+        Row("refused", _grown(survey, "policy", "refused_total"), "recipients and messages, at SMTP and sendmail"),
+    ]
+
+
+def on_the_way(survey: Survey) -> list[Row]:
+    """What was done with it up to Postfix."""
+    unsigned = sum(count for name, count in survey.grown.items() if name.startswith("postroom_milter_unsigned_"))
+    return [
+        Row("held by a limit", _grown(survey, "submission", "held_deferred_total"), "times a delivery had to wait"),
+        Row("suppressed", _grown(survey, "submission", "held_suppressed_total"), "deliveries not sent"),
+        Row("handed over", _grown(survey, "submission", "queued_total"), "deliveries Postfix took from the API"),
+        Row("not taken for now", _grown(survey, "submission", "deferred_total"), "Postfix is asked again"),
+        Row("failed", _grown(survey, "submission", "failed_total"), "deliveries Postfix never took"),
+        Row("signed", _grown(survey, "milter", "signed_total"), "messages, all doors"),
+        Row("not signed", unsigned if "milter" in survey.ages else None, "inbound mail is never signed"),
+    ]
+
+
+def tries(survey: Survey) -> list[Row]:
+    """What Postfix's log says of all mail, whichever door it came through."""
+    return [
+        Row(state, _grown(survey, "watcher", f"{state}_total"))
+        for state in (State.DELIVERED, State.RELAYED, State.DEFERRED, State.BOUNCED)
+    ]
+
+
+def waiting(survey: Survey) -> list[Row]:
+    """What waits now, in the outbox and in Postfix's queue."""
+    outbox = outbox_waits(survey)
+    oldest_s = gauge(survey, "postroom_submission_oldest_waiting_seconds")
+    in_doubt = gauge(survey, "postroom_submission_deliveries_in_doubt")
+    return [
+        Row("in the outbox", outbox, f"deliveries; the oldest for {span(oldest_s)}" if outbox else "deliveries"),
+        Row("in doubt", None if outbox is None else in_doubt, "deliveries"),
+        _queue(survey),
+    ]
+
+
+def _queue(survey: Survey) -> Row:
+    name = "in Postfix's queue"
+    if isinstance(survey.queue, Trouble):
+        return Row(name, None, "messages, of all mail")
+    mails, oldest_at = survey.queue.mails, survey.queue.oldest_at
+    parts = [f"{count} {queue}" for queue, count in mails.items() if count]
+    if oldest_at is not None:
+        parts.append(f"the oldest for {span(max(0.0, survey.at - oldest_at))}")
+    if not survey.queue.is_whole:
+        parts.append("and more")
+    return Row(name, sum(mails.values()), ", ".join(parts) or "messages, of all mail")
+
+
+def outbox_waits(survey: Survey) -> float | None:
+    """Deliveries in the outbox whose hand-over is to come; None when submission was not heard."""
+    if "submission" not in survey.ages:
+        return None
+    return sum(gauge(survey, f"postroom_submission_deliveries_{state}") for state in ("accepted", "deferred"))
+
+
+def _grown(survey: Survey, word: str, counter: str) -> float | None:
+    """How much a counter grew; None when its daemon was not heard in the last hour."""
+    return survey.grown.get(f"postroom_{word}_{counter}", 0.0) if word in survey.ages else None

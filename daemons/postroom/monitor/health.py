@@ -1,0 +1,222 @@
+"""Is this host well: what is found in a survey, in plain words. Pure.
+
+A finding is a failure (mail waits or nobody knows: /healthz says 503) or a notice (someone should look).
+Each says what is so, where, and how to mend it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from postroom.monitor.samples import Series
+from postroom.monitor.survey import LATE_S, Survey, Trouble
+
+MISSING_S = 60.0
+"""A daemon that was silent for so long is not only late."""
+LAG_LATE_S = 60.0
+"""So far behind Postfix's log, what is shown of deliveries is old."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is to be well here.
+
+    Attributes:
+        daemons:        words of the daemons that are to run.
+        waiting_late_s: age from which a delivery that waits in the outbox is a failure.
+        showq:          Postfix's queue, as findings name it.
+    """
+
+    daemons: Sequence[str]
+    waiting_late_s: float
+    showq: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be."""
+
+    what: str
+    where: str
+    mend: str
+    is_failure: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """How one daemon is by its beats.
+
+    Attributes:
+        age_s:     seconds since its last beat; None: none in the last hour, or the beats cannot be read.
+        processes: how many of its processes live.
+    """
+
+    word: str
+    state: Literal["ok", "late", "missing", "unknown"]
+    age_s: float | None
+    processes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The daemons and all that was found, failures first."""
+
+    daemons: Sequence[Daemon]
+    findings: Sequence[Finding]
+
+    @property
+    def is_well(self) -> bool:
+        """Whether there is no failure; notices may be there."""
+        return not any(finding.is_failure for finding in self.findings)
+
+
+def judge(survey: Survey, expected: Expected) -> Health:
+    """How this host is."""
+    words = dict.fromkeys([*expected.daemons, *sorted(survey.ages)])
+    daemons = [_daemon(word, survey) for word in words]
+    findings = [
+        *_silent(daemons, expected),
+        *_stores(survey),
+        *_postfix(survey, expected),
+        *_waiting(survey, expected),
+        *_watcher(survey),
+        *_last_hour(survey),
+    ]
+    return Health(daemons, sorted(findings, key=lambda finding: not finding.is_failure))
+
+
+def gauge(survey: Survey, name: str) -> float:
+    """A gauge without labels; 0 when no living process says it."""
+    return survey.gauges.get(Series(name), 0.0)
+
+
+def span(seconds: float) -> str:
+    """A span of time as one reads it: 40 s, 12 min, 3 h, 2 d; rounded down."""
+    for unit, length_s in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length_s:
+            return f"{seconds // length_s:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _daemon(word: str, survey: Survey) -> Daemon:
+    ages = survey.ages.get(word, ())
+    living = sum(age_s <= LATE_S for age_s in ages)
+    age_s = min(ages, default=None)
+    if survey.shared is not None:
+        return Daemon(word, "unknown", None, 0)
+    if age_s is None or age_s > MISSING_S:
+        return Daemon(word, "missing", age_s, living)
+    return Daemon(word, "late" if age_s > LATE_S else "ok", age_s, living)
+
+
+def _silent(daemons: Sequence[Daemon], expected: Expected) -> Iterator[Finding]:
+    for daemon in daemons:
+        if daemon.word in expected.daemons and daemon.state in {"late", "missing"}:
+            silent = "in the last hour" if daemon.age_s is None else f"for {span(daemon.age_s)}"
+            yield Finding(
+                f"{daemon.word}: no word {silent}",
+                f"postroom-{daemon.word}",
+                f"`systemctl status postroom-{daemon.word}`; where it is not to run, take it out of `monitor.daemons`",
+            )
+
+
+def _stores(survey: Survey) -> Iterator[Finding]:
+    outcomes = survey.outcomes if isinstance(survey.outcomes, Trouble) else None
+    for store, effect, trouble in (
+        ("shared.db", "how the daemons are is not known, and who is suppressed neither", survey.shared),
+        ("limits.db", "each daemon counts for itself", survey.limits),
+        ("track.db", "what became of deliveries is not known", outcomes),
+    ):
+        if trouble is not None:
+            reason, mend = _parted(trouble, "`postroom store init`, and check its owner and mode")
+            yield Finding(f"{store} cannot be read: {effect}", reason, mend)
+
+
+def _postfix(survey: Survey, expected: Expected) -> Iterator[Finding]:
+    if isinstance(survey.queue, Trouble):
+        yield Finding(
+            "Postfix does not tell its queue",
+            survey.queue.reason,
+            "`postfix status`; see `handover.showq`, and that this daemon is a member of group postdrop",
+        )
+    elif not survey.queue.is_whole:
+        yield Finding(
+            "Postfix's queue is so large that it could not be counted in time; the figures are a part of it",
+            expected.showq,
+            "`postqueue -p` shows it whole",
+            is_failure=False,
+        )
+    if survey.gauges.get(Series("postroom_submission_handover_available")) == 0:
+        yield Finding(
+            "Postfix does not take mail from submission; what was accepted waits",
+            "`handover.socket`",
+            "`postroom status` says why; `postfix status`",
+        )
+
+
+def _waiting(survey: Survey, expected: Expected) -> Iterator[Finding]:
+    oldest_s = gauge(survey, "postroom_submission_oldest_waiting_seconds")
+    if oldest_s >= expected.waiting_late_s:
+        yield Finding(
+            f"a delivery has waited in the outbox for {span(oldest_s)}",
+            "mail.db of postroom-submission",
+            "`postroom status`; a limit, or Postfix's refusal, may hold it (`monitor.waiting_late`)",
+        )
+    if doubts := gauge(survey, "postroom_submission_deliveries_in_doubt"):
+        yield Finding(
+            f"{doubts:.0f} {'delivery is' if doubts == 1 else 'deliveries are'} in doubt",
+            "mail.db of postroom-submission",
+            "the watcher looks into it; `postroom status` tells (`handover.in_doubt`)",
+            is_failure=False,
+        )
+
+
+def _watcher(survey: Survey) -> Iterator[Finding]:
+    lag_s = gauge(survey, "postroom_watcher_lag_seconds")
+    if lag_s >= LAG_LATE_S:
+        yield Finding(
+            f"the watcher is {span(lag_s)} behind Postfix's log",
+            "postroom-watcher",
+            "it catches up by itself; if not: `journalctl -u postroom-watcher`",
+        )
+
+
+NOTICES: tuple[tuple[str, Callable[[float], str], str, str], ...] = (
+    (
+        "postroom_watcher_gaps_total",
+        lambda count: f"{count:.0f} {'gap' if count == 1 else 'gaps'} in Postfix's log: doubts of before stay",
+        "postroom-watcher",
+        "`journalctl POSTROOM_EVENT=watcher.gap`; raise journald's rate limit for Postfix's unit",
+    ),
+    (
+        "postroom_policy_unanswered_total",
+        lambda count: f"{count:.0f} of Postfix's questions got no answer: its default_action held",
+        "postroom-policy",
+        "`journalctl POSTROOM_EVENT=policy.unanswered`",
+    ),
+    (
+        "postroom_policy_decided_in_process_total",
+        lambda count: f"the limits of {count:.0f} messages were decided without the store",
+        "limits.db",
+        "`journalctl POSTROOM_EVENT=store.unavailable`",
+    ),
+    (
+        "postroom_milter_faults_total",
+        lambda count: f"{count:.0f} messages were refused for now by a fault of the milter",
+        "postroom-milter",
+        "`journalctl POSTROOM_EVENT=milter.fault`",
+    ),
+)
+"""Counters that should stand still: each that grew in the last hour is a notice."""
+
+
+def _last_hour(survey: Survey) -> Iterator[Finding]:
+    for counter, what, where, mend in NOTICES:
+        if count := survey.grown.get(counter, 0.0):
+            yield Finding(f"{what(count)}, in the last hour", where, mend, is_failure=False)
+
+
+def _parted(trouble: Trouble, mend: str) -> tuple[str, str]:
+    """What a store said, and how to mend it: in its words where it has some."""
+    reason, _, said = trouble.reason.partition("; mend: ")
+    return reason, said or mend

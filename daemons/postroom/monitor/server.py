@@ -1,0 +1,93 @@
+"""The monitor's socket: HTTP, four addresses, each made from one survey.
+
+    GET /         the page       GET /healthz  200 when all is well, else 503; JSON with the findings
+    GET /metrics  Prometheus     GET /livez    200 while the process lives; looks at nothing
+
+Who may connect may read: mode and group of the socket are the whole of the rights, and there is nothing to
+change here. No answer holds an address or names a message.
+
+Diagnostics: monitor.answered (debug), monitor.fault.
+"""
+
+import json
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from postroom.monitor.exposition import CONTENT_TYPE, exposition
+from postroom.monitor.health import Expected, Health, judge
+from postroom.monitor.page import Page
+from postroom.monitor.report import report
+from postroom.monitor.survey import Survey
+from postroom.monitor.surveyor import Surveyor
+from postroom.runtime.lifecycle import told
+from postroom.runtime.log import Log
+from postroom.runtime.metrics import Metrics
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Server:
+    """The handlers."""
+
+    def __init__(self, surveyor: Surveyor, expected: Expected, page: Page, log: Log, metrics: Metrics) -> None:
+        self._surveyor = surveyor
+        self._expected = expected
+        self._page = page
+        self._log = log
+        self._metrics = metrics
+
+    def application(self) -> web.Application:
+        """The aiohttp application."""
+        app = web.Application(middlewares=[self._answered])
+        app.router.add_get("/", self._first)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/livez", self._livez)
+        app.router.add_get("/metrics", self._metricz)
+        return app
+
+    @web.middleware
+    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.monotonic()
+        try:
+            response = await handler(request)
+        except web.HTTPException as refusal:
+            response = web.Response(status=refusal.status, text=f"{refusal.reason}\n")
+            if isinstance(refusal, web.HTTPMethodNotAllowed):
+                response.headers["Allow"] = ", ".join(sorted(refusal.allowed_methods))
+        except Exception as error:  # noqa: BLE001 - the rim: whatever it is, there is an answer
+            self._log.error("monitor.fault", route=_route(request), **told(error))
+            response = web.Response(status=500, text="a fault of Postroom; its log names the place (monitor.fault)\n")
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["Content-Security-Policy"] = self._page.policy
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        self._metrics.count(f'postroom_monitor_requests_total{{path="{_route(request)}"}}')
+        took_ms = round((time.monotonic() - started) * 1000)
+        self._log.debug("monitor.answered", route=_route(request), status=response.status, took_ms=took_ms)
+        return response
+
+    async def _look(self) -> tuple[Survey, Health]:
+        survey = await self._surveyor.look()
+        return survey, judge(survey, self._expected)
+
+    async def _first(self, _request: web.Request) -> web.Response:
+        return web.Response(text=self._page.render(*await self._look()), content_type="text/html")
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        survey, health = await self._look()
+        text = json.dumps(report(survey, health), ensure_ascii=False, indent=1) + "\n"
+        return web.Response(status=200 if health.is_well else 503, text=text, content_type="application/json")
+
+    async def _livez(self, _request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _metricz(self, _request: web.Request) -> web.Response:
+        return web.Response(body=exposition(*await self._look()), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _route(request: web.Request) -> str:
+    """The address as we have it; whatever else was asked for has one word."""
+    resource = request.match_info.route.resource
+    return "other" if resource is None else resource.canonical

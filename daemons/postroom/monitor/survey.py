@@ -1,0 +1,49 @@
+"""What one look at this host has found; nothing in it is needed. Pure.
+
+What could not be read is a Trouble in its place; the page and the answers are made from what there is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from postroom.monitor.samples import Series
+from postroom.postfix.queue import QueueCount
+from postroom.store.local.facts import Outcome
+
+SLOT_S, SLOTS = 300, 12
+"""The last hour, in slots of five minutes. They end at whole fives of the clock, so the last one is still filling."""
+
+LATE_S = 15.0
+"""A daemon that was silent for so long has missed two beats (runtime/metrics.py, BEAT_S)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why there is no answer: what, where, and where it is known, how to mend."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What one look has found.
+
+    Attributes:
+        at:        Unix seconds.
+        since:     when the first slot of `outcomes` began.
+        ages:      word → seconds since the last beat of each of its processes, the youngest first.
+        grown:     counter → its growth in the last hour, or since the monitor began to watch.
+        watched_s: how long that is; an hour at most.
+    """
+
+    at: float
+    since: float
+    shared: Trouble | None
+    limits: Trouble | None
+    outcomes: Sequence[Outcome] | Trouble
+    queue: QueueCount | Trouble
+    ages: Mapping[str, Sequence[float]]
+    gauges: Mapping[Series, float]
+    totals: Mapping[Series, float]
+    grown: Mapping[str, float]
+    watched_s: float

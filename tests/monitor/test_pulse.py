@@ -1,0 +1,92 @@
+"""pulse.py: the beats of this host out of the real store, and their age by clocks that never go back."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import pytest
+from tests.store.shared.event_loop import Run
+
+from postroom.monitor.pulse import Pulse
+from postroom.monitor.samples import Series
+from postroom.store.shared.sqlite import SqliteSharedStore
+
+CONNECTIONS = "postroom_policy_connections"
+
+
+class Bed:
+    """A store, a pulse that listens to it for the host mx1, and a clock that is moved by hand."""
+
+    def __init__(self, folder: Path, run: Run) -> None:
+        self.folder = folder
+        self.run = run
+        self.store = SqliteSharedStore(folder)
+        self.now = 500.0
+        self.pulse = Pulse(self.store, "mx1", lambda: self.now)
+
+    def beat(self, word: str, pid: int = 1, host: str = "mx1", connections: float = 1.0) -> None:
+        self.run(self.store.beat(word, host, pid, {CONNECTIONS: connections}))
+
+    def listen(self) -> None:
+        self.run(self.pulse.listen())
+
+
+@pytest.fixture
+def bed(tmp_path: Path, run: Run) -> Iterator[Bed]:
+    SqliteSharedStore.init(tmp_path / "shared")
+    bed = Bed(tmp_path / "shared", run)
+    yield bed
+    run(bed.store.close())
+
+
+def test_the_age_of_a_beat_goes_on_between_two_looks(bed: Bed) -> None:
+    """Whatever comes of the store: the monitor's own clock tells how long ago it looked."""
+    bed.beat("policy")
+    bed.beat("policy", 2)
+    bed.beat("milter", host="mx2")
+    bed.listen()
+    assert bed.pulse.trouble is None
+    assert set(bed.pulse.ages()) == {"policy"}, "mx2 has a monitor of its own"
+    first, second = bed.pulse.ages()["policy"]
+    assert 0 <= first <= second < 5
+    bed.now += 30
+    assert bed.pulse.ages()["policy"] == [first + 30, second + 30]
+
+
+def test_only_the_living_say_what_is_now(bed: Bed) -> None:
+    """Gauges are summed over the processes that beat; those of a dead one are of the past."""
+    bed.beat("policy", 1, connections=4)
+    bed.beat("policy", 2, connections=5)
+    bed.listen()
+    assert bed.pulse.gauges() == {Series(CONNECTIONS): 9}
+    with closing(apsw.Connection(str(bed.folder / "shared.db"))) as store:
+        store.execute("UPDATE beats SET at_ms = at_ms - 16000 WHERE pid = 1")
+    bed.listen()
+    assert bed.pulse.gauges() == {Series(CONNECTIONS): 5}
+    bed.now += 16
+    assert bed.pulse.gauges() == {}
+
+
+def test_a_writer_holds_nobody_up_who_listens(bed: Bed) -> None:
+    """Beats are read beside others' writes; a sweep or a suppression under way delays no health check."""
+    bed.beat("policy")
+    with closing(apsw.Connection(str(bed.folder / "shared.db"))) as writer:
+        writer.execute("BEGIN IMMEDIATE; DELETE FROM beats")
+        bed.listen()
+        writer.execute("ROLLBACK")
+    assert bed.pulse.trouble is None
+    assert set(bed.pulse.ages()) == {"policy"}
+
+
+def test_a_store_that_is_lost_is_a_trouble_until_it_is_back(bed: Bed) -> None:
+    """What was heard before goes on ageing."""
+    pulse = Pulse(SqliteSharedStore(bed.folder.parent / "nowhere"), "mx1", lambda: bed.now)
+    assert pulse.trouble is not None
+    bed.run(pulse.listen())
+    assert pulse.trouble is not None
+    assert "nowhere/shared.db: cannot be opened" in pulse.trouble.reason
+    SqliteSharedStore.init(bed.folder.parent / "nowhere")
+    bed.run(pulse.listen())
+    assert pulse.trouble is None
+    bed.run(pulse._shared.close())
