@@ -47,6 +47,9 @@ milter:
 watcher:
   source: {maillog}
 
+monitor:
+  socket_group: null
+
 handover:
   socket: {handover}
   showq: {showq}

@@ -26,6 +26,7 @@ CREW = {
     "milter": ("postfix",),
     "policy": ("postfix",),
     "watcher": ("postdrop",),
+    "monitor": ("postdrop",),
     "submission": ("postdrop",),
 }
 """Each daemon with the groups it has beside the person's own: `postfix` may speak to its socket, or it may speak to

@@ -140,7 +140,12 @@ class Quickstart:
         """What to type now."""
         logs = [self.postfix.maillog, *self.crew.logs, self.dns.log]
         return report.how_to_go_on(
-            shown(self.socket), self.smtp_port, shown(self.config), shown(self.world.folder), map(shown, logs), colour
+            shown(self.socket.parent),
+            self.smtp_port,
+            shown(self.config),
+            shown(self.world.folder),
+            map(shown, logs),
+            colour,
         )
 
 

@@ -60,16 +60,19 @@ def send_lines(socket: Path, smtp_port: int, config: Path) -> tuple[str, str, st
     return api, command, smtp
 
 
-def how_to_go_on(socket: Path, smtp_port: int, config: Path, world: Path, logs: Iterable[Path], colour: bool) -> str:
-    """What to type now."""
+def how_to_go_on(run: Path, smtp_port: int, config: Path, world: Path, logs: Iterable[Path], colour: bool) -> str:
+    """What to type now; `run` is the folder of the sockets."""
     postroom = f"scripts/postroom --config {config}"
-    api, command, smtp = (f"  {line}".replace("\n", "\n  ") for line in send_lines(socket, smtp_port, config))
+    api, command, smtp = (
+        f"  {line}".replace("\n", "\n  ") for line in send_lines(run / "submission.sock", smtp_port, config)
+    )
     blocks = (
         ("Send your own, by the socket:", f"{api}\n\n{command}"),
         ("By SMTP:", smtp),
         ("busy@, gone@ and shut@ of any domain are deferred, unknown and blocked; all others are taken.", ""),
         ("What became of it:", f"  {postroom} status [ID]\n  {postroom} limits show sender:me@{DOMAIN}"),
         ("Who gets no mail any more:", f"  {postroom} suppress list"),
+        ("Whether all is well:", f"  curl --unix-socket {run}/monitor.sock http://localhost/healthz"),
         ("What arrived:", f"  {world}/mail.*"),
         ("Logs:", "\n".join(f"  {log}" for log in logs)),
     )

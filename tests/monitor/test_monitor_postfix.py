@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.policy.postfix_bed import WORDS, send, submission_options
+from tests.policy.postfix_bed import send
 from tests.watcher.far_end import FarEnd
 
 from sandbox.daemon import SubmissionDaemon
@@ -17,6 +17,7 @@ from sandbox.policy import PolicyDaemon
 from sandbox.postfix import PrivatePostfix
 from sandbox.process import until
 from sandbox.sink import free_port
+from sandbox.submission_service import WORDS, service_options
 from sandbox.watcher import WatcherDaemon
 
 pytestmark = pytest.mark.postfix
@@ -55,7 +56,7 @@ def host(bed: Path) -> Iterator[Host]:
         postfix = PrivatePostfix(
             bed / "postfix",
             ("127.0.0.1", far_end.port),
-            smtp_ports={port: submission_options()},
+            smtp_ports={port: service_options()},
             settings={**WORDS, "minimal_backoff_time": "1h", "queue_run_delay": "1h"},
         )
         postfix.write()
