@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sandbox.journald import Journald
 from sandbox.maillog import deliveries
 from sandbox.process import BedError, Identity, until
 
@@ -103,6 +104,7 @@ class PrivatePostfix:
         smtp_ports: smtpds on 127.0.0.1 as well: port to its own settings, name to value.
         milter: socket of a milter that all mail from smtpd(8) passes, as postfix-conf/milter.main.cf says.
         settings: more lines of main.cf, name to value; they win.
+        journald: where it logs to instead of its file, as it does on a host with systemd.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class PrivatePostfix:
         smtp_ports: Mapping[int, Mapping[str, str]] | None = None,
         settings: Mapping[str, str] | None = None,
         milter: Path | None = None,
+        journald: Journald | None = None,
     ) -> None:
         self.config_directory = folder / "conf"
         self.queue_directory = folder / "queue"
@@ -127,6 +130,7 @@ class PrivatePostfix:
         self._smtp_ports = dict(smtp_ports or {})
         self._settings = dict(settings or {})
         self._milter = milter
+        self._journald = journald
 
     def write(self) -> None:
         """Write main.cf and master.cf and make the folders.
@@ -159,7 +163,7 @@ class PrivatePostfix:
             # Every Postfix process works inside queue_directory, so this is queue/data, reached without a look
             # at the folders above: user postfix may not enter them (a checkout under /root, mode 0700).
             "data_directory": "/proc/self/cwd/data",
-            "maillog_file": str(self.maillog),
+            "maillog_file": "" if self._journald is not None else str(self.maillog),
             "maillog_file_prefixes": str(self._folder),
             "myhostname": self._hostname,
             "mydestination": "",
@@ -246,6 +250,8 @@ class PrivatePostfix:
 
     def log(self) -> list[str]:
         """The lines of its log so far."""
+        if self._journald is not None:
+            return self._journald.lines()
         try:
             return self.maillog.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
@@ -275,11 +281,11 @@ class PrivatePostfix:
             raise BedError(f"postqueue {option}: {done.stdout.strip()}")
         return done.stdout
 
-    @staticmethod
-    def _run(program: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def _run(self, program: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        enter = () if self._journald is None else self._journald.enter
         # /usr/sbin by name: it is not on every user's PATH. Output to one place: Postfix speaks on stderr.
         return subprocess.run(
-            [f"/usr/sbin/{program}", *arguments],
+            [*enter, f"/usr/sbin/{program}", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

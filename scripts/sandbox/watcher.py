@@ -1,8 +1,10 @@
 """postroom-watcher as a process."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox.daemon import DEFAULTS, Daemon, indented
+from sandbox.journald import Journald
 from sandbox.process import until
 
 COVERED_S = 20.0
@@ -17,17 +19,29 @@ class WatcherDaemon(Daemon):
         watcher:   lines of the section `watcher`.
         settings:  text of more YAML sections; the defaults are one domain, example.org.
         state_dir: of another daemon, to share its store.
+        journald:  whose journal it reads, where that is not the host's.
     """
 
     def __init__(
-        self, folder: Path, handover: Path, watcher: str, settings: str = DEFAULTS, state_dir: Path | None = None
+        self,
+        folder: Path,
+        handover: Path,
+        watcher: str,
+        settings: str = DEFAULTS,
+        state_dir: Path | None = None,
+        journald: Journald | None = None,
     ) -> None:
+        self._journald = journald
         text = (
             f"{settings}\n"
             f"handover:\n  socket: {handover / 'postroom-in'}\n  showq: {handover / 'showq'}\n"
             f"watcher:\n{indented(watcher)}"
         )
         super().__init__("watcher", folder, text, state_dir)
+
+    def start(self, environment: Mapping[str, str] | None = None, prefix: tuple[str, ...] = ()) -> None:
+        """Start it where its journal is."""
+        super().start(environment, (*(() if self._journald is None else self._journald.enter), *prefix))
 
     def covered(self) -> None:
         """Return when it says that it has Postfix's whole log from now on."""
