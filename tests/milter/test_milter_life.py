@@ -165,6 +165,19 @@ def test_workers_outlive_a_killed_master_only_until_their_sessions_end(make_milt
         assert len(client.message()) == 2
 
 
+def test_a_daemon_that_was_killed_is_started_at_once(make_milter: MakeMilter) -> None:
+    """A worker of the old one still serves a session; it does not hold the place of the new one."""
+    daemon = make_milter(settings=QUIET)
+    with MilterClient(daemon.socket) as old:
+        old.begin()
+        daemon.kill()
+        daemon.start()
+        with MilterClient(daemon.socket) as client:
+            assert len(client.message()) == 2
+        old.header((b"From", b"a@example.org"))
+        assert len(old.end()[1]) == 2
+
+
 def test_restarts_slow_down() -> None:
     """A worker that dies at its start does not keep the machine busy."""
     assert [restart_pause_s(deaths) for deaths in (0, 1, 2, 8, 9, 10_000)] == [0.1, 0.2, 0.4, 25.6, 30.0, 30.0]

@@ -44,8 +44,17 @@ class LibMilter:
         self._make_session = make_session
         Milter.main()
 
-    def stop_accepting(self) -> None:
-        """Leave new connections to others that have the socket; those that are open go on."""
+    def stop_accepting(self, *, is_last: bool) -> None:
+        """Leave new connections to others that have the socket; those that are open go on.
+
+        Args:
+            is_last: there are no others, and nobody shall connect any more.
+        """
+        if is_last:
+            # libmilter's poll(2) keeps the socket alive up to 5 s longer: who connects would wait in vain, and a
+            # daemon that starts would see another one listen.
+            with socket.socket(fileno=os.dup(self._fd)) as listening:
+                listening.shutdown(socket.SHUT_RDWR)
         self._dummy = socket.socketpair()
         os.dup2(self._dummy[0].fileno(), self._fd, inheritable=False)
 

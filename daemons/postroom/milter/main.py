@@ -5,6 +5,7 @@ Reads from top to bottom: socket, libmilter, keys, workers; then what one worker
 
 import asyncio
 import os
+import select
 import socket
 import subprocess
 import threading
@@ -22,7 +23,7 @@ from postroom.milter.master import Master, Work
 from postroom.milter.message import Signer
 from postroom.milter.session import Session
 from postroom.runtime.lifecycle import EX_SOFTWARE, StartRefused, told
-from postroom.runtime.listeners import listen_unix
+from postroom.runtime.listeners import Listener, listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
 from postroom.store.errors import StoreUnavailable
@@ -51,7 +52,7 @@ def serve(config: Config, reread: Callable[[], Config], log: Log) -> None:
 
         def load() -> Work:
             signer = _signer(_read(reread), log)
-            return lambda drain: _work(drain, libmilter, listener.sock, signer, shared, log)
+            return lambda drain: _work(drain, libmilter, listener, signer, shared, log)
 
         Master(load, settings.workers, settings.drain, log).run(f"listening on {settings.socket}", listener.close)
     finally:
@@ -109,15 +110,15 @@ def _mynetworks() -> Networks:
 
 
 def _work(
-    drain: socket.socket, libmilter: LibMilter, listening: socket.socket, signer: Signer, shared: Path, log: Log
+    drain: socket.socket, libmilter: LibMilter, listener: Listener, signer: Signer, shared: Path, log: Log
 ) -> None:
     """A worker, from the fork to its end: libmilter on this thread, an event loop with all else on another."""
-    listening.close()  # libmilter has a descriptor of its own; with this one open, the socket would live on
+    listener.sock.close()  # libmilter has a descriptor of its own; with this one open, the socket would live on
     metrics, loop = Metrics(), asyncio.new_event_loop()
 
     def beside() -> None:
         try:
-            loop.run_until_complete(_beside(drain, libmilter, metrics, shared, log))
+            loop.run_until_complete(_beside(drain, libmilter, listener.is_ours, metrics, shared, log))
             os._exit(os.EX_OK)
         except Exception as error:  # noqa: BLE001 - nobody is left to catch it
             log.critical("daemon.failed", **told(error))
@@ -128,7 +129,16 @@ def _work(
     libmilter.serve(lambda: Session(signer, log, metrics.count))
 
 
-async def _beside(drain: socket.socket, libmilter: LibMilter, metrics: Metrics, shared: Path, log: Log) -> None:
+def _is_abandoned(drain: socket.socket) -> bool:
+    """Whether the master is gone: it shuts down its end to say "drain", and the kernel closes it when it is killed."""
+    looked = select.poll()
+    looked.register(drain, 0)
+    return any(event & select.POLLHUP for _, event in looked.poll(0))
+
+
+async def _beside(
+    drain: socket.socket, libmilter: LibMilter, is_ours: bool, metrics: Metrics, shared: Path, log: Log
+) -> None:
     """Send beats until the master says to drain; return when the last session has ended."""
 
     async def samples() -> Mapping[str, float]:
@@ -140,7 +150,7 @@ async def _beside(drain: socket.socket, libmilter: LibMilter, metrics: Metrics, 
     beating = asyncio.create_task(beat_forever(WORD, store, samples, log))
     await is_draining.wait()
     loop.remove_reader(drain)
-    libmilter.stop_accepting()
+    libmilter.stop_accepting(is_last=is_ours and _is_abandoned(drain))
     drain.close()
     empty_looks = 0
     while empty_looks < 2:  # an accept(2) that was under way may bring one more

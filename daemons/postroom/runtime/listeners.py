@@ -3,6 +3,10 @@
 A socket made here has its mode and group before it listens, replaces a dead
 one of an earlier run, and never a live one. Its file is removed at the end
 only if it is still ours.
+
+A daemon that was killed may leave processes that hold its socket a moment
+longer, so a live one is looked at again for LET_GO_S before it is taken for
+another daemon's.
 """
 
 import errno
@@ -10,6 +14,7 @@ import grp
 import os
 import socket
 import stat
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +23,8 @@ from systemd import daemon as systemd
 from postroom.runtime.lifecycle import StartRefused
 
 BACKLOG = 1024
+LET_GO_S = 1.5
+LOOK_S = 0.05
 
 
 class Listener:
@@ -27,6 +34,11 @@ class Listener:
         self.sock = sock
         self.path = path
         self._inode = inode
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it was made here; else it is systemd's, and goes on when we end."""
+        return self._inode is not None
 
     def close(self) -> None:
         """Stop listening; remove the file if we made it and nobody replaced it. Safe to repeat."""
@@ -102,13 +114,23 @@ def _remove_dead(path: Path) -> None:
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise StartRefused(f"{path}: exists and is no socket; mend: move it away")
-        if _listens(path):
+        if not _let_go(path):
             raise StartRefused(f"{path}: another daemon listens there; mend: stop it first, or set another path")
         path.unlink()
     except FileNotFoundError:
         return
     except OSError as error:
         raise StartRefused(_bind_trouble(path, error)) from error
+
+
+def _let_go(path: Path) -> bool:
+    """Whether nobody listens there, now or in a moment."""
+    end = time.monotonic() + LET_GO_S
+    while _listens(path):
+        if time.monotonic() > end:
+            return False
+        time.sleep(LOOK_S)
+    return True
 
 
 def _listens(path: Path) -> bool:
