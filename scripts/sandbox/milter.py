@@ -22,6 +22,7 @@ class MilterDaemon(Daemon):
         networks: `milter.networks`.
         settings: lines of the section `milter`, below its socket and networks.
         dkim:     lines of `dkim` of example.org; by default both keys.
+        state_dir: of another daemon, to share its store.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class MilterDaemon(Daemon):
         networks: Sequence[str] = ("127.0.0.0/8",),
         settings: str = "",
         dkim: str | None = None,
+        state_dir: Path | None = None,
     ) -> None:
         self.socket = folder / "milter.sock"
         self.rsa_key, self.ed25519_key = folder / "rsa.pem", folder / "ed25519.pem"
@@ -42,7 +44,7 @@ class MilterDaemon(Daemon):
             f"domains:\n  example.org:\n    dkim: {both if dkim is None else dkim}\n  example.net:\n"
             f"milter:\n  socket: {self.socket}\n  networks: [{', '.join(networks)}]\n  {settings}\n"
         )
-        super().__init__("milter", folder, text)
+        super().__init__("milter", folder, text, state_dir)
 
     def write(self) -> None:
         super().write()
