@@ -34,7 +34,7 @@ class Keeper(threading.Thread):
     """Kills a daemon at moments that are drawn, and starts it again as systemd would.
 
     Args:
-        moments:  how far the work is each time, ascending.
+        pauses:   how far the work goes on, each time, until it is killed once more.
         progress: how far it is.
         failed:   told when the daemon ended by itself, or did not come up again.
         is_frozen_too: every other time it is stopped for a while (SIGSTOP) before.
@@ -44,7 +44,7 @@ class Keeper(threading.Thread):
         self,
         name: str,
         daemon: Daemon,
-        moments: Sequence[int],
+        pauses: Sequence[int],
         progress: Callable[[], int],
         failed: Callable[[str], None],
         *,
@@ -53,7 +53,7 @@ class Keeper(threading.Thread):
         super().__init__(name=name)
         self.kills = 0
         self._daemon = daemon
-        self._moments = moments
+        self._pauses = pauses
         self._progress = progress
         self._failed = failed
         self._is_frozen_too = is_frozen_too
@@ -61,7 +61,8 @@ class Keeper(threading.Thread):
 
     def run(self) -> None:
         try:
-            for moment in self._moments:
+            for pause in self._pauses:
+                moment = self._progress() + pause
                 while self._progress() < moment:
                     if self._stopping.wait(0.01):
                         return
@@ -97,11 +98,11 @@ class House:
     def keepers(
         self, kills: int, upto: int, progress: Callable[[], int], failed: Callable[[str], None], random: Random
     ) -> list[Keeper]:
-        """One for each daemon: so many kills each, while the work goes from 0 to `upto`."""
+        """One for each daemon: at most so many kills each, while the work goes from 0 to `upto`."""
         keepers = []
         for name, daemon in self.daemons.items():
-            moments = sorted(random.sample(range(upto), kills))
-            keepers.append(Keeper(name, daemon, moments, progress, failed, is_frozen_too=daemon is self.watcher))
+            pauses = [random.randint(1, 2 * upto // kills) for _ in range(kills)]
+            keepers.append(Keeper(name, daemon, pauses, progress, failed, is_frozen_too=daemon is self.watcher))
         return keepers
 
 
