@@ -20,7 +20,7 @@ from tests.store.local.letters import rows
 
 from postroom.mail.hashes import recipient_hash
 from postroom.runtime.keys import read_key
-from sandbox.process import until
+from sandbox.process import BedError, until
 
 pytestmark = pytest.mark.postfix
 
@@ -50,7 +50,11 @@ def deliveries(house: House, outcomes: Outcomes) -> dict[int, list[dict[str, Any
                 settled[number] = shown
         return settled.keys() == outcomes.ids.keys() and not house.postfix.queue()
 
-    until(all_settled, SETTLED_S, "every message has its end", house.submission.alive, 0.25)
+    try:
+        until(all_settled, SETTLED_S, "every message has its end", house.submission.alive, 0.25)
+    except BedError as error:
+        left = [house.submission.message(outcomes.ids[number]) for number in outcomes.ids.keys() - settled.keys()]
+        raise AssertionError(f"{error}: {len(left)} without, as {left[:3]}; {house.postfix.queue()[:3]}") from error
     return settled
 
 
