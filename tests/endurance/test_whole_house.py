@@ -26,7 +26,7 @@ pytestmark = pytest.mark.postfix
 
 MESSAGES = int(os.environ.get("POSTROOM_HOUSE_MESSAGES", "500"))
 KILLS = MESSAGES // 70
-"""Of each daemon, at most: the work goes on while one is started again, and ends before all are done."""
+"""Of each daemon, at most: the work goes on while one is started again or frozen, and ends before all are done."""
 MOST_MESSAGES, MOST_RECIPIENTS = MESSAGES // 10, MESSAGES // 5
 """Of each sender within an hour; quiet ones stay far below."""
 LIMITS = (
@@ -205,7 +205,7 @@ def test_what_is_said_of_each_message_is_what_became_of_it(bed: Path) -> None:
             f"lost at the end {outcomes.lost.total()}"
         )
         assert outcomes.done == len(wanted)
-        assert min(keeper.kills for keeper in keepers) >= KILLS // 3
+        assert min(keeper.kills for keeper in keepers) >= KILLS // 5
         assert_told_as_it_was(house, wanted, told)
         assert_sent_once(house, outcomes)
         assert_ghosts_asked(house, wanted, told, outcomes)
