@@ -15,7 +15,6 @@ from pathlib import Path
 from random import Random
 
 from tests.policy.conftest import assert_private
-from tests.policy.postfix_bed import WORDS, submission_options
 from tests.watcher.far_end import FarEnd
 
 from sandbox.daemon import DEFAULTS, Daemon, SubmissionDaemon
@@ -25,6 +24,7 @@ from sandbox.policy import PolicyDaemon
 from sandbox.postfix import PrivatePostfix
 from sandbox.process import BedError
 from sandbox.sink import free_port
+from sandbox.submission_service import WORDS, service_options
 from sandbox.watcher import WatcherDaemon
 
 MOST_FROZEN_S = 1.0
@@ -122,7 +122,7 @@ def whole_house(bed: Path, limits: Sequence[str]) -> Iterator[House]:
         postfix = PrivatePostfix(
             bed / "postfix",
             ("127.0.0.1", far_end.port),
-            smtp_ports={port: submission_options(name) for port, name in zip(ports, sockets, strict=True)},
+            smtp_ports={port: service_options(name) for port, name in zip(ports, sockets, strict=True)},
             # What the far end defers is soon tried again.
             settings={**WORDS, "minimal_backoff_time": "1s", "maximal_backoff_time": "2s", "queue_run_delay": "1s"},
             milter=milter.socket,
