@@ -1,7 +1,7 @@
 """Lines as Postfix writes them, with parts of the test's choosing."""
 
 from postroom.mail.tokens import NAME_OCTETS, mint
-from postroom.watcher.records import Line
+from postroom.watcher.lines import Line
 
 KEY = b"k" * 32
 NOW = 1_790_000_000.0

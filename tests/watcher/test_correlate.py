@@ -19,7 +19,7 @@ from postroom.store.local.facts import (
     Tried,
 )
 from postroom.watcher.correlate import Correlator, noops
-from postroom.watcher.records import Line
+from postroom.watcher.lines import Line
 
 JANE = masked_recipient(KEY, "jane@example.net")
 

@@ -118,12 +118,13 @@ def monitor(place: Place) -> None:
 
 
 def _register() -> None:
-    from postroom.ctl import check, dkim, limits, send, status, store, suppress
+    from postroom.ctl import check, dkim, limits, log, send, status, store, suppress
 
     for command in (
         check.check,
         dkim.dkim,
         limits.limits,
+        log.log,
         send.send,
         status.status,
         store.store,

@@ -27,6 +27,8 @@ class State(StrEnum):
     """Postfix was told to throw it away."""
     FAILED = "failed"
     """We gave up before Postfix took it; `reason` says why."""
+    UNTRACKED = "untracked"
+    """It was in Postfix's queue; lines that are missing from the log hide its end."""
     IN_DOUBT = "in_doubt"
     """The body was sent but its answer is unknown; never sent again without proof that it was not queued."""
 

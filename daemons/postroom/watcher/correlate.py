@@ -23,21 +23,18 @@ from postroom.store.local.facts import (
     SessionOpened,
     Tried,
 )
-from postroom.watcher import records
 from postroom.watcher.bounces import fault_of_recipient
-from postroom.watcher.records import Line
+from postroom.watcher.lines import Line
+from postroom.watcher.outcome import state_of
+from postroom.watcher.records import kinds
+from postroom.watcher.records.reading import record
 
 HANDOVER_LISTENER = "postfix/postroom-in"
 """syslog_name of our listener (postfix-conf/submission.master.cf)."""
 REASON_CHARS = 500
 
-_STATES = {
-    "sent": State.DELIVERED,
-    "deferred": State.DEFERRED,
-    "bounced": State.BOUNCED,
-    "SOFTBOUNCE": State.DEFERRED,  # soft_bounce = yes: the mail stays in the queue
-}
-"""Other words (deliverable, undeliverable) are of address probes: no mail."""
+_SILENT = frozenset({"anvil", "bounce", "pickup", "postscreen", "scache", "tlsproxy", "trivial-rewrite", "verify"})
+"""Programs whose words are no facts."""
 
 
 class Correlator:
@@ -54,34 +51,33 @@ class Correlator:
 
     def facts(self, line: Line) -> Iterator[Fact]:
         """The facts in a line; none in most."""
-        match records.record(line):
-            case records.Active(queue_id, sender) | records.Held(queue_id, sender):
+        # What cannot concern us is dropped before it is read: sessions of other listeners above all.
+        if line.daemon in _SILENT or (line.daemon == "smtpd" and line.syslog_name != HANDOVER_LISTENER):
+            return
+        match record(line):
+            case kinds.Delivery() as delivery:
+                yield from self._tried(delivery, line)
+            case kinds.Active(queue_id, sender) | kinds.Held(queue_id, _, sender):
                 token = tokens.of_sender(sender)
                 if token is not None:
                     yield Seen(token, queue_id, line.syslog_name)
-            case records.Delivery() as delivery:
-                yield from self._tried(delivery, line)
-            case records.Expired(queue_id):
-                yield GaveUp(queue_id, line.at)
-            case records.Removed(queue_id):
+            case kinds.Removed(queue_id):
                 yield Left(queue_id, line.at)
-            case records.Connected() if line.syslog_name == HANDOVER_LISTENER:
+            case kinds.Expired(queue_id):
+                yield GaveUp(queue_id, line.at)
+            case kinds.Connected():
                 yield SessionOpened(line.pid)
-            case records.Disconnected() if line.syslog_name == HANDOVER_LISTENER:
+            case kinds.Disconnected():
                 yield SessionEnded(line.pid)
-            case records.Stopping():
+            case kinds.Stopping():
                 yield InstanceStopping(line.syslog_name)
-            case records.Started():
+            case kinds.Started():
                 yield InstanceStarted(line.syslog_name)
 
-    def _tried(self, delivery: records.Delivery, line: Line) -> Iterator[Tried]:
-        state = _STATES.get(delivery.status)
+    def _tried(self, delivery: kinds.Delivery, line: Line) -> Iterator[Tried]:
+        state = state_of(delivery, line.daemon, is_relayhosted=self._is_relayhosted)
         if state is None:
             return
-        if state is State.DELIVERED and line.daemon == "discard":
-            state = State.DISCARDED
-        elif state is State.DELIVERED and line.daemon == "smtp" and self._is_relayhosted:
-            state = State.RELAYED
         recipient = masked_recipient(self._key, delivery.to)
         original = None if delivery.orig_to is None else masked_recipient(self._key, delivery.orig_to).hash
         is_evidence = state is State.BOUNCED and delivery.is_plain
@@ -103,10 +99,8 @@ def noops(line: Line) -> int:
     """How many NOOPs the session of the hand-over listener had that ended with this line; 0 for all other lines."""
     if line.syslog_name != HANDOVER_LISTENER:
         return 0
-    match records.record(line):
-        case records.Disconnected(count):
-            return count
-    return 0
+    read = record(line)
+    return read.noops if isinstance(read, kinds.Disconnected) else 0
 
 
 def _masked(reason: str, *recipients: str) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 from systemd import journal
 
-from postroom.watcher.records import Line, line_of_entry
+from postroom.watcher.lines import Line, line_of_entry
 from postroom.watcher.source import BATCH_LINES, Batch, SourceUnavailable
 
 SUPPRESSED = "a596d6fe7bfa4994828e72309e95d61e"

@@ -26,7 +26,7 @@ from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
-from postroom.watcher.records import line_of_file
+from postroom.watcher.lines import Line, LineReader
 from postroom.watcher.source import BATCH_LINES, Batch, SourceUnavailable
 
 CHUNK = 256 * 1024
@@ -102,13 +102,14 @@ class LogFile:
         if is_at_end and is_followed:
             self._next_file()
             is_at_end = False
-        now = self._clock()
-        parsed = (line_of_file(line, now) for line in lines)
+        reader = LineReader(self._clock())
+        parsed = (reader.line(line.decode("utf-8", "replace")) for line in lines)
         batch = Batch(
             self._after,
             str(self._at),
             tuple(self._gaps),
-            tuple(line for line in parsed if line is not None),
+            # Without time or pid it cannot be told whose session a line is of, nor when.
+            tuple(line for line in parsed if isinstance(line, Line) and line.pid and line.at),
             len(lines),
             is_at_end,
         )
