@@ -1,7 +1,9 @@
 """correlate.py: records become facts of ours, and nobody's address gets into them."""
 
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.watcher.log_lines import KEY, LISTENER, NOW, active, line, token, tried
 
@@ -126,6 +128,17 @@ def test_the_life_of_a_queue_id_and_of_an_instance() -> None:
     stopping = line("postfix-script", "stopping the Postfix mail system", "postfix-out")
     assert facts(stopping) == [InstanceStopping("postfix-out")]
     assert facts(line("master", "daemon started -- version 3.7.11, x")) == [InstanceStarted("postfix")]
+
+
+@given(
+    st.text("aAi\u0131\u0130s\u017fk\u212a", min_size=3, max_size=4),
+    st.lists(st.text("aAi\u0131\u0130s\u017fk\u212a", min_size=3, max_size=4), max_size=3).map(" ".join),
+)
+@example("kis", "550 \u212a\u0131\u017f is unknown")
+def test_no_local_part_stays_in_a_reply_in_any_case(local: str, reply: str) -> None:
+    """Also in letters whose case has rules of its own."""
+    fact = only_try(line("smtp", tried("913AA2144D6", f"{local}@example.net", "4.0.0", "deferred", reply)))
+    assert re.search(rf"(?<!\w){re.escape(local)}(?!\w)", fact.reason, re.IGNORECASE) is None
 
 
 @given(

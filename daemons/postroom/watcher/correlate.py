@@ -108,6 +108,12 @@ def _masked(reason: str, *recipients: str) -> str:
     text = redacted(reason)
     for recipient in recipients:
         local = recipient.rpartition("@")[0]
-        if len(local) > 2:
+        if len(local) > 2 and _may_hold(text, local):
             text = re.sub(rf"(?<!\w){re.escape(local)}(?!\w)", "…", text, flags=re.IGNORECASE)
     return safe(text, REASON_CHARS)
+
+
+def _may_hold(text: str, word: str) -> bool:
+    """Whether a pattern that ignores case could find the word: making one takes longer than all else here."""
+    is_ascii = text.replace("…", "").isascii() and word.isascii()  # beyond it case has rules of its own
+    return not is_ascii or word.lower() in text.lower()
