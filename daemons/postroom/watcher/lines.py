@@ -146,7 +146,7 @@ class LineReader:
         if at is None or not 0 < tag_end - host_end < MAX_TAG or text[host_end - 1] == ":":
             return self._uncommon(text)
         program = _program(text[host_end + 1 : tag_end])
-        if isinstance(program, NoLine):
+        if isinstance(program, NoLine) or text.startswith("[ID ", tag_end + 2):
             return self._uncommon(text)
         name, daemon, pid = program
         return Line(name, daemon, pid, at, text[tag_end + 2 : MAX_TEXT].rstrip(), text[host_at:host_end], stamp)
