@@ -7,7 +7,7 @@ import pytest
 from sandbox.postfix import CHECKOUT
 
 
-@pytest.mark.parametrize("script", ["quickstart", "test", "fresh"])
+@pytest.mark.parametrize("script", ["quickstart", "test", "fresh", "score-log"])
 def test_help_is_the_scripts_own_head(script: str) -> None:
     """--help exits 0 and names the script."""
     done = subprocess.run([CHECKOUT / "scripts" / script, "--help"], capture_output=True, text=True, check=False)
@@ -15,7 +15,9 @@ def test_help_is_the_scripts_own_head(script: str) -> None:
     assert done.stdout.startswith(f"scripts/{script} ")
 
 
-@pytest.mark.parametrize("line", [["quickstart", "--twice"], ["quickstart", "--once", "more"], ["fresh"]])
+@pytest.mark.parametrize(
+    "line", [["quickstart", "--twice"], ["quickstart", "--once", "more"], ["fresh"], ["score-log"]]
+)
 def test_unknown_words_are_a_usage_error(line: list[str]) -> None:
     """Exit 2, before anything is installed or started."""
     done = subprocess.run([CHECKOUT / "scripts" / line[0], *line[1:]], capture_output=True, text=True, check=False)

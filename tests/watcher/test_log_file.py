@@ -298,3 +298,13 @@ def test_a_file_that_may_not_be_read_says_how_to_mend(writer: Writer) -> None:
     writer.write(1)
     with pytest.raises(SourceUnavailable, match="mend: let the watcher's user read it"):
         Reader(writer.path / "below-a-file")
+
+
+def test_a_line_without_time_or_pid_is_not_followed(tmp_path: Path) -> None:
+    """It could not be told whose session it is of, or when; the others count, and the position moves on."""
+    path = tmp_path / "maillog"
+    path.write_text("postfix/smtpd[1]: bare\nNov 24 02:10:10 mail postfix/smtpd: no pid\n" + in_file("smtpd", "whole"))
+    reader = Reader(path)
+    assert reader.to_end() == ["whole"]
+    assert json.loads(reader.position or "")[-1] == path.stat().st_size
+    reader.close()

@@ -15,6 +15,7 @@ Source:  RFC 3164 §4.1, RFC 3339, RFC 5424 §6, Postfix src/global/mail_task.c 
          syslog(3) of Solaris ("[ID … mail.info]"), the container runtime interface's logging format.
 Limits:  any text gives a line, NOT_POSTFIX or MALFORMED, in linear time; MAX_TEXT characters are looked at.
 BUGS:    RFC 3164 has neither year nor zone: a line is taken to be of the last twelve months, in the zone of `now`.
+         Lines that a syslogd has folded ("message repeated 2 times: […]") are no words of Postfix's and say nothing.
 """
 
 import json

@@ -12,7 +12,8 @@ A file that was renamed is left when the new one has its first line: until then 
 old one open.
 
 Source:  logrotate(8), MAILLOG_README.
-Limits:  a line is complete with its line end; one over MAX_LINE octets is passed over.
+Limits:  a line is complete with its line end; one over MAX_LINE octets is passed over, and so is one without a time or
+         a pid (some containers' logs).
 BUGS:    any local user can write perfect lines here (postlog(1), logger(1)): this source proves nothing.
          Two writers of one file may still write to the old one when the new one has lines: those are not read.
 """
