@@ -118,9 +118,10 @@ def monitor(place: Place) -> None:
 
 
 def _register() -> None:
-    from postroom.ctl import check, dkim, limits, log, send, status, store, suppress
+    from postroom.ctl import bounce, check, dkim, limits, log, send, status, store, suppress
 
     for command in (
+        bounce.bounce,
         check.check,
         dkim.dkim,
         limits.limits,
