@@ -89,7 +89,8 @@ def test_the_mail_that_came_back_says_nothing() -> None:
         (
             (
                 "Hi. This is the qmail-send program at example.net.\n"
-                "I'm afraid I wasn't able to deliver your message to the following addresses.\n\n<jane@example.net>:\nSorry, no mailbox here by that name. (#5.1.1)\n\n"
+                "I'm afraid I wasn't able to deliver your message to the following addresses.\n\n"
+                "<jane@example.net>:\nSorry, no mailbox here by that name. (#5.1.1)\n\n"
                 "--- Below this line is a copy of the message.\n\nTo: other@example.net\n"
             ),
             [("jane@example.net", "failed", "invalid_recipient", "now")],
@@ -132,6 +133,37 @@ def test_the_mail_that_came_back_says_nothing() -> None:
                 "--- Session Transcript ---\n"
                 "<-- 550 jane@example.net unknown user account\n"
             ),
+            [("jane@example.net", "failed", "invalid_recipient", "now")],
+        ),
+        # Exchange
+        (
+            (
+                "Delivery has failed to these recipients or groups:\n\nJane Doe (jane@example.net)\n"
+                "The e-mail address you entered couldn't be found.\n\nDiagnostic information for administrators:\n\n"
+                "jane@example.net\n#550 5.1.1 RESOLVER.ADR.RecipNotFound; not found ##\n\n"
+                "Original message headers:\n\nTo: other@example.net\n"
+            ),
+            [("jane@example.net", "failed", "invalid_recipient", "now")],
+        ),
+        # an address in quotes
+        (
+            (
+                'The following address failed:\n\n"jane@example.net":\n552-5.2.2 over quota\n\n'
+                "--- The header of the original message is following. ---\nTo: other@example.net\n"
+            ),
+            [("jane@example.net", "failed", "mailbox_full", "after")],
+        ),
+        # MailMarshal
+        (
+            (
+                "Your message:\n   From:    us@example.org\n   Subject: Hello\n\nCould not be delivered because of\n\n"
+                "550 5.1.1 User unknown\n\nThe following recipients were affected:\n    jane@example.net\n"
+            ),
+            [("jane@example.net", "failed", "invalid_recipient", "now")],
+        ),
+        # a language nobody taught us, from a mail system
+        (
+            "Ez az üzenet nem jutott el:\n\n<jane@example.net>:\n550 5.1.1 unknown user\n",
             [("jane@example.net", "failed", "invalid_recipient", "now")],
         ),
         # within a sentence

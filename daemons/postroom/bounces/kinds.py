@@ -20,10 +20,10 @@ _REPORT_SUBJECT = re.compile(
     r"failure (?:notice|delivery)|returned mail|return to sender|returning (?:to sender|message)|"
     r"mail (?:delivery|system error|could not|failed|status)|"
     r"(?:message|mail) (?:status|delayed|undeliverable|could not|not delivered|delivery)|"
-    r"could ?n[o']t be delivered|delay(?:ed)?\b|"
+    r"could ?n[o']t be delivered|\bdelayed\b|"
     r"not deliver|no entregado|não entregue|nicht zustell|недоставлен|не доставлен|не может быть|"
     r"permanent (?:delivery )?(?:failure|error)|warning: (?:message|could)|"
-    r"nondeliverable|non-delivery|echec|échec|rejected|unknown (?:user|recipient)|配信|送信|退信|投递失败|delivery",
+    r"nondeliverable|non-delivery|echec|échec|rejected|unknown (?:user|recipient)|配信|送信|退信|投递失败",
     re.IGNORECASE,
 )
 _AUTOREPLY_SUBJECT = re.compile(
@@ -76,6 +76,11 @@ def is_of_a_mail_system(message: Part) -> bool:
         or _REPORTER.search(f"{sender} {message.first('return-path')}") is not None
         or (not is_answer(message) and (is_null or _REPORT_SUBJECT.search(subject) is not None))
     )
+
+
+def is_signed_by_a_mail_system(message: Part) -> bool:
+    """Whether its sender is a mailer daemon or the like, by name."""
+    return _REPORTER.search(decoded_words(message.first("from"))[:500]) is not None
 
 
 def is_answer(message: Part) -> bool:

@@ -22,8 +22,8 @@ _ADDRESS = r'(?:"[^"@\s]{1,64}"|[^\s<>()\[\]{},;:"\'|*=]{1,128})@[\w-]{1,63}(?:\
 _ANYWHERE = re.compile(rf"(?:(?<=[\s<>(\[\"':;,=*|])|^)({_ADDRESS})", re.IGNORECASE)
 # An address that begins its line, alone or with what is said of it.
 _LEADING = re.compile(
-    rf"^[\s>|*\"'.-]{{0,40}}(?:(?:to|recipient|address|e-?mail|an|para|à|an:|"
-    rf"for)\s{{0,4}}:\s{{0,8}})?<?(?:mailto:|smtp:)?({_ADDRESS})>?"
+    rf"^[\s>|*\"'.-]{{0,40}}(?:[45]\d\d[\s-](?:[45]\.\d{{1,3}}\.\d{{1,3}} )?)?(?:(?:to|recipient|address|e-?mail|an|para|à|an:|"
+    rf"for)\s{{0,4}}:\s{{0,8}})?<?(?:mailto:|smtp:)?({_ADDRESS})>?[\"']?"
     r"(?:<mailto:[^<>\s]{1,300}>)?(?=\s*$|\s*[:;(\[]|\s{1,9}\.{3}|\.{3}|\s{1,9}on \w{3},|\s{1,9}[-=#\w])",
     re.IGNORECASE,
 )
@@ -34,10 +34,10 @@ _COPY = re.compile(
     r"failed) (?:message|mail)(?! (?:was|could|has|is|to|will|system|recei))|"
     r"message (?:text|header|headers|source|body)s? follow|message (?:text|headers|contents)\b|"
     r"(?:return(?:ed)?|included|quoted|copy of) (?:the |your )?(?:original )?message|copy of (?:the|your) |"
-    r"header of (?:the|your)|(?:the )?(?:first|initial) .{0,30}(?:lines|part|bytes) of|"
+    r"(?:the )?headers? of (?:the|your)|(?:the )?(?:first|initial) .{0,30}(?:lines|part|bytes) of|"
     r"mensaje original|mensagem original|message d'origine|message original|ursprüngliche nachricht|originalnachricht|"
     r"messaggio originale|исходное (?:письмо|сообщение)|(?:the )?message you sent follows|message follows|"
-    r"(?:received|return-path|dkim-signature|x-[\w-]{2,40}|message-id|mime-version|"
+    r"(?:received|return-path|dkim-signature|x-[\w-]{2,40}|message-id|in-reply-to|references|mime-version|"
     r"authentication-results|delivered-to) ?:)",
     re.IGNORECASE,
 )

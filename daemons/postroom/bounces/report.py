@@ -165,6 +165,8 @@ def _prose(found: list[Part], lines: list[str]) -> Report | None:
     is_delay, is_failure = kinds.is_delay(letter), kinds.says_undelivered(letter)
     if not kinds.is_of_a_mail_system(head) or (kinds.is_answer_by_subject(head) and not is_failure):
         return None
+    # What a mail system itself signs needs no words we know; it may write in any language.
+    is_failure = is_failure or kinds.is_signed_by_a_mail_system(head)
     failed = [each for value in head.all("x-failed-recipients") for each in value.replace(",", " ").split()]
     named = notices.named(lines, _parties(head)) if failed or is_failure or is_delay else []
     if failed:

@@ -64,6 +64,7 @@ OTHER_RULES = (
         ),
         r"content (?:filter|conversion|policy|type)|8-?bit|non-ascii|charset|character set",
         r"attachment|executable|file ?(?:type|name|extension)",
+        r"(?:message|mail)[^.;]{0,20}malformed",
         r"lines? (?:too long|longer)|bare (?:lf|cr|newline)|stray newline",
         "conversion (?:not|required|failed)",
     ),

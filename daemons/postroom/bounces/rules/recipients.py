@@ -6,11 +6,13 @@ other subject between: "@: connection closed" is not said of an account.
 
 from postroom.bounces.rule import rule
 
+# An address of something else, and an account of ours, are not meant.
+_ADDRESS = r"(?<!ip )(?<!sender )(?<!client )(?<!from )(?<!return )(?<!source )(?<!host )address"
 WHO = (
-    r"(?:user|users|recipient|recipients|mailbox|mail ?box|account|addressee|alias|local part|"
-    r"e-?mail(?: address)?|username|userid|login|address|mail-?drop|@)"
+    r"(?:user|users|recipient|recipients|mailbox|mail ?box|(?<!your )account|addressee|alias|local part|"
+    rf"e-?mail(?: address)?|username|userid|login|{_ADDRESS}|mail-?drop|@)"
 )
-_ACCOUNT = r"(?:user|recipient|mailbox|mail ?box|account|address|e-?mail|@)"
+_ACCOUNT = rf"(?:user|recipient|mailbox|mail ?box|(?<!your )account|{_ADDRESS}|e-?mail|@)"
 # Between whom and what: never past words of another subject, or "@: connection closed" would speak of a person.
 _GAP = (
     r"(?:(?!\b(?:senders?|connection|connect|session|host|hostname|domain|server|command|helo|ehlo|header|certificate|"
@@ -177,6 +179,7 @@ RECIPIENT_RULES = (
         ),
         r"(?:recipient|address) (?:verification|verify) fail",
         r"unrout(?:e)?able (?:mail )?(?:address|recipient)",
+        r"validrcptto|(?:nobody|no one) (?:here )?(?:by|with) th(?:at|is) name|(?:doesn't|does not) live here",
         r"user unknown|unknown user|vuser|nosuchuser|usernotfound|user_unknown|unknown_user",
         r"(?:misspelled|mistyped|typo)",
         r"check (?:the |your )?(?:recipient|spelling|address)[^.;]{0,30}(?:spelling|address|and try|again|correct)",

@@ -52,6 +52,13 @@ SENDER_RULES = (
         code=r"\S{0,3} [45]\.1\.[78]$",
     ),
     rule(
+        "sender.account",
+        "policy",
+        "submission servers: the account that sends",
+        r"your (?:e-?mail )?(?:account|mailbox|domain|ip|access)[^.;]{0,40}(?:suspend|disabled|blocked|restricted|locked|denied)",
+        r"(?:account|user)[^.;]{0,30} (?:suspended|disabled|blocked|not (?:allowed|permitted)|restricted) (?:from|to) send",
+    ),
+    rule(
         "rate.too-many",
         "rate_limit",
         "RFC 3463 X.5.3, RFC 5248 X.7.28; Postfix anvil(8)",
