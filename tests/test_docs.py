@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
+from postroom.bounces.classes import CLASSES
 from postroom.ctl.main import postroom
 from postroom.mail.states import State
 from postroom.milter.reasons import Unsigned
@@ -51,6 +52,15 @@ def test_every_metric_is_documented_and_no_other() -> None:
 def test_every_reason_not_to_sign_is_documented_and_no_other() -> None:
     """The table in docs/operating.md is the reasons there are."""
     assert first_column(OPERATING, "Signing") == {str(reason) for reason in Unsigned}
+
+
+def test_every_class_of_bounces_is_documented_as_it_is() -> None:
+    """The table in docs/operating.md says whose fault each is, what follows, and how long it is kept."""
+    section = OPERATING.split("## Bounces\n", 1)[1].split("\n## ", 1)[0]
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (\w+) \| (?:(\d+) days)? ?\|", section, re.MULTILINE)
+    assert {(name, bucket, suppress, float(days or 0) * 86_400) for name, bucket, suppress, days in rows} == {
+        (each.name, each.bucket, each.suppress, each.kept_s) for each in CLASSES.values()
+    }
 
 
 def test_every_command_is_documented() -> None:

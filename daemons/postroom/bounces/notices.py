@@ -22,7 +22,8 @@ _ADDRESS = r'(?:"[^"@\s]{1,64}"|[^\s<>()\[\]{},;:"\'|*=]{1,128})@[\w-]{1,63}(?:\
 _ANYWHERE = re.compile(rf"(?:(?<=[\s<>(\[\"':;,=*|])|^)({_ADDRESS})", re.IGNORECASE)
 # An address that begins its line, alone or with what is said of it.
 _LEADING = re.compile(
-    rf"^[\s>|*\"'.-]{{0,40}}(?:[45]\d\d[\s-](?:[45]\.\d{{1,3}}\.\d{{1,3}} )?)?(?:(?:to|recipient|address|e-?mail|an|para|à|an:|"
+    rf"^[\s>|*\"'.-]{{0,40}}(?:[45]\d\d[\s-](?:[45]\.\d{{1,3}}\.\d{{1,3}} )?)?"
+    rf"(?:(?:to|recipient|address|e-?mail|an|para|à|an:|"
     rf"for)\s{{0,4}}:\s{{0,8}})?<?(?:mailto:|smtp:)?({_ADDRESS})>?[\"']?"
     r"(?:<mailto:[^<>\s]{1,300}>)?(?=\s*$|\s*[:;(\[]|\s{1,9}\.{3}|\.{3}|\s{1,9}on \w{3},|\s{1,9}[-=#\w])",
     re.IGNORECASE,

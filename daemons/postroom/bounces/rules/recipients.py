@@ -154,7 +154,7 @@ RECIPIENT_RULES = (
             rf"not (?:a )?valid|no longer (?:valid|exists?)|not recogni[sz]ed|not listed|not in (?:recipient|"
             rf"our|the|local|user)|not present|nonexist\w{{0,3}}|non-exist\w{{0,4}}|not local|not registered|"
             rf"not identified|not (?:a )?(?:member|customer|subscriber)|nicht gefunden|incorrect|undefined|"
-            rf"deleted|removed|has been moved|moved)\b"
+            rf"deleted|removed|has been moved|moved|replaced)\b"
         ),
         (
             r"(?:is )?not a (?:known|valid|local|registered|legal|deliverable) (?:user|recipient|mailbox|"

@@ -8,6 +8,12 @@ from postroom.bounces.rule import rule
 
 SENDER_RULES = (
     rule(
+        "sender.null",
+        "policy",
+        "RFC 5321 §4.5.5, the null reverse-path; Coremail bounce codes",
+        r"(?:null|empty) (?:envelope )?(?:sender|reverse|return)",
+    ),
+    rule(
         "sender.verify",
         "policy",
         "Exim sender verification, Postfix reject_unverified_sender",
@@ -39,7 +45,8 @@ SENDER_RULES = (
         "policy",
         "RFC 3463 X.1.7 and X.1.8",
         r"sender (?:address )?(?:is |was )?(?:rejected|denied|refused|not (?:allowed|permitted|accepted|authorized))",
-        r"send[ei]r? is rejected",
+        r"(?:denies|denied|refuses|rejects) (?:the |your )?sender",
+        r"sender is (?:unvalidated|not (?:valid|verified|known))",
         r"(?:e|é)metteur invalide",
         r"exp(?:e|é)diteur (?:invalide|refus|inconnu)",
         r"absender(?:adresse)? (?:abgelehnt|unbekannt|nicht)",
@@ -55,15 +62,21 @@ SENDER_RULES = (
         "sender.account",
         "policy",
         "submission servers: the account that sends",
-        r"your (?:e-?mail )?(?:account|mailbox|domain|ip|access)[^.;]{0,40}(?:suspend|disabled|blocked|restricted|locked|denied)",
-        r"(?:account|user)[^.;]{0,30} (?:suspended|disabled|blocked|not (?:allowed|permitted)|restricted) (?:from|to) send",
+        (
+            r"your (?:e-?mail )?(?:account|mailbox|domain|ip|access)[^.;]{0,40}"
+            r"(?:suspend|disabled|blocked|restricted|locked|denied)"
+        ),
+        (
+            r"(?:account|user)[^.;]{0,30} "
+            r"(?:suspended|disabled|blocked|not (?:allowed|permitted)|restricted) (?:from|to) send"
+        ),
     ),
     rule(
         "rate.too-many",
         "rate_limit",
         "RFC 3463 X.5.3, RFC 5248 X.7.28; Postfix anvil(8)",
-        r"too many (?:\w{1,15} )?(?:connections|messages|mails|e-?mails|recipients|sessions|rcpts?|requests|senders|"
-        r"bounces|errors|logins?|deliveries|invalid|unknown|bad|spam|concurrent|simultaneous|login attempts)",
+        r"too many (?:\w{1,15} ){0,2}(?:connections|messages|mails|e-?mails|recipients|sessions|rcpts?|requests|"
+        r"senders|bounces|errors|logins?|deliveries|invalid|unknown|bad|spam|concurrent|simultaneous|login attempts)",
         r"too much (?:mail|traffic|e-?mail|spam)",
         r"(?:concurrent|simultaneous) (?:\w{1,20} )?(?:connections|sessions)",
         r"excessive (?:unknown|invalid|number|connection|message|rate|volume)",
@@ -86,7 +99,7 @@ SENDER_RULES = (
             r"(?:max(?:imum)?|limit)[^.;]{0,20} (?:messages?|recipients?|connections?|mails?|"
             r"emails?)[^.;]{0,20} (?:per|in) "
         ),
-        r"slow down",
+        r"slow(?:er| down)",
         r"(?:connection|message|sending) (?:rate|frequency)",
         "sending (?:too )?(?:fast|quickly|many)",
         r"max messages? per connection",
