@@ -11,6 +11,7 @@ BUGS:    a letter that names only a local part, or no recipient at all, gives no
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_LINES = 400
@@ -106,37 +107,40 @@ def named(lines: list[str], not_these: frozenset[str]) -> list[Named]:
 
 
 def _leading(lines: list[str]) -> list[tuple[int, str]]:
-    found = []
-    is_mail_of_ours = False
+    return [
+        (number, match[1])
+        for number, line in _naming(lines)
+        if line.lstrip().startswith("<") or not _is_of_others(line)
+        if (match := _LEADING.match(line))
+    ]
+
+
+def _within(lines: list[str], pattern: re.Pattern[str]) -> list[tuple[int, str]]:
+    return [
+        (number, match[1])
+        for number, line in _naming(lines)
+        if pattern is not _ANYWHERE or not _is_of_others(line)
+        for match in pattern.finditer(line)
+    ]
+
+
+def _naming(lines: list[str]) -> Iterator[tuple[int, str]]:
+    """The lines with an address, but for those that describe the mail of ours.
+
+    Exchange 5.5 and Domino begin with its To, Subject and Sent; only then come the recipients.
+    """
+    is_of_our_mail = False
     for number, line in enumerate(lines):
-        # Exchange 5.5 and Domino begin with the To, Subject and Sent of the mail; only then come the recipients.
         if line.strip().lower() == "your message":
-            is_mail_of_ours = True
+            is_of_our_mail = True
         elif _UNREACHED.search(line):
-            is_mail_of_ours = False
-        if is_mail_of_ours or ("@" not in line) or (_is_of_others(line) and not line.lstrip().startswith("<")):
-            continue
-        if match := _LEADING.match(line):
-            found.append((number, match[1]))
-    return found
+            is_of_our_mail = False
+        if "@" in line and not is_of_our_mail:
+            yield number, line
 
 
 def _is_of_others(line: str) -> bool:
     return _OTHERS.search(_LINK.sub(" ", line)) is not None
-
-
-def _within(lines: list[str], pattern: re.Pattern[str]) -> list[tuple[int, str]]:
-    found = []
-    is_mail_of_ours = False
-    for number, line in enumerate(lines):
-        if line.strip().lower() == "your message":
-            is_mail_of_ours = True
-        elif _UNREACHED.search(line):
-            is_mail_of_ours = False
-        if is_mail_of_ours or "@" not in line or (pattern is _ANYWHERE and _is_of_others(line)):
-            continue
-        found += [(number, match[1]) for match in pattern.finditer(line)]
-    return found
 
 
 def _with_reasons(lines: list[str], candidates: list[tuple[int, str]]) -> list[Named]:

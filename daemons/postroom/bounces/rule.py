@@ -16,7 +16,7 @@ from postroom.bounces.classes import CLASSES, FaultClass, Suppress
 _CLAUSE = "[^.;]"
 _WITHIN_A_CLAUSE = r"(?:[^.;]|\.(?=\S))"
 # An unbounded repeat of more than one character, or of a group, may take quadratic time or worse.
-_UNBOUNDED = re.compile(r"(?<!\\)(?:[*+](?![+])|\{\d+,\})")
+_UNBOUNDED = re.compile(r"(?<!\\)(?:[*+]|\{\d+,\})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def rule(
     """
     for pattern in patterns:
         if _UNBOUNDED.search(pattern):
-            raise ValueError(f"{id}: {pattern!r} repeats without a bound; write {{0,30}}, or make it possessive")
+            raise ValueError(f"{id}: {pattern!r} repeats without a bound; write {{0,30}}")
     if fault not in CLASSES:
         raise ValueError(f"{id}: there is no class {fault!r}")
     source = "|".join(patterns).replace(_CLAUSE, _WITHIN_A_CLAUSE)
