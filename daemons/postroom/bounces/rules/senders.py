@@ -28,6 +28,7 @@ SENDER_RULES = (
         "policy",
         "RFC 3463 X.1.8, sendmail check_mail",
         r"domain of sender",
+        r"\b(?:sender|sending \w{3,10})(?: is)? (?:unknown|invalid|does not exist|doesn't exist|not found|not known)",
         (
             r"sender(?:'s)? (?:address|domain|e-?mail|host)[^.;]{0,60}(?:not exist|doesn't exist|not resolve|"
             r"not found|invalid|unknown)"
@@ -173,6 +174,7 @@ SENDER_RULES = (
         "policy",
         "Postfix check_client_access",
         r"client host rejected",
+        r"your (?:ip|server|mail server|host|network)\b[^.;]{0,40} (?:not|isn't|unknown)\b",
         r"(?:host ?name|name|address) of (?:your|the) (?:client|server)",
     ),
     rule(
