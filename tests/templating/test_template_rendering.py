@@ -154,3 +154,38 @@ def test_same_data_make_the_same_mail(welcome: Template) -> None:
         with pytest.raises(VariablesInvalid):
             welcome.render("en", {})
         assert welcome.render("en", data) == first
+
+
+def test_long_line_of_a_text_is_a_paragraph_and_is_broken_at_blanks(make: MakeTemplate) -> None:
+    """At 76 characters; items hang, addresses and amounts stay whole, short lines stay as they are."""
+    body = "{{ name }}\n\n- " + "word " * 30 + "\n\nshort\nlines\n\nhttps://www.example.org/" + "x" * 100 + "\n"
+    lines = make({"en/body.txt": body}).render("en", {"name": "Some words, 49,00\u00a0€ " * 10}).text.splitlines()
+    assert max(len(line) for line in lines if "https" not in line) <= 76
+    assert min(len(line) for line in lines[:3]) > 50
+    assert [line[:6] for line in lines if "word" in line and "-" in line[:2]] == ["- word"]
+    assert "  word word word" in "\n".join(lines)
+    assert not any(line.endswith("49,00") for line in lines)
+    assert lines[lines.index("short") : lines.index("short") + 2] == ["short", "lines"]
+    assert "https://www.example.org/" + "x" * 100 in lines
+
+
+def test_figures_follow_the_region_and_words_the_language(make: MakeTemplate) -> None:
+    """`de` answers for de-AT, with Austrian amounts; an absent date stays absent; macros speak the language too."""
+    manifest = """\
+stream: transactional
+description: Made by a test.
+default_locale: en
+variables:
+  total: {type: money, required: true, description: d, example: {amount: "1.00", currency: EUR}}
+  due: {type: date, description: d, example: "2026-11-24"}
+"""
+    body = '{% from "_layout/parts.txt" import fact %}{{ fact(total) }}{% if due %} {{ due|date("medium") }}{% endif %}'
+    files = {f"{tag}/{part}": body for tag in ("en", "de") for part in ("subject.txt", "body.txt", "body.html")}
+    parts = {"_layout/parts.txt": "{% macro fact(amount) %}{{ amount|money }}{% endmacro %}", "template.yaml": manifest}
+    template = make({**files, **parts})
+    data = {"total": {"amount": "1249.50", "currency": "EUR"}}
+    subjects = {
+        tag: template.render(tag, data).subject.replace("\u00a0", " ") for tag in ("de-AT", "de", "en", "fr-CH")
+    }
+    assert subjects == {"de-AT": "€ 1.249,50", "de": "1.249,50 €", "en": "€1,249.50", "fr-CH": "€1,249.50"}
+    assert template.render("de", {**data, "due": "2026-11-24"}).text.endswith("€ 24.11.2026\n")

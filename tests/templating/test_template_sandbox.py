@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
 from postroom.templating import Brand, RenderFailed, Template, TemplatesBroken
+from postroom.templating.formats import Money, locale
 from postroom.templating.sandbox import FILTERS, account, environment
 
 MakeTemplate = Callable[[Mapping[str, str]], Template]
@@ -104,8 +107,19 @@ def test_loops_joins_filters_and_macros_work_as_jinja_says(make: MakeTemplate) -
 @pytest.mark.parametrize("name", sorted(FILTERS))
 def test_filter_cannot_blow_up_what_it_is_given(name: str, brand: Brand) -> None:
     """No filter makes more than nine characters of each it gets (urlencode; the rest make fewer)."""
-    value = "-5" if name == "abs" else "'<ä&b'"
-    source = f"{{% set x = {value}|{name} %}}{{{{ x if x is string else 1 }}}}"
-    with account():
-        written = environment({"t.html": (source, "t.html")}, brand).get_template("t.html").render()
-    assert 0 < len(written) <= 9 * len(value)
+    values = {
+        "abs": "-5",
+        "plural": "1",
+        "number": "5",
+        "percent": "5",
+        "date": "day",
+        "datetime": "day",
+        "time": "day",
+    }
+    value = {"money": "amount"}.get(name, values.get(name, "'<ä&b'"))
+    forms = '(one="a", other="b")' if name == "plural" else ""
+    source = f"{{% set x = {value}|{name}{forms} %}}{{{{ x if x is string else 1 }}}}"
+    given = {"day": datetime(2026, 11, 24, 14, 5, tzinfo=UTC), "amount": Money(Decimal(49), "EUR")}
+    with account(locale("en")):
+        written = environment({"t.html": (source, "t.html")}, brand).get_template("t.html").render(given)
+    assert 0 < len(written) <= 9 * max(len(value), 5)

@@ -1,6 +1,8 @@
 """Data against the variables of a template: hostile values in each, and every fault at once."""
 
 import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postroom.templating import Variable, VariableProblem, VariablesInvalid
+from postroom.templating.formats import Money
 from postroom.templating.variables import check
 
 VARIABLES = {
@@ -112,6 +115,86 @@ def test_value_of_another_type_is_refused(place: str, value: object, code: str) 
     assert refused({"name": "Ada", place: value}) == [(f"/{place}", code)]
 
 
+TYPED = {
+    "due": Variable(type="date", description="d", example="2026-11-24"),
+    "at": Variable(type="datetime", description="d", example="2026-11-24T14:05:00Z"),
+    "total": Variable(type="money", description="d", example={"amount": "49.00", "currency": "EUR"}),
+    "event": Variable(type="string", choices=["started", "renewed"], description="d", example="started"),
+    "lines": Variable(
+        type="list",
+        required=True,
+        description="d",
+        max_length=2,
+        fields={
+            "what": Variable(type="string", required=True, description="d", example="x"),
+            "price": Variable(type="money", description="d", example={"amount": 1, "currency": "JPY"}),
+        },
+        example=[{"what": "x"}],
+    ),
+}
+
+
+def test_dates_amounts_and_items_arrive_as_what_they_are() -> None:
+    """Days, moments with their offset, exact amounts, items with all their fields."""
+    values: Any = check(
+        "trial",
+        TYPED,
+        {
+            "due": "2026-11-24",
+            "at": "2026-11-24T14:05+01:00",
+            "total": {"amount": "-0.10", "currency": "EUR"},
+            "event": "renewed",
+            "lines": [{"what": "a", "price": {"amount": 5, "currency": "JPY"}}, {"what": "b"}],
+        },
+    )
+    assert values["due"] == date(2026, 11, 24)
+    assert values["at"] == datetime(2026, 11, 24, 13, 5, tzinfo=UTC)
+    assert values["total"] == Money(Decimal("-0.10"), "EUR")
+    assert [(line.what, line.price) for line in values["lines"]] == [("a", Money(Decimal(5), "JPY")), ("b", None)]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "pointer", "code"),
+    [
+        ("due", "24.11.2026", "/due", "wrong_type"), ("due", "2026-02-30", "/due", "wrong_type"),
+        ("due", "2026-W48-2", "/due", "wrong_type"), ("due", 20261124, "/due", "wrong_type"),
+        ("due", date(2026, 11, 24), "/due", "wrong_type"), ("at", "2026-11-24T14:05:00", "/at", "wrong_type"),
+        ("at", "2026-11-24", "/at", "wrong_type"), ("at", "2026-11-24T25:00:00Z", "/at", "wrong_type"),
+        ("total", 49, "/total", "wrong_type"), ("total", {"amount": 49.0, "currency": "EUR"}, "/total", "wrong_type"),
+        ("total", {"amount": "49,00", "currency": "EUR"}, "/total", "wrong_type"),
+        ("total", {"amount": "49.001", "currency": "EUR"}, "/total", "wrong_type"),
+        ("total", {"amount": "1.5", "currency": "JPY"}, "/total", "wrong_type"),
+        ("total", {"amount": "1", "currency": "eur"}, "/total", "wrong_type"),
+        ("total", {"amount": "1", "currency": ["EUR"]}, "/total", "wrong_type"),
+        ("total", {"amount": "9" * 1_000_000, "currency": "EUR"}, "/total", "wrong_type"),
+        ("total", {"amount": "NaN", "currency": "EUR"}, "/total", "wrong_type"),
+        ("total", {"amount": True, "currency": "EUR"}, "/total", "wrong_type"),
+        ("total", {"amount": "1", "currency": "EUR", "more": 1}, "/total", "wrong_type"),
+        ("event", "ended", "/event", "wrong_type"), ("lines", [], "/lines", "missing"),
+        ("lines", {"what": "x"}, "/lines", "wrong_type"), ("lines", ["x"], "/lines/0", "wrong_type"),
+        ("lines", [{"what": "x"}] * 3, "/lines", "too_long"), ("lines", [{}], "/lines/0/what", "missing"),
+        ("lines", [{"what": "x"}, {"what": 5}], "/lines/1/what", "wrong_type"),
+        ("lines", [{"what": "x", "wat": 5}], "/lines/0/wat", "unknown"),
+        ("lines", [{"what": "x\u202e"}], "/lines/0/what", "control_character"),
+    ],
+)  # fmt: skip
+def test_what_is_no_date_amount_choice_or_item_is_refused_where_it_stands(
+    place: str, value: object, pointer: str, code: str
+) -> None:
+    """The pointer leads to the item and its field; nothing is converted or rounded, and no value is repeated."""
+    with pytest.raises(VariablesInvalid) as invalid:
+        check("trial", TYPED, {"lines": [{"what": "x"}], place: value})
+    assert [(problem.pointer, problem.code) for problem in invalid.value.problems] == [(pointer, code)]
+    assert len(str(invalid.value)) < 200
+
+
+def test_line_break_in_an_item_of_the_subject_is_refused() -> None:
+    """What the subject reads of a list may hold none either."""
+    with pytest.raises(VariablesInvalid) as invalid:
+        check("trial", TYPED, {"lines": [{"what": "a\nb"}]}, one_line={"lines"})
+    assert [problem.pointer for problem in invalid.value.problems] == ["/lines/0/what"]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -137,3 +220,20 @@ def test_any_data_is_values_or_problems_that_can_be_sent(data: dict[str, Any]) -
         assert values.keys() == VARIABLES.keys()
         assert all(VARIABLES[name].fault(value) is None for name, value in values.items() if value is not None)
         assert "\n" not in str(values["name"])
+
+
+@settings(derandomize=True, deadline=None)
+@given(
+    data=st.dictionaries(
+        st.sampled_from(sorted(TYPED)), JSON | st.dictionaries(st.sampled_from(["amount", "currency"]), JSON)
+    )
+)
+def test_any_data_for_dates_amounts_and_items_is_values_or_problems(data: dict[str, Any]) -> None:
+    """Hostile JSON never raises anything else."""
+    problems: tuple[VariableProblem, ...] = ()
+    values: dict[str, object] = {}
+    try:
+        values = check("trial", TYPED, data, one_line={"lines"})
+    except VariablesInvalid as invalid:
+        problems = invalid.problems
+    assert problems or values.keys() == TYPED.keys()

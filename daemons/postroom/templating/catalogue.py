@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from babel import UnknownLocaleError
 from jinja2 import Environment
 
-from postroom.templating import inline, lint, manifest, sandbox
+from postroom.templating import formats, inline, lint, manifest, sandbox
 from postroom.templating.brand import Brand
 from postroom.templating.folders import SourceFile, gather, version
 from postroom.templating.manifest import GIVEN, LOCALE, Manifest
@@ -154,6 +155,13 @@ class _Loading:
 
     def _check_locale(self, name: str, locale: str, about: Manifest | None) -> None:
         folder = f"{name}/{locale}/"
+        try:
+            formats.locale(locale)
+        except UnknownLocaleError:
+            at = str(Path(next(file.path for place, file in self._files.items() if place.startswith(folder))).parent)
+            self._problems.append(
+                Problem(at, 0, f"no language is '{locale}'", "name the folder like en, de-AT or zh-Hant-TW")
+            )
         own = {place: file for place, file in self._sources.items() if place.startswith(folder)}
         for wanted in ("subject.txt", "body.html", "body.txt"):
             if folder + wanted not in own:

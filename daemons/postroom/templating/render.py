@@ -4,6 +4,8 @@
 
 Pure: everything was read and compiled by the catalogue.
 
+A line of a text part that is longer than LINE_CHARS is a paragraph, and is broken at blanks.
+
 Limits:  each of subject, text and HTML has at most PART_CHARS characters; sandbox.py bounds the work.
 """
 
@@ -15,14 +17,16 @@ from typing import Any, NamedTuple
 
 import jinja2
 
+from postroom.templating.formats import spoken
 from postroom.templating.manifest import Manifest
 from postroom.templating.sandbox import TemplateFault, account
 from postroom.templating.variables import check
 
 PART_CHARS = 1_000_000
 
-# Languages written from right to left (CLDR "characterOrder").
-_RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
+LINE_CHARS = 76
+_LONG_LINE = re.compile(rf"^.{{{LINE_CHARS + 1},}}$", re.MULTILINE)
+_ITEM = re.compile(r"(?: *[-*•] )?")
 
 
 class Rendered(NamedTuple):
@@ -90,6 +94,8 @@ class Template:
     def render(self, locale: str | None, data: Mapping[str, object]) -> Rendered:
         """The mail for the data, in the locale or the nearest there is.
 
+        Dates and amounts follow the region that was asked for, where it is of the language that answers.
+
         Raises:
             VariablesInvalid: the data does not fit; every fault at once, nothing rendered.
             RenderFailed:     the template is at fault.
@@ -97,15 +103,16 @@ class Template:
         tag = self.locale_for(locale)
         parts = self.locales[tag]
         given = check(self.name, self.manifest.variables, data, parts.subject_names)
-        given |= {"locale": tag, "dir": "rtl" if tag.split("-")[0] in _RIGHT_TO_LEFT else "ltr"}
-        with account():
+        rules = spoken(tag, locale)
+        given |= {"locale": tag, "dir": rules.text_direction}
+        with account(rules):
             # A value brings no line break into the subject (check), so these are the template's own.
             subject = _one_line(self._write(parts.subject, given))
             if not subject:
                 raise RenderFailed(self.name, parts.subject.filename or self.name, 0, "the subject is empty")
             given["subject"] = subject
             given["preheader"] = _one_line(self._write(parts.preheader, given)) if parts.preheader else ""
-            text = re.sub(r"\n{3,}", "\n\n", self._write(parts.text, given)).strip("\n") + "\n"
+            text = _set(self._write(parts.text, given))
             html = self._write(parts.html, given).strip() + "\n"
         return Rendered(self.name, tag, self.version, subject, text, html)
 
@@ -132,6 +139,27 @@ def _bounded(part: jinja2.Template, given: Mapping[str, Any]) -> Iterator[str]:
         if left < 0:
             raise TemplateFault(f"it writes more than {PART_CHARS} characters")
         yield piece
+
+
+def _set(text: str) -> str:
+    """The text as it is read: one blank line at most, paragraphs written as one line broken at blanks."""
+    text = re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
+    return _LONG_LINE.sub(_broken, text)
+
+
+def _broken(line: re.Match[str]) -> str:
+    item = _ITEM.match(line[0])
+    assert item is not None
+    hang = " " * item.end()
+    lines, current = [], ""
+    # Only at blanks that may break: 49,00 € has one that may not.
+    for word in line[0].split(" "):
+        if current.strip() and len(current) + 1 + len(word) > LINE_CHARS:
+            lines.append(current)
+            current = hang + word
+        else:
+            current = f"{current} {word}" if current else word
+    return "\n".join([*lines, current])
 
 
 def _one_line(text: str) -> str:

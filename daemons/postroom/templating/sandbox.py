@@ -15,17 +15,20 @@ The size of the finished parts is bounded in render.py, that of a file in folder
 Source:  Jinja "Sandbox"; the sandbox bounds neither time nor memory by itself ("Security Considerations").
 """
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import date, datetime
 from typing import Any
 
+from babel import Locale
 from jinja2 import BaseLoader, Environment, StrictUndefined, Template, TemplateNotFound, nodes, pass_context
 from jinja2.exceptions import TemplateRuntimeError
 from jinja2.runtime import BlockReference, Context, LoopContext, Macro, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
+from postroom.templating import formats
 from postroom.templating.brand import Brand
 
 WORK_UNITS = 4_000_000
@@ -36,7 +39,7 @@ LARGEST_NUMBER = 2**53
 
 # None of these can make a long text, or much work, out of something short.
 # `join`, `replace`, `format`, `indent`, `center` and `round` (10 to the power of its precision) can.
-FILTERS = frozenset(
+_PLAIN_FILTERS = frozenset(
     {"abs", "capitalize", "count", "d", "default", "e", "escape", "length", "lower", "string", "title", "trim"}
     | {"truncate", "upper", "urlencode"}
 )
@@ -47,8 +50,9 @@ class TemplateFault(TemplateRuntimeError):
 
 
 class _Account:
-    def __init__(self) -> None:
+    def __init__(self, rules: Locale) -> None:
         self.left = WORK_UNITS
+        self.rules = rules
 
     def charge(self, units: int) -> None:
         self.left -= units
@@ -61,9 +65,9 @@ _account: ContextVar[_Account] = ContextVar("postroom_template_account")
 
 
 @contextmanager
-def account() -> Iterator[None]:
-    """Opens the account of one mail; whatever is rendered inside is charged to it."""
-    token = _account.set(_Account())
+def account(rules: Locale) -> Iterator[None]:
+    """Opens the account of one mail; whatever is rendered inside is charged to it, and speaks its language."""
+    token = _account.set(_Account(rules))
     try:
         yield
     finally:
@@ -83,7 +87,9 @@ def environment(sources: Mapping[str, tuple[str, str]], brand: Brand) -> Environ
         cache_size=-1,
     )
     sealed.globals = {"range": _range, "brand": brand}
-    sealed.filters = {name: sealed.filters[name] for name in FILTERS} | {_STEPS: _steps, _HANDLED: _handled}
+    sealed.filters = (
+        {name: sealed.filters[name] for name in _PLAIN_FILTERS} | _SPOKEN_FILTERS | {_STEPS: _steps, _HANDLED: _handled}
+    )
     return sealed
 
 
@@ -145,6 +151,76 @@ def _steps(_: Context, iterable: Iterable[object], units: int) -> Iterator[objec
 def _handled(_: Context, value: object) -> object:
     _account.get().charge(_size(value))
     return value
+
+
+@pass_context
+def _date(_: Context, value: object, style: str = "long") -> object:
+    return _say("date", formats.date_text, value, date, style=_styled(style))
+
+
+@pass_context
+def _datetime(_: Context, value: object, style: str = "long") -> object:
+    return _say("datetime", formats.datetime_text, value, datetime, style=_styled(style))
+
+
+@pass_context
+def _time(_: Context, value: object) -> object:
+    return _say("time", formats.time_text, value, datetime)
+
+
+@pass_context
+def _money(_: Context, value: object) -> object:
+    return _say("money", formats.money_text, value, formats.Money)
+
+
+@pass_context
+def _number(_: Context, value: object) -> object:
+    return _say("number", formats.number_text, value, int | float)
+
+
+@pass_context
+def _percent(_: Context, value: object) -> object:
+    return _say("percent", formats.percent_text, value, int | float)
+
+
+@pass_context
+def _plural(_: Context, value: object, **forms: str) -> object:
+    if "other" not in forms or not forms.keys() <= formats.PLURALS:
+        raise TemplateFault('\'plural\' is written plural(one="day", other="days"); `other` is needed')
+    return _say("plural", formats.plural_form, value, int | float, forms=forms)
+
+
+@pass_context
+def _defuse(_: Context, value: object) -> object:
+    return formats.defuse(value) if isinstance(value, str) else value
+
+
+def _say(name: str, speak: Callable[..., str], value: Any, kind: Any, **more: object) -> object:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise TemplateFault(f"'{name}' is for another type of variable")
+    return speak(value, _account.get().rules, **more)
+
+
+def _styled(style: object) -> object:
+    if style not in formats.STYLES:
+        raise TemplateFault("the styles of dates are short, medium, long and full")
+    return style
+
+
+# By the rules of the mail's language; an absent value stays absent.
+_SPOKEN_FILTERS = {
+    "date": _date,
+    "datetime": _datetime,
+    "defuse": _defuse,
+    "money": _money,
+    "number": _number,
+    "percent": _percent,
+    "plural": _plural,
+    "time": _time,
+}
+FILTERS = _PLAIN_FILTERS | _SPOKEN_FILTERS.keys()
 
 
 def _size(value: object) -> int:
