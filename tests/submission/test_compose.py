@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from postroom.mail.addresses import Mailbox
-from postroom.submission.compose import Parts, PartsInvalid, compose
+from postroom.submission.compose import Image, Parts, PartsInvalid, compose
 
 repeatable = settings(derandomize=True, deadline=None)
 
@@ -321,3 +321,26 @@ def test_only_fields_that_are_known_stand_in_the_header() -> None:
         "MIME-Version",
         "Content-Type",
     ]
+
+
+def test_an_image_travels_with_the_html_that_shows_it() -> None:
+    """multipart/related around the HTML, inside the alternative; the octets arrive as they are (RFC 2387)."""
+    octets = bytes(range(256)) * 3
+    message = compose(
+        parts_with(html='<img src="cid:a1@example.org">', images=(Image("a1@example.org", "png", octets),))
+    )
+    assert_travels_well(message)
+    text, related = read_new(message).iter_parts()
+    assert (text.get_content_type(), related.get_content_type()) == ("text/plain", "multipart/related")
+    assert related.get_param("type") == "text/html"
+    html, image = related.iter_parts()
+    assert html.get_content().strip() == '<img src="cid:a1@example.org">'
+    assert (image.get_content_type(), image["Content-ID"], image.get_content()) == (
+        "image/png",
+        "<a1@example.org>",
+        octets,
+    )
+    assert image.get_content_disposition() == "inline"
+    assert b"multipart" not in compose(
+        parts_with(text="t", html=None, images=(Image("a1@example.org", "png", octets),))
+    )

@@ -183,6 +183,11 @@ class Brand(Section):
         "", description="Where recipients find help: an address, telephone number or page; empty: left out."
     )
     colour: values.Colour = Field("#0b57d0", description="Colour of buttons and links, as #rrggbb.")
+    logo: values.OptionalPath = Field(
+        None,
+        description="A PNG, JPEG or GIF of at most 48 kB, sent inside each mail and shown on top; "
+        "null: the name stands there.",
+    )
 
 
 class Templates(Section):

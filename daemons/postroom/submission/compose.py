@@ -45,6 +45,15 @@ class PartsInvalid(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """An image inside the mail: its Content-ID without < and >, the subtype of image/, and its octets."""
+
+    cid: str
+    kind: str
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """What one mail is made of.
 
@@ -55,6 +64,7 @@ class Parts:
         message_id:     left@right, without < and >.
         date:           Unix time in seconds.
         auto_submitted: nobody typed this mail; vacation responders shall keep silent (RFC 3834).
+        images:         what the HTML shows by "cid:"; sent with it (RFC 2387).
     """
 
     from_: Mailbox
@@ -67,6 +77,7 @@ class Parts:
     message_id: str
     date: float
     auto_submitted: bool
+    images: tuple[Image, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +97,12 @@ def compose(parts: Parts) -> bytes:
     header = _header(parts)
     text = None if parts.text is None else _entity("text", "plain", parts.text)
     html = None if parts.html is None else _entity("html", "html", parts.html)
+    if html is not None and parts.images:
+        pictures = [_picture(image) for image in parts.images]
+        html = _multipart("related", (html, *pictures), f"related {parts.message_id}", ' type="text/html";\r\n')
     if text is not None and html is not None:
-        entity = _alternative((text, html), parts.message_id)
+        # The best form last (RFC 2046 §5.1.4).
+        entity = _multipart("alternative", (text, html), parts.message_id)
     elif (only := text or html) is not None:
         entity = only
     else:
@@ -112,30 +127,36 @@ def _header(parts: Parts) -> str:
     return "".join(fields)
 
 
-def _alternative(entities: tuple[_Entity, ...], message_id: str) -> _Entity:
-    """multipart/alternative, the best form last (RFC 2046 §5.1.4)."""
-    boundary = _boundary(entities, message_id)
+def _multipart(kind: str, entities: tuple[_Entity, ...], seed: str, more: str = "") -> _Entity:
+    boundary = _boundary(entities, seed)
     pieces = [f"--{boundary}\r\n{entity.header}\r\n".encode("ascii") + entity.body for entity in entities]
     # The CRLF before a delimiter belongs to the delimiter, not to the body (RFC 2046 §5.1.1).
     body = b"\r\n".join([*pieces, f"--{boundary}--\r\n".encode("ascii")])
-    return _Entity(f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n', body)
+    return _Entity(f'Content-Type: multipart/{kind};\r\n{more} boundary="{boundary}"\r\n', body)
 
 
-def _boundary(entities: tuple[_Entity, ...], message_id: str) -> str:
+def _boundary(entities: tuple[_Entity, ...], seed: str) -> str:
     """A boundary that stands in none of the bodies: not likely, but looked for.
 
     "=_" can be in no quoted-printable and in no base64 (RFC 2045 §6.7). A 7bit
     body may hold anything, even this very text; the next number is tried then.
     It ends, because a body of n octets holds fewer than n different boundaries.
-    `message_id` is ASCII here: the header was made first.
+    `seed` is of the Message-ID, ASCII here: the header was made first.
     """
     attempt = 0
     while True:
-        seed = f"{attempt} {message_id}".encode("ascii")
-        boundary = f"=_{hashlib.blake2b(seed, digest_size=16).hexdigest()}"
+        boundary = f"=_{hashlib.blake2b(f'{attempt} {seed}'.encode('ascii'), digest_size=16).hexdigest()}"
         if not any(boundary.encode("ascii") in entity.body for entity in entities):
             return boundary
         attempt += 1
+
+
+def _picture(image: Image) -> _Entity:
+    header = (
+        f"Content-Type: image/{image.kind}\r\nContent-Transfer-Encoding: base64\r\n"
+        f"Content-ID: <{image.cid}>\r\nContent-Disposition: inline\r\n"
+    )
+    return _Entity(header, _base64_lines(image.octets))
 
 
 def _entity(part: str, subtype: str, content: str) -> _Entity:
@@ -200,11 +221,14 @@ def _quoted_printable(octets: bytes) -> bytes:
 
 
 def _base64(octets: bytes) -> bytes:
-    """Base64, lines of 76 octets (RFC 2045 §6.8), of the text with CRLF line ends (its canonical form, RFC 2049 §4)."""
-    canonical = octets.replace(b"\n", b"\r\n")
-    starts = range(0, len(canonical), _BASE64_INPUT_OCTETS)
+    """Base64 of the text with CRLF line ends (its canonical form, RFC 2049 §4)."""
+    return _base64_lines(octets.replace(b"\n", b"\r\n"))
+
+
+def _base64_lines(octets: bytes) -> bytes:
+    """Base64, lines of 76 octets (RFC 2045 §6.8)."""
+    starts = range(0, len(octets), _BASE64_INPUT_OCTETS)
     lines = [
-        binascii.b2a_base64(canonical[start : start + _BASE64_INPUT_OCTETS], newline=False) + b"\r\n"
-        for start in starts
+        binascii.b2a_base64(octets[start : start + _BASE64_INPUT_OCTETS], newline=False) + b"\r\n" for start in starts
     ]
     return b"".join(lines)

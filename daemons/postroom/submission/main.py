@@ -41,8 +41,7 @@ from postroom.submission.gate import Gate
 from postroom.submission.outbox import HandoverSettings, Outbox
 from postroom.submission.stories import Stories
 from postroom.submission.writer import Writer
-from postroom.templating.brand import Brand
-from postroom.templating.catalogue import Catalogue
+from postroom.templating.configured import catalogue
 from postroom.templating.problems import TemplatesBroken
 
 T = TypeVar("T")
@@ -135,7 +134,8 @@ async def serve(config: Config, log: Log, life: Life) -> None:
 
         async def reload() -> None:
             try:
-                api.writer = _writer(config)
+                # Off the loop: reading, checking and trying all templates takes a second or two.
+                api.writer = await asyncio.to_thread(_writer, config)
                 log.info("submission.reloaded", templates="new set")
             except StartRefused as refused:
                 log.error("submission.reload_refused", reason=str(refused), effect="the old templates stay in use")
@@ -188,24 +188,15 @@ def _clients(config: Config) -> Clients:
 
 
 def _writer(config: Config) -> Writer:
-    settings, first_domain = config.templates.brand, next(iter(config.domains))
     try:
-        folders = [folder for folder in (config.templates.folder, paths.templates_dir()) if folder is not None]
-        brand = Brand(
-            settings.name or first_domain,
-            settings.url or f"https://{first_domain}/",
-            settings.address,
-            settings.support,
-            settings.colour,
-        )
-        catalogue = Catalogue.load(folders, brand)
+        templates = catalogue(config)
     except paths.ShippedMissing as missing:
         raise StartRefused(str(missing)) from missing
     except ValueError as error:
-        raise StartRefused(f"templates.{error}") from error
+        raise StartRefused(str(error)) from error
     except TemplatesBroken as broken:
         raise StartRefused(*(str(problem).replace("\n  Mend: ", "; mend: ") for problem in broken.problems)) from broken
-    return Writer(catalogue, {name: _envelope_sender(domain.return_path) for name, domain in config.domains.items()})
+    return Writer(templates, {name: _envelope_sender(domain.return_path) for name, domain in config.domains.items()})
 
 
 def _envelope_sender(path: ReturnPath) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from postroom.mail.addresses import Mailbox
 from postroom.mail.ids import message_id
 from postroom.store.local.messages import Message
-from postroom.submission.compose import Parts, PartsInvalid, compose
+from postroom.submission.compose import Image, Parts, PartsInvalid, compose
 from postroom.submission.problem import Fault, Problem
 from postroom.submission.request import MessageRequest, TemplateChoice, invalid
 from postroom.templating.catalogue import Catalogue, TemplateUnknown
@@ -65,6 +65,7 @@ class Writer:
                     message_id=name,
                     date=now,
                     auto_submitted=True,
+                    images=() if rendered is None else _images(rendered),
                 )
             )
         except PartsInvalid as refused:
@@ -107,3 +108,8 @@ class Writer:
         except RenderFailed as failed:
             raise Problem(500, "fault", f"the template fails: {failed}; mend the template") from None
         return None
+
+
+def _images(rendered: Rendered) -> tuple[Image, ...]:
+    logo = rendered.logo
+    return () if logo is None else (Image(logo.cid, logo.kind, logo.octets),)

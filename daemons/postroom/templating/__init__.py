@@ -12,6 +12,7 @@ See:     docs/templates.md for those who write templates.
 
 from postroom.templating.brand import Brand
 from postroom.templating.catalogue import Catalogue, TemplateUnknown
+from postroom.templating.logo import Logo
 from postroom.templating.problems import Problem, TemplatesBroken
 from postroom.templating.render import Rendered, RenderFailed, Template
 from postroom.templating.variables import Variable, VariableProblem, VariablesInvalid
@@ -19,6 +20,7 @@ from postroom.templating.variables import Variable, VariableProblem, VariablesIn
 __all__ = [
     "Brand",
     "Catalogue",
+    "Logo",
     "Problem",
     "RenderFailed",
     "Rendered",

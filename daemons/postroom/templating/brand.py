@@ -9,7 +9,11 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from postroom.templating.logo import Logo
+
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
+_TELEPHONE = re.compile(r"\+?[0-9][-0-9 ()./]{4,}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -21,8 +25,9 @@ class Brand:
         name:    as people know it: "Example Books".
         url:     its web site, http or https.
         address: its postal address on one line; empty: not shown.
-        support: the mail address that answers questions; empty: not shown.
+        support: where help is found: a mail address, a web address or a telephone number; empty: not shown.
         colour:  `#rrggbb`, the ground of buttons and of the bar on top.
+        logo:    shown on top instead of the name, which is its alternative text; None: the name.
 
     Raises:
         ValueError: a value that cannot be shown; the text names the field and how it should look.
@@ -33,6 +38,7 @@ class Brand:
     address: str
     support: str
     colour: str
+    logo: Logo | None = None
 
     def __post_init__(self) -> None:
         for field in ("name", "url", "address", "support", "colour"):
@@ -45,6 +51,15 @@ class Brand:
         if not _COLOUR.fullmatch(self.colour):
             # It is written into CSS, so nothing but six hexadecimal digits may pass.
             raise ValueError("brand.colour is no colour; write it like #1a5fb4")
+
+    @property
+    def support_link(self) -> str:
+        """Where a click on `support` leads: mailto:, the page itself, or tel:; empty for what is none of them."""
+        if _ADDRESS.fullmatch(self.support):
+            return f"mailto:{self.support}"
+        if urlsplit(self.support).scheme in {"http", "https"}:
+            return self.support
+        return f"tel:{re.sub(r'[^+0-9]', '', self.support)}" if _TELEPHONE.fullmatch(self.support) else ""
 
     @property
     def ink(self) -> str:

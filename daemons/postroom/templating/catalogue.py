@@ -93,7 +93,7 @@ class _Loading:
     """One load: the files, the environment over them, and the problems found so far."""
 
     def __init__(self, files: Mapping[str, SourceFile], brand: Brand, problems: list[Problem]) -> None:
-        self._files, self._problems = files, problems
+        self._files, self._problems, self._logo = files, problems, brand.logo
         self._layout = {name: file for name, file in files.items() if name.startswith("_layout/")}
         sheet = files["_layout/mail.css"].text if "_layout/mail.css" in files else ""
         # The sheet may say var(--brand); no mail client has to understand it, the inliner puts the colour in.
@@ -126,6 +126,7 @@ class _Loading:
             manifest=about,
             locales=MappingProxyType({locale: self._parts(f"{name}/{locale}/") for locale in locales}),
             files=frozenset(file.path for file in [*own.values(), *self._layout.values()]),
+            logo=self._logo,
         )
         if self._layout_is_sound:
             self._try(template, own[f"{name}/template.yaml"].path)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import jinja2
 
 from postroom.templating.formats import spoken
+from postroom.templating.logo import Logo
 from postroom.templating.manifest import Manifest
 from postroom.templating.sandbox import TemplateFault, account
 from postroom.templating.variables import check
@@ -30,7 +31,10 @@ _ITEM = re.compile(r"(?: *[-*•] )?")
 
 
 class Rendered(NamedTuple):
-    """What one template made: the subject on one line; text and HTML with LF line ends, also the last."""
+    """What one template made: the subject on one line; text and HTML with LF line ends, also the last.
+
+    `logo` is the image the HTML shows by its Content-ID, if it shows it.
+    """
 
     name: str
     locale: str
@@ -38,6 +42,7 @@ class Rendered(NamedTuple):
     subject: str
     text: str
     html: str
+    logo: Logo | None = None
 
 
 class RenderFailed(Exception):
@@ -70,6 +75,7 @@ class Template:
         manifest: stream, description, variables and samples, as template.yaml has them.
         locales:  by tag, the compiled files.
         files:    the paths of all sources it can reach, to say where it failed.
+        logo:     of the brand.
     """
 
     name: str
@@ -77,6 +83,7 @@ class Template:
     manifest: Manifest
     locales: Mapping[str, Parts]
     files: frozenset[str]
+    logo: Logo | None = None
 
     def locale_for(self, wanted: str | None) -> str:
         """The locale that answers: the one wanted, else its language (`de-AT`, `de`), else the template's default.
@@ -114,7 +121,8 @@ class Template:
             given["preheader"] = _one_line(self._write(parts.preheader, given)) if parts.preheader else ""
             text = _set(self._write(parts.text, given))
             html = self._write(parts.html, given).strip() + "\n"
-        return Rendered(self.name, tag, self.version, subject, text, html)
+        shown = self.logo if self.logo and f'"cid:{self.logo.cid}"' in html else None
+        return Rendered(self.name, tag, self.version, subject, text, html, shown)
 
     def _write(self, part: jinja2.Template, given: Mapping[str, object]) -> str:
         try:
