@@ -48,7 +48,7 @@ def test_operator_adds_a_template_beside_the_shipped_ones(tmp_path: Path, shippe
     write(tmp_path / "goodbye/en/.body.html.swp", "{% broken")
     catalogue = Catalogue.load([tmp_path, shipped], brand)
 
-    assert catalogue.names() == ["goodbye", "welcome"]
+    assert {"goodbye", "welcome"} < set(catalogue.names())
     assert "<title>Goodbye</title>" in catalogue.get("goodbye").render(None, {}).html
 
 
