@@ -4,7 +4,7 @@
     catalogue.get("welcome")            a Template; or TemplateUnknown
     template.render(locale, data)       Rendered; or VariablesInvalid, RenderFailed
 
-Flow:    folders -> manifest, inline, lint, sandbox -> catalogue -> render
+Flow:    folders -> manifest, inline, sources, sandbox -> catalogue -> render; page, rules -> lint
 Limits:  loading reads files and takes a fraction of a second: not on an event loop that serves.
          Rendering touches neither files nor network.
 See:     docs/templates.md for those who write templates.

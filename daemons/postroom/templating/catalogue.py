@@ -22,7 +22,7 @@ from types import MappingProxyType
 from babel import UnknownLocaleError
 from jinja2 import Environment
 
-from postroom.templating import formats, inline, lint, manifest, sandbox
+from postroom.templating import formats, inline, manifest, sandbox, sources
 from postroom.templating.brand import Brand
 from postroom.templating.folders import SourceFile, gather, version
 from postroom.templating.manifest import GIVEN, LOCALE, Manifest
@@ -102,7 +102,7 @@ class _Loading:
         paths = {name: (file.text, file.path) for name, file in self._sources.items()}
         self._environment: Environment = sandbox.environment(paths, brand)
         for name in self._layout.keys() & self._sources.keys():
-            problems += lint.faults(self._sources[name], self._environment, GIVEN, self._layout)
+            problems += sources.faults(self._sources[name], self._environment, GIVEN, self._layout)
         # A broken layout would fail every trial again, in words less clear.
         self._layout_is_sound = not any(
             problem.file == file.path for problem in problems for file in self._layout.values()
@@ -126,6 +126,9 @@ class _Loading:
             manifest=about,
             locales=MappingProxyType({locale: self._parts(f"{name}/{locale}/") for locale in locales}),
             files=frozenset(file.path for file in [*own.values(), *self._layout.values()]),
+            reads=frozenset[str]().union(
+                *(sources.names_in(file, self._environment) for place, file in own.items() if _is_source(place))
+            ),
             logo=self._logo,
         )
         if self._layout_is_sound:
@@ -171,7 +174,7 @@ class _Loading:
             # The subject is rendered first, then the preheader; the bodies are given both.
             given = GIVEN if "/body." in place else GIVEN - {"subject", "preheader"}
             names = None if about is None else {*given, *about.variables}
-            self._problems += lint.faults(file, self._environment, names, self._layout)
+            self._problems += sources.faults(file, self._environment, names, self._layout)
 
     def _missing(self, own: Mapping[str, SourceFile], wanted: str) -> None:
         beside = min(file.path for file in own.values())
@@ -186,7 +189,7 @@ class _Loading:
             preheader=get(preheader) if preheader in self._sources else None,
             text=get(f"{folder}body.txt"),
             html=get(f"{folder}body.html"),
-            subject_names=lint.names_in(self._sources[f"{folder}subject.txt"], self._environment),
+            subject_names=sources.names_in(self._sources[f"{folder}subject.txt"], self._environment),
         )
 
     def _try(self, template: Template, manifest_path: str) -> None:

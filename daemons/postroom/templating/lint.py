@@ -1,132 +1,134 @@
-"""What can be seen in a template without rendering it, so that no branch hides a fault.
+"""What a careful person would look for before a template is used: craft, accessibility, languages.
 
-    faults(source, environment, names, references) -> every fault of one source
-    names_in(source, environment) -> the variables it reads
+    check(catalogue, name) -> every Finding
 
-Rendering at load (catalogue.py) finds the rest, in the branches its data reach.
+Loading (catalogue.py) refuses what cannot work; this finds what works badly. Each template is rendered in
+each locale with each of its trials, and what comes out is looked at as readers' programs show it (rules.py);
+here are the rules that compare locales, and files with the manifest.
+
+Limits:  sees the samples there are; a branch that none of them reaches is not looked at.
 """
 
-import difflib
-from collections.abc import Callable, Collection, Iterator
-from functools import partial
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from jinja2 import Environment, TemplateSyntaxError, nodes
+from postroom.templating import page
+from postroom.templating.catalogue import Catalogue
+from postroom.templating.render import Template
+from postroom.templating.rules import MAIL_RULES, Mail, short
 
-from postroom.templating.folders import SourceFile
-from postroom.templating.manifest import SYNTAX
-from postroom.templating.problems import Problem
+SAME_WORDS = 4
+"""A sentence of so many words that is the same in two languages was forgotten."""
 
 
-def faults(
-    source: SourceFile, environment: Environment, names: Collection[str] | None, references: Collection[str]
-) -> list[Problem]:
-    """Syntax, unknown filters and tests, private names, forbidden calls, unknown variables and files.
+@dataclass(frozen=True, order=True)
+class Finding:
+    """One thing to mend: where, the rule it breaks, what is wrong, how to mend it."""
 
-    Args:
-        names:      the variables the source may read; None if they are not known.
-        references: the names of the files it may extend or import.
+    template: str
+    locale: str
+    file: str
+    rule: str
+    what: str
+    mend: str
+
+    def __str__(self) -> str:
+        place = f"{self.template}/{self.locale}" if self.locale else self.template
+        return f"{place}/{self.file}: {self.what} [{self.rule}]\n  Mend: {self.mend}"
+
+
+def check(catalogue: Catalogue, name: str) -> list[Finding]:
+    """All findings of one template, sorted, each once however many trials show it.
+
+    Raises:
+        TemplateUnknown: there is none of that name.
     """
-    try:
-        tree = environment.parse(source.text, source.name, source.path)
-        found = [*_forbidden(tree, environment), *_references(tree, references)]
-        if not found and names is not None:
-            found = list(_undeclared(tree, names))
-        if not found:
-            environment.get_template(source.name)
-    except TemplateSyntaxError as error:
-        found = [(error.lineno, f"template syntax: {error.message}", "correct it; docs/templates.md shows the syntax")]
-    except (RecursionError, SyntaxError):
-        # Python's own limits on nesting, met by the parser or by the code made of the template.
-        found = [(0, "it is nested too deeply", "write it flatter")]
-    return [Problem(source.path, line, what, mend) for line, what, mend in found]
-
-
-def names_in(source: SourceFile, environment: Environment) -> frozenset[str]:
-    """Every name the source reads: no variable whose value it can show is missing."""
-    return frozenset(_read(environment.parse(source.text)))
-
-
-_Fault = tuple[int, str, str]
-
-
-def _forbidden(tree: nodes.Template, environment: Environment) -> Iterator[_Fault]:
-    checks: dict[type[nodes.Node], Callable[..., tuple[str, str] | None]] = {
-        nodes.Filter: partial(_known, environment.filters, "filter"),
-        nodes.Test: partial(_known, environment.tests, "test"),
-        nodes.Getattr: lambda node: _private(node.attr),
-        nodes.Getitem: _subscript,
-        nodes.Name: lambda node: _private(node.name),
-        nodes.Call: _call,
-        nodes.Include: lambda _: ("{% include %} is not there for mail", "write a macro and import it"),
+    template = catalogue.get(name)
+    found: set[Finding] = set()
+    mails = {locale: list(_mails(template, locale)) for locale in template.locales}
+    for locale, trials in mails.items():
+        for mail in trials:
+            for rule, (file, judge) in MAIL_RULES.items():
+                found |= {Finding(name, locale, file, rule, what, mend) for what, mend in judge(mail)}
+    found |= {
+        Finding(
+            name,
+            locale,
+            "preheader.txt",
+            "missing-preheader",
+            "there is no preheader",
+            "write what comes after the subject",
+        )
+        for locale, parts in template.locales.items()
+        if parts.preheader is None
     }
-    for kind, verdict in checks.items():
-        for node in tree.find_all(kind):
-            if found := verdict(node):
-                yield node.lineno, *found
+    found |= _missing_locales(catalogue, template)
+    found |= _unused_variables(template)
+    found |= _same_sentences(template, mails)
+    return sorted(found)
 
 
-def _known(table: Collection[str], kind: str, node: nodes.Filter | nodes.Test) -> tuple[str, str] | None:
-    if node.name in table:
-        return None
-    where = "docs/templates.md" if kind == "filter" else "Jinja's manual"
-    return f"there is no {kind} '{node.name}'", f"{where} lists the {kind}s"
+def _mails(template: Template, locale: str) -> Iterator[Mail]:
+    # The catalogue has rendered every one of these: none fails.
+    for trial, data in template.manifest.trials():
+        rendered = template.render(locale, data)
+        yield Mail(trial, rendered, page.read(rendered.html))
 
 
-def _private(name: object) -> tuple[str, str] | None:
-    if isinstance(name, str) and name.startswith("_"):
-        return f"'{name}' is private: nothing that begins with an underscore can be read", "remove it"
-    return None
+def _missing_locales(catalogue: Catalogue, template: Template) -> set[Finding]:
+    known = {locale for other in catalogue.templates.values() for locale in other.locales}
+    what = "this locale is missing, though other templates have it"
+    return {
+        Finding(template.name, locale, "", "missing-locale", what, "translate the template, or accept the default")
+        for locale in known - template.locales.keys()
+    }
 
 
-def _subscript(node: nodes.Getitem) -> tuple[str, str] | None:
-    if isinstance(node.arg, nodes.Const):
-        return _private(node.arg.value)
-    # A value used as a name would stand in the error when there is nothing of that name.
-    if isinstance(node.arg, nodes.Name) or node.arg.find(nodes.Name):
-        return "what is in [ ] is known only when it is rendered", "write the name or number itself"
-    return None
+def _unused_variables(template: Template) -> set[Finding]:
+    return {
+        Finding(
+            template.name, "", "template.yaml", "unused-variable", f"no file reads '{name}'", "remove it, or show it"
+        )
+        for name in template.manifest.variables.keys() - template.reads
+    }
 
 
-def _call(node: nodes.Call) -> tuple[str, str] | None:
-    # Macros, super() and caller() are names; loop.cycle() and self.block() are attributes of these two;
-    # macros.button() is one of an imported file. The sandbox asks again when it is called.
-    target = node.node
-    if isinstance(target, nodes.Name) or (isinstance(target, nodes.Getattr) and isinstance(target.node, nodes.Name)):
-        return None
-    return "only macros, blocks, range() and loop.cycle() can be called", "use a filter or a macro"
+def _same_sentences(template: Template, mails: dict[str, list[Mail]]) -> set[Finding]:
+    default = template.manifest.default_locale
+    found = set()
+    for locale, trials in mails.items():
+        if locale.split("-")[0] == default.split("-")[0]:
+            continue
+        for mine, other in zip(trials, mails.get(default, []), strict=False):
+            values = " ".join(map(str, _leaves(dict(template.manifest.trials())[mine.trial])))
+            same = _sentences(mine.rendered.text) & _sentences(other.rendered.text)
+            found |= {
+                Finding(
+                    template.name,
+                    locale,
+                    "body.txt",
+                    "same-sentence",
+                    f"as in {default}: '{short(sentence)}'",
+                    "translate it",
+                )
+                for sentence in same
+                if sentence not in " ".join(values.split())
+            }
+    return found  # fmt: skip
 
 
-def _references(tree: nodes.Template, allowed: Collection[str]) -> Iterator[_Fault]:
-    for node in tree.find_all((nodes.Extends, nodes.Import, nodes.FromImport)):
-        wanted = getattr(node, "template")  # noqa: B009 - all three have it; find_all promises only Node
-        name = wanted.value if isinstance(wanted, nodes.Const) else None
-        if name is None:
-            yield node.lineno, "which file is meant is known only when it is rendered", "write its name in quotes"
-        elif name not in allowed:
-            yield node.lineno, f"there is no file {name!r} to use here", "name a file of _layout"
+def _sentences(text: str) -> set[str]:
+    sentences = re.split(r"(?<=[.:?])\s+", " ".join(text.partition("\n-- \n")[0].split()))
+    return {sentence for sentence in sentences if len(sentence.split()) >= SAME_WORDS}
 
 
-def _undeclared(tree: nodes.Template, names: Collection[str]) -> Iterator[_Fault]:
-    for name in sorted(_read(tree) - set(_made(tree)) - SYNTAX - set(names)):
-        lines = [node.lineno for node in tree.find_all(nodes.Name) if node.name == name]
-        close = difflib.get_close_matches(name, names, n=1)
-        mend = f"did you mean '{close[0]}'?" if close else "declare it in template.yaml"
-        yield min(lines), f"'{name}' is no variable of this template", mend
+def _leaves(value: object) -> Iterator[object]:
+    if isinstance(value, dict | list):
+        for inside in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(inside)
+    else:
+        yield value
 
 
-def _read(tree: nodes.Template) -> set[str]:
-    return {node.name for node in tree.find_all(nodes.Name) if node.ctx == "load"}
-
-
-def _made(tree: nodes.Template) -> Iterator[str]:
-    """Names the source makes itself, wherever in it. One read before it is made fails when it is rendered."""
-    for node in tree.find_all((nodes.Name, nodes.Macro, nodes.Import, nodes.FromImport)):
-        match node:
-            case nodes.Name() if node.ctx != "load":
-                yield node.name
-            case nodes.Macro():
-                yield node.name
-            case nodes.Import():
-                yield node.target
-            case nodes.FromImport():
-                yield from (name if isinstance(name, str) else name[1] for name in node.names)
+RULES = frozenset(MAIL_RULES) | {"missing-preheader", "missing-locale", "unused-variable", "same-sentence"}

@@ -75,6 +75,7 @@ class Template:
         manifest: stream, description, variables and samples, as template.yaml has them.
         locales:  by tag, the compiled files.
         files:    the paths of all sources it can reach, to say where it failed.
+        reads:    the variables that any of its files reads.
         logo:     of the brand.
     """
 
@@ -83,6 +84,7 @@ class Template:
     manifest: Manifest
     locales: Mapping[str, Parts]
     files: frozenset[str]
+    reads: frozenset[str] = frozenset()
     logo: Logo | None = None
 
     def locale_for(self, wanted: str | None) -> str:

@@ -1,0 +1,132 @@
+"""What can be seen in a template without rendering it, so that no branch hides a fault.
+
+    faults(source, environment, names, references) -> every fault of one source
+    names_in(source, environment) -> the variables it reads
+
+Rendering at load (catalogue.py) finds the rest, in the branches its data reach.
+"""
+
+import difflib
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+
+from jinja2 import Environment, TemplateSyntaxError, nodes
+
+from postroom.templating.folders import SourceFile
+from postroom.templating.manifest import SYNTAX
+from postroom.templating.problems import Problem
+
+
+def faults(
+    source: SourceFile, environment: Environment, names: Collection[str] | None, references: Collection[str]
+) -> list[Problem]:
+    """Syntax, unknown filters and tests, private names, forbidden calls, unknown variables and files.
+
+    Args:
+        names:      the variables the source may read; None if they are not known.
+        references: the names of the files it may extend or import.
+    """
+    try:
+        tree = environment.parse(source.text, source.name, source.path)
+        found = [*_forbidden(tree, environment), *_references(tree, references)]
+        if not found and names is not None:
+            found = list(_undeclared(tree, names))
+        if not found:
+            environment.get_template(source.name)
+    except TemplateSyntaxError as error:
+        found = [(error.lineno, f"template syntax: {error.message}", "correct it; docs/templates.md shows the syntax")]
+    except (RecursionError, SyntaxError):
+        # Python's own limits on nesting, met by the parser or by the code made of the template.
+        found = [(0, "it is nested too deeply", "write it flatter")]
+    return [Problem(source.path, line, what, mend) for line, what, mend in found]
+
+
+def names_in(source: SourceFile, environment: Environment) -> frozenset[str]:
+    """Every name the source reads: no variable whose value it can show is missing."""
+    return frozenset(_read(environment.parse(source.text)))
+
+
+_Fault = tuple[int, str, str]
+
+
+def _forbidden(tree: nodes.Template, environment: Environment) -> Iterator[_Fault]:
+    checks: dict[type[nodes.Node], Callable[..., tuple[str, str] | None]] = {
+        nodes.Filter: partial(_known, environment.filters, "filter"),
+        nodes.Test: partial(_known, environment.tests, "test"),
+        nodes.Getattr: lambda node: _private(node.attr),
+        nodes.Getitem: _subscript,
+        nodes.Name: lambda node: _private(node.name),
+        nodes.Call: _call,
+        nodes.Include: lambda _: ("{% include %} is not there for mail", "write a macro and import it"),
+    }
+    for kind, verdict in checks.items():
+        for node in tree.find_all(kind):
+            if found := verdict(node):
+                yield node.lineno, *found
+
+
+def _known(table: Collection[str], kind: str, node: nodes.Filter | nodes.Test) -> tuple[str, str] | None:
+    if node.name in table:
+        return None
+    where = "docs/templates.md" if kind == "filter" else "Jinja's manual"
+    return f"there is no {kind} '{node.name}'", f"{where} lists the {kind}s"
+
+
+def _private(name: object) -> tuple[str, str] | None:
+    if isinstance(name, str) and name.startswith("_"):
+        return f"'{name}' is private: nothing that begins with an underscore can be read", "remove it"
+    return None
+
+
+def _subscript(node: nodes.Getitem) -> tuple[str, str] | None:
+    if isinstance(node.arg, nodes.Const):
+        return _private(node.arg.value)
+    # A value used as a name would stand in the error when there is nothing of that name.
+    if isinstance(node.arg, nodes.Name) or node.arg.find(nodes.Name):
+        return "what is in [ ] is known only when it is rendered", "write the name or number itself"
+    return None
+
+
+def _call(node: nodes.Call) -> tuple[str, str] | None:
+    # Macros, super() and caller() are names; loop.cycle() and self.block() are attributes of these two;
+    # macros.button() is one of an imported file. The sandbox asks again when it is called.
+    target = node.node
+    if isinstance(target, nodes.Name) or (isinstance(target, nodes.Getattr) and isinstance(target.node, nodes.Name)):
+        return None
+    return "only macros, blocks, range() and loop.cycle() can be called", "use a filter or a macro"
+
+
+def _references(tree: nodes.Template, allowed: Collection[str]) -> Iterator[_Fault]:
+    for node in tree.find_all((nodes.Extends, nodes.Import, nodes.FromImport)):
+        wanted = getattr(node, "template")  # noqa: B009 - all three have it; find_all promises only Node
+        name = wanted.value if isinstance(wanted, nodes.Const) else None
+        if name is None:
+            yield node.lineno, "which file is meant is known only when it is rendered", "write its name in quotes"
+        elif name not in allowed:
+            yield node.lineno, f"there is no file {name!r} to use here", "name a file of _layout"
+
+
+def _undeclared(tree: nodes.Template, names: Collection[str]) -> Iterator[_Fault]:
+    for name in sorted(_read(tree) - set(_made(tree)) - SYNTAX - set(names)):
+        lines = [node.lineno for node in tree.find_all(nodes.Name) if node.name == name]
+        close = difflib.get_close_matches(name, names, n=1)
+        mend = f"did you mean '{close[0]}'?" if close else "declare it in template.yaml"
+        yield min(lines), f"'{name}' is no variable of this template", mend
+
+
+def _read(tree: nodes.Template) -> set[str]:
+    return {node.name for node in tree.find_all(nodes.Name) if node.ctx == "load"}
+
+
+def _made(tree: nodes.Template) -> Iterator[str]:
+    """Names the source makes itself, wherever in it. One read before it is made fails when it is rendered."""
+    for node in tree.find_all((nodes.Name, nodes.Macro, nodes.Import, nodes.FromImport)):
+        match node:
+            case nodes.Name() if node.ctx != "load":
+                yield node.name
+            case nodes.Macro():
+                yield node.name
+            case nodes.Import():
+                yield node.target
+            case nodes.FromImport():
+                yield from (name if isinstance(name, str) else name[1] for name in node.names)
