@@ -118,7 +118,7 @@ def monitor(place: Place) -> None:
 
 
 def _register() -> None:
-    from postroom.ctl import bounce, check, dkim, limits, log, send, status, store, suppress
+    from postroom.ctl import bounce, check, dkim, limits, log, send, status, store, suppress, template
 
     for command in (
         bounce.bounce,
@@ -130,6 +130,7 @@ def _register() -> None:
         status.status,
         store.store,
         suppress.suppress,
+        template.template,
     ):
         postroom.add_command(command)
 

@@ -56,7 +56,7 @@ def send(  # one option is one parameter
         if mailboxes:
             body[name] = list(mailboxes)
     if template is not None:
-        body["template"] = {"name": template, "data": _variables(data, pairs)}
+        body["template"] = {"name": template, "data": variables(data, pairs)}
         if locale is not None:
             body["template"]["locale"] = locale
     elif data is not None or pairs or locale is not None:
@@ -85,8 +85,9 @@ def _decoded(option: str, octets: bytes) -> str:
         raise click.UsageError(f"{option}: is not UTF-8 (octet {error.start}); save it as UTF-8") from error
 
 
-def _variables(data: Path | None, pairs: tuple[str, ...]) -> dict[str, Any]:
-    variables: dict[str, Any] = {}
+def variables(data: Path | None, pairs: tuple[str, ...]) -> dict[str, Any]:
+    """The variables in a JSON file and in NAME=VALUE pairs, which win."""
+    given: dict[str, Any] = {}
     if data is not None:
         try:
             read = json.loads(sys.stdin.buffer.read() if str(data) == "-" else data.read_bytes())
@@ -94,10 +95,10 @@ def _variables(data: Path | None, pairs: tuple[str, ...]) -> dict[str, Any]:
             raise click.UsageError(f"--data {data}: is not JSON: {error}") from error
         if not isinstance(read, dict):
             raise click.UsageError(f"--data {data}: must be a JSON object, variable name to value")
-        variables = read
+        given = read
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise click.UsageError(f"-D {pair}: write NAME=VALUE")
-        variables[name] = value
-    return variables
+        given[name] = value
+    return given

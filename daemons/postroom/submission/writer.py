@@ -65,7 +65,7 @@ class Writer:
                     message_id=name,
                     date=now,
                     auto_submitted=True,
-                    images=() if rendered is None else _images(rendered),
+                    images=() if rendered is None else images_of(rendered),
                 )
             )
         except PartsInvalid as refused:
@@ -110,6 +110,7 @@ class Writer:
         return None
 
 
-def _images(rendered: Rendered) -> tuple[Image, ...]:
+def images_of(rendered: Rendered) -> tuple[Image, ...]:
+    """What the HTML shows by "cid:" and has to travel with it."""
     logo = rendered.logo
     return () if logo is None else (Image(logo.cid, logo.kind, logo.octets),)
