@@ -3,6 +3,7 @@
 #
 #   prepare_debian WORD...   install what scripts/debian-packages lists for these words and this host lacks
 #   prepare_venv LOCK...     make .venv from the first LOCK, unless it was made from one of them as they are now
+#   prepare_axe              put axe-core, which looks at pages in a browser, into .cache/axe
 #   as_root COMMAND...       run it as root: directly, or by sudo
 #   is_root_possible         whether as_root can work without asking for a password in the middle of a run
 #   fail TEXT                say it and end
@@ -108,6 +109,17 @@ pick_python() {
 # What a .venv made from this lock by this Python is known by.
 venv_stamp() {
     printf '%s %s\n' "$("$1" -c 'import sys; print(sys.executable, sys.version.split()[0])')" "$(sha256sum <"$2")"
+}
+
+# Pinned with its hash in scripts/axe/package-lock.json. Debian's npm is taken where there is none of another origin:
+# the two exclude each other.
+prepare_axe() {
+    cmp -s scripts/axe/package-lock.json .cache/axe/package-lock.json && [ -d .cache/axe/node_modules ] && return
+    command -v npm >/dev/null || prepare_debian npm
+    rm -rf .cache/axe
+    mkdir -p .cache
+    cp -r scripts/axe .cache/axe
+    logged npm ci --prefix .cache/axe --ignore-scripts --no-audit --no-fund
 }
 
 prepare_venv() {
