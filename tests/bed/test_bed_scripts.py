@@ -30,7 +30,7 @@ def test_every_listed_package_has_its_reason() -> None:
     lines = (CHECKOUT / "scripts" / "debian-packages").read_text().splitlines()
     entries = [line.split(None, 2) for line in lines if line and not line.startswith("#")]
     assert all(len(entry) == 3 for entry in entries)
-    assert {entry[0] for entry in entries} == {"venv", "run", "test", "bench", "fresh"}
+    assert {entry[0] for entry in entries} == {"venv", "run", "test", "bench", "browser", "npm", "fresh"}
 
 
 def test_the_checkouts_command_is_postroom() -> None:

@@ -1,5 +1,6 @@
 """What the tests of this room share: the brand, the shipped folder, and templates made on the spot."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -40,14 +41,23 @@ def shipped() -> Path:
     return SHIPPED
 
 
+@pytest.fixture(scope="session")
+def basis(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped layout and `welcome` alone: what a test can lay its own files over, quick to load."""
+    folder = tmp_path_factory.mktemp("basis")
+    for name in ("_layout", "welcome"):
+        shutil.copytree(SHIPPED / name, folder / name)
+    return folder
+
+
 @pytest.fixture
 def brand() -> Brand:
     return BRAND
 
 
-@pytest.fixture
-def welcome() -> Template:
-    return Catalogue.load([SHIPPED], BRAND).get("welcome")
+@pytest.fixture(scope="session")
+def welcome(basis: Path) -> Template:
+    return Catalogue.load([basis], BRAND).get("welcome")
 
 
 @pytest.fixture

@@ -73,24 +73,24 @@ class Cells(HTMLParser):
             self.cells[-1] += data.strip().replace("\u00a0", " ")
 
 
-def made(make: MakeTemplate, shipped: Path, content: str, data: Mapping[str, object]) -> list[str]:
-    layout = {f"_layout/{file.name}": file.read_text("utf-8") for file in (shipped / "_layout").iterdir()}
+def made(make: MakeTemplate, basis: Path, content: str, data: Mapping[str, object]) -> list[str]:
+    layout = {f"_layout/{file.name}": file.read_text("utf-8") for file in (basis / "_layout").iterdir()}
     body = f"{IMPORT}{{% block content %}}{content}{{% endblock %}}"
     html = make({**layout, "template.yaml": MANIFEST, "en/body.html": body}).render("en", data).html
     return Cells(html).cells
 
 
-def test_facts_are_rows_with_headings_and_without_what_is_absent(make: MakeTemplate, shipped: Path) -> None:
+def test_facts_are_rows_with_headings_and_without_what_is_absent(make: MakeTemplate, basis: Path) -> None:
     """A screen reader says the label with the value; an absent date makes no empty row; values are escaped."""
-    cells = made(make, shipped, '{{ facts([("Name", name), ("Due", due|date), ("Tax", tax|money)]) }}', DATA)
+    cells = made(make, basis, '{{ facts([("Name", name), ("Due", due|date), ("Tax", tax|money)]) }}', DATA)
     assert cells[-3:-1] == ["row:Name", ":<b>Ada</b>"]
     assert not any("Due" in cell or "Tax" in cell for cell in cells)
 
 
-def test_lines_show_quantities_amounts_and_the_total_last(make: MakeTemplate, shipped: Path) -> None:
+def test_lines_show_quantities_amounts_and_the_total_last(make: MakeTemplate, basis: Path) -> None:
     """Amounts by language; what was ordered cannot carry a link; an absent tax makes no row."""
     sums = '{{ lines("Item", "Amount", items, [("Tax", tax), ("Total", total)]) }}'
-    assert made(make, shipped, sums, DATA)[-9:-1] == [
+    assert made(make, basis, sums, DATA)[-9:-1] == [
         "col:Item",
         "col:Amount",
         ":Pens from evil[.]example2 × €12.00",  # noqa: RUF001 - the sign of multiplication
@@ -103,9 +103,9 @@ def test_lines_show_quantities_amounts_and_the_total_last(make: MakeTemplate, sh
 
 
 @pytest.mark.parametrize("tone", ["info", "warning", "critical"])
-def test_notice_has_the_ground_of_its_tone(make: MakeTemplate, shipped: Path, tone: str) -> None:
+def test_notice_has_the_ground_of_its_tone(make: MakeTemplate, basis: Path, tone: str) -> None:
     """Each tone is one cell with its own style on the tag."""
-    layout = {f"_layout/{file.name}": file.read_text("utf-8") for file in (shipped / "_layout").iterdir()}
+    layout = {f"_layout/{file.name}": file.read_text("utf-8") for file in (basis / "_layout").iterdir()}
     body = f'{IMPORT}{{% block content %}}{{% call notice("{tone}") %}}Mind{{% endcall %}}{{% endblock %}}'
     html = make({**layout, "template.yaml": MANIFEST, "en/body.html": body}).render("en", DATA).html
     Cells(html)
@@ -118,16 +118,16 @@ def png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", width, height) + b"\x08\x06\x00\x00\x00"
 
 
-def test_logo_stands_for_the_name_and_travels_with_the_mail(tmp_path: Path, shipped: Path, brand: Brand) -> None:
+def test_logo_stands_for_the_name_and_travels_with_the_mail(tmp_path: Path, basis: Path, brand: Brand) -> None:
     """It is named by its content, has the name as alternative text, and is shown at half its size."""
     (tmp_path / "logo.png").write_bytes(png(400, 96))
     logo = Logo.read(tmp_path / "logo.png", "www.example.org")
     assert (logo.kind, logo.width, logo.height) == ("png", 200, 48)
     data = {"first_name": "Ada", "action_url": "https://www.example.org/"}
-    mail = Catalogue.load([shipped], replace(brand, logo=logo)).get("welcome").render("en", data)
+    mail = Catalogue.load([basis], replace(brand, logo=logo)).get("welcome").render("en", data)
     assert f'src="cid:{logo.cid}" alt="Example Books" width="200" height="48"' in mail.html
     assert mail.logo is logo
-    assert Catalogue.load([shipped], brand).get("welcome").render("en", data).logo is None
+    assert Catalogue.load([basis], brand).get("welcome").render("en", data).logo is None
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from postroom.templating import Brand, Catalogue, Rendered
 SHIPPED = Path(__file__).parents[2] / "templates"
 BRAND = Brand("Example Books", "https://www.example.org/", "1 High Street", "support@example.org", "#1a5fb4")
 CATALOGUE = Catalogue.load([SHIPPED], BRAND)
+BARE = Catalogue.load([SHIPPED], Brand("Example", "https://www.example.org/", "", "", "#1a5fb4"))
 FAMILIES = [
     "password-reset", "payment-confirmation", "subscription-update", "system-notification", "verification", "welcome",
 ]  # fmt: skip
@@ -71,8 +72,7 @@ def test_security_mail_says_what_to_do_if_it_was_not_you(locale: str) -> None:
         "fr": "Ce n\u2019était pas vous",
         "es": "¿No fue usted?",
     }
-    bare = Catalogue.load([SHIPPED], Brand("Example", "https://www.example.org/", "", "", "#1a5fb4"))
-    for catalogue in (CATALOGUE, bare):
+    for catalogue in (CATALOGUE, BARE):
         for name in ("welcome", "verification", "password-reset"):
             template = catalogue.get(name)
             for _, data in template.manifest.trials():

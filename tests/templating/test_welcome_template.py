@@ -132,21 +132,21 @@ def contrast(one: str, other: str) -> float:
         (".footer-link", ".page"),
     ],
 )  # fmt: skip
-def test_text_contrasts_with_its_ground_in_light_and_dark(shipped: Path, mode: str, text: str, ground: str) -> None:
+def test_text_contrasts_with_its_ground_in_light_and_dark(basis: Path, mode: str, text: str, ground: str) -> None:
     """At least 4.5:1 (WCAG 2.2, 1.4.3), whether the client follows the dark block or not."""
     if mode == "light":
-        found = colours((shipped / "_layout/mail.css").read_text("utf-8"))
+        found = colours((basis / "_layout/mail.css").read_text("utf-8"))
     else:
-        layout = (shipped / "_layout/layout.html").read_text("utf-8")
+        layout = (basis / "_layout/layout.html").read_text("utf-8")
         found = colours(layout.split("@media (prefers-color-scheme: dark) {")[1].split("</style>")[0])
     assert contrast(found[text]["color"], found[ground]["background-color"]) >= 4.5
 
 
 @pytest.mark.parametrize("colour", ["#000000", "#ffffff", "#777777", "#767676", "#1a5fb4", "#ffd60a", "#00ff00"])
-def test_button_can_be_read_on_any_brand_colour(shipped: Path, colour: str) -> None:
+def test_button_can_be_read_on_any_brand_colour(basis: Path, colour: str) -> None:
     """The ink of the button is black or white, whichever contrasts with the brand at least 4.5:1."""
     brand = Brand("Example", "https://www.example.org/", "", "", colour)
-    html = Catalogue.load([shipped], brand).get("welcome").render("en", DATA).html
+    html = Catalogue.load([basis], brand).get("welcome").render("en", DATA).html
     ((style, ground),) = [
         (attributes["style"] or "", before["bgcolor"] or "")
         for (_, before), (_, attributes) in zip(Page(html).tags, Page(html).tags[1:], strict=False)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date, datetime
+from types import SimpleNamespace
 from typing import Any
 
 from babel import Locale
@@ -30,6 +31,7 @@ from jinja2.visitor import NodeTransformer
 
 from postroom.templating import formats
 from postroom.templating.brand import Brand
+from postroom.templating.logo import Logo
 
 WORK_UNITS = 4_000_000
 LOOP_UNITS = 16
@@ -43,6 +45,9 @@ _PLAIN_FILTERS = frozenset(
     {"abs", "capitalize", "count", "d", "default", "e", "escape", "length", "lower", "string", "title", "trim"}
     | {"truncate", "upper", "urlencode"}
 )
+
+
+_PLAIN_DATA = frozenset({Brand, Logo, formats.Money, SimpleNamespace})
 
 
 class TemplateFault(TemplateRuntimeError):
@@ -95,6 +100,12 @@ def environment(sources: Mapping[str, tuple[str, str]], brand: Brand) -> Environ
 
 class _Sandbox(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset(ImmutableSandboxedEnvironment.default_binop_table)
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        # Ours are plain data: what Jinja looks for in functions, frames and lists is not there, and costs time.
+        if type(obj) in _PLAIN_DATA:
+            return not attr.startswith("_")
+        return super().is_safe_attribute(obj, attr, value)
 
     def is_safe_callable(self, obj: Any) -> bool:
         if isinstance(obj, Macro | BlockReference) or obj is _range:
