@@ -100,9 +100,11 @@ class _Loading:
         css = f":root {{ --brand: {brand.colour}; --brand-ink: {brand.ink}; }}\n{sheet}"
         self._sources = {name: self._styled(file, css) for name, file in files.items() if _is_source(name)}
         paths = {name: (file.text, file.path) for name, file in self._sources.items()}
+        self._reads: dict[str, frozenset[str]] = {}
         self._environment: Environment = sandbox.environment(paths, brand)
         for name in self._layout.keys() & self._sources.keys():
-            problems += sources.faults(self._sources[name], self._environment, GIVEN, self._layout)
+            found, _ = sources.examine(self._sources[name], self._environment, GIVEN, self._layout)
+            problems += found
         # A broken layout would fail every trial again, in words less clear.
         self._layout_is_sound = not any(
             problem.file == file.path for problem in problems for file in self._layout.values()
@@ -126,9 +128,7 @@ class _Loading:
             manifest=about,
             locales=MappingProxyType({locale: self._parts(f"{name}/{locale}/") for locale in locales}),
             files=frozenset(file.path for file in [*own.values(), *self._layout.values()]),
-            reads=frozenset[str]().union(
-                *(sources.names_in(file, self._environment) for place, file in own.items() if _is_source(place))
-            ),
+            reads=frozenset[str]().union(*(self._reads[place] for place in own if _is_source(place))),
             logo=self._logo,
         )
         if self._layout_is_sound:
@@ -174,7 +174,8 @@ class _Loading:
             # The subject is rendered first, then the preheader; the bodies are given both.
             given = GIVEN if "/body." in place else GIVEN - {"subject", "preheader"}
             names = None if about is None else {*given, *about.variables}
-            self._problems += sources.faults(file, self._environment, names, self._layout)
+            found, self._reads[place] = sources.examine(file, self._environment, names, self._layout)
+            self._problems += found
 
     def _missing(self, own: Mapping[str, SourceFile], wanted: str) -> None:
         beside = min(file.path for file in own.values())
@@ -189,7 +190,7 @@ class _Loading:
             preheader=get(preheader) if preheader in self._sources else None,
             text=get(f"{folder}body.txt"),
             html=get(f"{folder}body.html"),
-            subject_names=sources.names_in(self._sources[f"{folder}subject.txt"], self._environment),
+            subject_names=self._reads[f"{folder}subject.txt"],
         )
 
     def _try(self, template: Template, manifest_path: str) -> None:

@@ -1,7 +1,6 @@
 """What can be seen in a template without rendering it, so that no branch hides a fault.
 
-    faults(source, environment, names, references) -> every fault of one source
-    names_in(source, environment) -> the variables it reads
+    examine(source, environment, names, references) -> every fault of one source, and the names it reads
 
 Rendering at load (catalogue.py) finds the rest, in the branches its data reach.
 """
@@ -17,20 +16,25 @@ from postroom.templating.manifest import SYNTAX
 from postroom.templating.problems import Problem
 
 
-def faults(
+def examine(
     source: SourceFile, environment: Environment, names: Collection[str] | None, references: Collection[str]
-) -> list[Problem]:
+) -> tuple[list[Problem], frozenset[str]]:
     """Syntax, unknown filters and tests, private names, forbidden calls, unknown variables and files.
 
     Args:
         names:      the variables the source may read; None if they are not known.
         references: the names of the files it may extend or import.
+
+    Returns:
+        The faults, and every name the source reads: no variable whose value it can show is missing.
     """
+    read: set[str] = set()
     try:
         tree = environment.parse(source.text, source.name, source.path)
+        read = _read(tree)
         found = [*_forbidden(tree, environment), *_references(tree, references)]
         if not found and names is not None:
-            found = list(_undeclared(tree, names))
+            found = list(_undeclared(tree, read, names))
         if not found:
             environment.get_template(source.name)
     except TemplateSyntaxError as error:
@@ -38,12 +42,7 @@ def faults(
     except (RecursionError, SyntaxError):
         # Python's own limits on nesting, met by the parser or by the code made of the template.
         found = [(0, "it is nested too deeply", "write it flatter")]
-    return [Problem(source.path, line, what, mend) for line, what, mend in found]
-
-
-def names_in(source: SourceFile, environment: Environment) -> frozenset[str]:
-    """Every name the source reads: no variable whose value it can show is missing."""
-    return frozenset(_read(environment.parse(source.text)))
+    return [Problem(source.path, line, what, mend) for line, what, mend in found], frozenset(read)
 
 
 _Fault = tuple[int, str, str]
@@ -59,10 +58,9 @@ def _forbidden(tree: nodes.Template, environment: Environment) -> Iterator[_Faul
         nodes.Call: _call,
         nodes.Include: lambda _: ("{% include %} is not there for mail", "write a macro and import it"),
     }
-    for kind, verdict in checks.items():
-        for node in tree.find_all(kind):
-            if found := verdict(node):
-                yield node.lineno, *found
+    for node in tree.find_all(tuple(checks)):
+        if found := checks[type(node)](node):
+            yield node.lineno, *found
 
 
 def _known(table: Collection[str], kind: str, node: nodes.Filter | nodes.Test) -> tuple[str, str] | None:
@@ -106,8 +104,8 @@ def _references(tree: nodes.Template, allowed: Collection[str]) -> Iterator[_Fau
             yield node.lineno, f"there is no file {name!r} to use here", "name a file of _layout"
 
 
-def _undeclared(tree: nodes.Template, names: Collection[str]) -> Iterator[_Fault]:
-    for name in sorted(_read(tree) - set(_made(tree)) - SYNTAX - set(names)):
+def _undeclared(tree: nodes.Template, read: set[str], names: Collection[str]) -> Iterator[_Fault]:
+    for name in sorted(read - set(_made(tree)) - SYNTAX - set(names)):
         lines = [node.lineno for node in tree.find_all(nodes.Name) if node.name == name]
         close = difflib.get_close_matches(name, names, n=1)
         mend = f"did you mean '{close[0]}'?" if close else "declare it in template.yaml"
