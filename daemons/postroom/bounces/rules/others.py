@@ -62,11 +62,12 @@ OTHER_RULES = (
             r"(?:multiple|missing|invalid|malformed|duplicate|bad|no valid|illegal|without) (?:a )?(?:from|"
             r"subject|date|message-id|to|header|headers|mime|content)\b"
         ),
-        r"content (?:filter|conversion|policy|type)|8-?bit|non-ascii|charset|character set",
+        r"content (?:filter|conversion|policy|type)|8-?bit|non-ascii|charset|character set|eight[- ]bit",
         r"attachment|executable|file ?(?:type|name|extension)",
         r"(?:message|mail)[^.;]{0,20}malformed",
         r"lines? (?:too long|longer)|bare (?:lf|cr|newline)|stray newline",
         "conversion (?:not|required|failed)",
+        version=2,
     ),
     rule(
         "protocol.words",
@@ -88,6 +89,14 @@ OTHER_RULES = (
         r"smtputf8|8bitmime|\bdsn\b (?:not|support)",
         r"improper use|need (?:mail|rcpt)|send (?:hello|helo) first|polite people say",
         "no valid cert|unexpected response|not (?:a )?valid smtp",
+    ),
+    rule(
+        "system.internal",
+        "system",
+        "RFC 3463 X.3.0, RFC 5321 reply 451",
+        r"internal (?:server |processing |system |software )?(?:error|failure|fault)",
+        r"(?:temporary|transient) (?:server |system |internal |local )?(?:error|failure|problem)",
+        r"service (?:is )?temporarily unavailable",
     ),
     rule(
         "policy.words",
@@ -129,7 +138,8 @@ OTHER_RULES = (
             r"(?:name ?server|name service|host ?name lookup|domain name lookup|\bdns\b|"
             r"\bmx (?:record|lookup))[^.;]{0,40}(?:error|fail|time|problem|lookup|loop|not responding|unavailable)"
         ),
-        r"cannot (?:route|resolve)|no route|unrouteable|unable to (?:route|resolve)",
+        r"cannot (?:route|resolve)|no route(?! to host)|unrouteable|unable to (?:route|resolve)",
+        version=2,
     ),
     rule(
         "connection.words",
@@ -194,6 +204,13 @@ WEAK_RULES = (
         r"(?:rejected|refused) (?:recipient|address)",
         r"undeliverable",
         code="55[0134]",
+    ),
+    rule(
+        "weak.unknown",
+        "invalid_recipient",
+        "RFC 3463 X.1.1 beside words without a cause",
+        r"(?:recipient|address|mailbox|user)(?: address)? (?:is |was )?(?:rejected|refused|denied)",
+        code=r"55[0134] 5\.1\.1$",
     ),
     rule(
         "weak.refused",

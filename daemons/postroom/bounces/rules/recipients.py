@@ -98,6 +98,13 @@ RECIPIENT_RULES = (
     ),
     # What our own resolver says. A domain that lapsed for a day says the same; the next try tells.
     rule(
+        "routing.resolver",
+        "routing",
+        "Postfix smtp(8), DNS look-up of the next hop: no answer, not no such name",
+        r"name service error for [^;]{0,300}\bhost not found, try again",
+        r"(?:temporary failure in name resolution|temporary (?:dns|resolver) (?:error|failure))",
+    ),
+    rule(
         "domain.resolver",
         "invalid_domain",
         "Postfix smtp(8), DNS look-up of the next hop",

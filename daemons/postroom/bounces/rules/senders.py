@@ -73,6 +73,14 @@ SENDER_RULES = (
         ),
     ),
     rule(
+        "sender.greeting",
+        "protocol",
+        "RFC 5321 §4.1.1.1, the name in HELO or EHLO; Exchange and Postfix answer 501 5.5.x",
+        r"(?:invalid|bad|illegal) (?:domain|host) ?name",
+        r"(?:domain|host) ?name (?:is )?(?:invalid|malformed)",
+        code=r"50\d 5\.5\.",
+    ),
+    rule(
         "rate.too-many",
         "rate_limit",
         "RFC 3463 X.5.3, RFC 5248 X.7.28; Postfix anvil(8)",
