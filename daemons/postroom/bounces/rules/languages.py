@@ -103,8 +103,22 @@ LANGUAGE_RULES = (
         ),
         (
             r"(?:użytkownik|uzytkownik|adresat|konto|skrzynka)[^.;]{0,40}(?:nie istnieje|nieznany)|"
-            r"nieznany (?:użytkownik|uzytkownik|adresat)"
+            r"nieznany (?:użytkownik|uzytkownik|adresat)|nie ma takiego (?:użytkownika|uzytkownika|adresata|konta)"
         ),
+        version=2,
+    ),
+    rule(
+        "unknown.sv-no-da-tr",
+        "invalid_recipient",
+        _RFC + "Swedish, Norwegian, Danish, Turkish",
+        (
+            r"(?:mottagaren?|mottakeren?|modtageren?|användaren?|brukeren?|brugeren?|adressen?|kontot?)"
+            r"[^.;]{0,40}(?:finns (?:inte|ej)|finnes ikke|findes ikke|eksisterer ikke|okänd|ukjent|ukendt)"
+        ),
+        r"(?:okänd|ukjent|ukendt) (?:mottag|mottak|modtag|användar|bruk|brug|adress)",
+        # \u0131 is the dotless i; many servers write it with a dot.
+        r"bilinmeyen (?:kullan|al[i\u0131]c[i\u0131])|kullan[i\u0131]c[i\u0131] bulunamad",
+        r"böyle bir kullan[i\u0131]c[i\u0131] yok",
     ),
     rule(
         "unknown.ru",

@@ -318,7 +318,8 @@ PROVIDER_RULES = (
         "inactive",
         "Mail.ru postmaster, 550",
         "invalid mailbox.{0,80}(?:account is disabled|is blocked|unavailable: )",
-        "account is disabled",
+        "recipient address rejected: account is disabled",
+        version=2,
     ),
     rule(
         "qq.unavailable",

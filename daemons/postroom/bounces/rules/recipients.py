@@ -85,6 +85,8 @@ RECIPIENT_RULES = (
         r"no longer (?:accepts|accepting|receives?|work|employ|with (?:us|the|this))",
         r"(?:has|is) (?:left|no longer (?:with|at|part))",
         r"no longer on server",
+        r"(?:due to|because of|for) inactivity",
+        version=2,
     ),
     # Who blocked whom is left open: the account by its provider, or us by its owner.
     rule(
@@ -119,7 +121,9 @@ RECIPIENT_RULES = (
         r"null mx",
         r"(?:host|domain)[^.;]{0,40} (?:does not|doesn't|do not|never) accepts? (?:e-?)?mail",
         r"(?:domain|host) [^.;]{0,20}(?:has )?no (?:valid )?mx\b",
-        r"no mx (?:record )?found for",
+        r"no mx (?:records? )?found for",
+        r"mx or srv record indicated no smtp service",
+        version=2,
     ),
     rule(
         "domain.words",
@@ -138,6 +142,8 @@ RECIPIENT_RULES = (
         r"nxdomain",
         r"account or domain may not exist",
         "bad destination system",
+        r"unrouteable mail domain|mx records point to non-existent hosts",
+        version=2,
     ),
     rule(
         "recipient.unknown",
@@ -197,5 +203,8 @@ RECIPIENT_RULES = (
         r"not our (?:user|customer)|\bno such user",
         r"does ?n[o']t exist (?:here|on this|in (?:this|our))",
         r"not exist in (?:active )?directory",
+        r"recipients? (?:cannot|can't|could not) be verified",
+        rf"{WHO} (?:is |was )?(?:rejected|refused): no (?:such )?(?:mailbox|user|account)",
+        version=2,
     ),
 )
