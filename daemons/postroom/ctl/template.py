@@ -94,7 +94,7 @@ def lint(place: "Place", names: tuple[str, ...], as_json: bool) -> None:
     else:
         for finding in findings:
             click.echo(str(finding))
-        click.echo(f"{len(chosen)} templates, {len(findings)} findings", err=True)
+        click.echo(f"templates: {len(chosen)}, findings: {len(findings)}", err=True)
     sys.exit(1 if findings else 0)
 
 
