@@ -22,7 +22,7 @@ def test_each_reply_is_judged(postroom: Postroom) -> None:
         "bucket": "recipient",
         "suppress": "now",
         "rule": "recipient.unknown",
-        "version": 1,
+        "version": 2,
         "evidence": "550 5.1.1 @ unknown",
     }
     assert (full["class"], full["bucket"], full["suppress"]) == ("mailbox_full", "mailbox", "after")
