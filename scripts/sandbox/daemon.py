@@ -6,6 +6,7 @@ The configuration is written under the folder; everything the daemon says goes t
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,10 +17,10 @@ from typing import Any, Self
 
 from sandbox.api import Answer, UnixConnection
 from sandbox.notify import NotifySocket
-from sandbox.process import BedError
+from sandbox.process import BedError, until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-READY_S = 20.0
+READY_S, RELOAD_S = 20.0, 20.0
 DEFAULTS = """
 hostname: mail.example.org
 domains:
@@ -120,6 +121,20 @@ class Daemon:
     def hang_up(self) -> None:
         """SIGHUP: the daemon is to reload."""
         os.kill(self.pid, signal.SIGHUP)
+
+    def reload(self) -> str:
+        """SIGHUP, and wait until the daemon says what came of it; returns what it has logged since."""
+        before = len(self.log())
+        self.hang_up()
+        until(lambda: _RELOADED.search(self.log(), before) is not None, RELOAD_S, "the reload", self.alive)
+        return self.log()[before:]
+
+    def change(self, old: str, new: str) -> None:
+        """Put `new` in the place of `old`, which is there once, in the configuration."""
+        text = self.config.read_text(encoding="utf-8")
+        if text.count(old) != 1:
+            raise BedError(f"{self.config}: {old!r} is there {text.count(old)} times")
+        self.config.write_text(text.replace(old, new), encoding="utf-8")
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -223,6 +238,7 @@ class SubmissionDaemon(Daemon):
         return counts
 
 
+_RELOADED = re.compile(r" daemon\.(reloaded|reload_refused|reload_failed)( .*)?\n")
 _POSTROOM = (sys.executable, "-m", "postroom")
 
 

@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 
 from sandbox.daemon import Daemon
-from sandbox.process import until
 
 RSA_SELECTOR, ED25519_SELECTOR = "2026a", "2026e"
 
@@ -55,17 +54,6 @@ class MilterDaemon(Daemon):
     def workers(self) -> list[int]:
         """The processes that are the master's children now."""
         return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
-
-    def reload(self) -> None:
-        """Ask for a new generation and wait until the daemon says what came of it."""
-        answers = ("milter.reloaded", "milter.reload_refused")
-
-        def count() -> int:
-            return sum(self.log().count(answer) for answer in answers)
-
-        before = count()
-        self.hang_up()
-        until(lambda: count() > before, 20, "the reload", self.alive)
 
 
 @cache

@@ -106,7 +106,8 @@ def test_a_reload_takes_new_keys_and_drains_the_old_ones(make_milter: MakeMilter
         assert len(client.message()) == 2
         text = daemon.config.read_text()
         daemon.config.write_text(text.replace(f", {{selector: 2026e, key_file: {daemon.ed25519_key}}}", ""))
-        daemon.reload()
+        daemon.change("  networks:", "  workers: 3\n  networks:")
+        assert " warning: daemon.needs_restart settings=milter.workers " in daemon.reload()
         with MilterClient(daemon.socket) as newcomer:
             assert len(newcomer.message()) == 1
         assert len(client.message()) == 2
@@ -123,7 +124,7 @@ def test_a_reload_with_a_broken_key_keeps_the_old_ones(make_milter: MakeMilter) 
     daemon.reload()
     daemon.config.write_text("domains: [")
     daemon.reload()
-    refused = [line for line in daemon.log().splitlines() if " error: milter.reload_refused " in line]
+    refused = [line for line in daemon.log().splitlines() if " error: daemon.reload_refused " in line]
     assert len(refused) == 2
     assert "ed25519.pem: holds no private key in PEM; mend: " in refused[0]
     assert daemon.workers() == workers

@@ -257,7 +257,7 @@ def test_five_reloads_under_load_lose_nothing(room: MailRoom) -> None:
     load.run(reload_five_times)
     assert load.refused == []
     load.check()
-    assert room.milter.log().count(" info: milter.reloaded ") == 5
+    assert room.milter.log().count(" info: daemon.reloaded\n") == 5
 
 
 def test_workers_killed_under_load_lose_nothing(room: MailRoom) -> None:

@@ -187,6 +187,19 @@ def test_a_daemon_that_falls_silent_is_late_then_missed(make_monitor: MakeMonito
     assert "watcher: no word in the last hour" in what
 
 
+def test_a_reload_takes_who_is_expected_and_tells_what_it_cannot_take(make_monitor: MakeMonitor) -> None:
+    """From the next request on; a configuration with a fault changes nothing."""
+    monitor = make_monitor(daemons=("policy",))
+    monitor.start()
+    assert list(monitor.health()["daemons"]) == ["policy"]
+    monitor.change("daemons: [policy]", "daemons: [postfix]")
+    assert f"{monitor.config}:" in monitor.reload()
+    assert list(monitor.health()["daemons"]) == ["policy"]
+    monitor.change("daemons: [postfix]", "daemons: [milter]\n  socket_mode: 0600")
+    assert " warning: daemon.needs_restart settings=monitor.socket_mode " in monitor.reload()
+    assert list(monitor.health()["daemons"]) == ["milter"]
+
+
 def test_processes_are_summed_and_an_end_takes_nothing_away(make_monitor: MakeMonitor, beating: Beating) -> None:
     """Two workers of the milter, then another in place of one; what grows meanwhile is of the last hour."""
     monitor = make_monitor()

@@ -328,6 +328,25 @@ def test_what_was_asked_is_answered_before_the_end(make_policy: MakePolicy) -> N
     assert "daemon.stopped" in daemon.last_words()
 
 
+def test_a_reload_takes_new_limits_whole_or_not_at_all(make_policy: MakePolicy) -> None:
+    """On open connections, with what was counted; a fault is told with its line and mend, and changes nothing."""
+    daemon = make_policy(settings=limited(PER_SENDER), policy="budget: 2s")
+    with PolicyClient(daemon.socket) as client:
+        assert client.ask(end_of_message("1")) == "DUNNO"
+        daemon.change("rate: 3/1h", "rate: 1/1h")
+        daemon.change("budget: 2s", "budget: 9s")
+        refused = daemon.reload()
+        line = daemon.config.read_text().splitlines().index("  budget: 9s") + 1
+        assert f"{daemon.config}:{line}: policy.budget: 9s is too near to the 5s that Postfix waits; write" in refused
+        assert client.ask(end_of_message("2")) == "DUNNO", "the limit of three still holds"
+        daemon.change("budget: 9s", "budget: 3s")
+        daemon.change("socket_mode: 0666", "socket_mode: 0600")
+        taken = daemon.reload()
+        assert " warning: daemon.needs_restart settings=policy.socket_mode " in taken
+        assert client.ask(end_of_message("3")) == OVER
+        assert client.ask(end_of_message("other", sender="bert@example.org")) == "DUNNO"
+
+
 def test_a_daemon_without_its_key_is_told_how_to_make_it(make_policy: MakePolicy) -> None:
     """Exit 78, one line."""
     daemon = make_policy()

@@ -11,7 +11,7 @@ reloads   at SIGHUP: says so, then stands still until a line comes; the word on 
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from postroom.runtime.lifecycle import Life, StartRefused, run
@@ -38,7 +38,7 @@ async def loses(_life: Life) -> None:
 
 
 async def reloads(life: Life) -> None:
-    async def reload() -> None:
+    async def reload() -> Sequence[str]:
         print("reloading", flush=True)
         word = await asyncio.to_thread(sys.stdin.readline)
         if word == "stand still\n":
@@ -47,7 +47,10 @@ async def reloads(life: Life) -> None:
             sys.stdin.readline()
         if word == "fail\n":
             raise ValueError("jane.doe@example.net is no mailbox")
+        if word == "refuse\n":
+            raise StartRefused("postroom.yaml:3: log.level: 'loud' is none", "postroom.yaml:5: x: is no setting")
         print("reloaded", flush=True)
+        return ["policy.socket", "log"] if word == "half\n" else []
 
     life.on_reload(reload)
     await serves(life)

@@ -188,6 +188,27 @@ def test_a_reload_that_breaks_leaves_the_daemon_serving(bed: Path) -> None:
         assert "jane" not in failed[0]
 
 
+def test_a_reload_says_what_came_of_it(bed: Path) -> None:
+    """Refused: every reason, and the old state stays. Taken: and which changed settings wait for a restart."""
+    with daemon(bed, "reloads") as started:
+        started.word(), started.word()
+        for word in ("refuse", "half", "go on"):
+            started.child.send_signal(signal.SIGHUP)
+            assert started.line() == "reloading"
+            started.tell(word)
+            assert [started.word() for _ in range(3)][2] == "READY=1"
+            assert word == "refuse" or started.line() == "reloaded"
+        started.child.terminate()
+        said = [text.split("] ", 1)[1] for text in started.errors() if "reload" in text or "restart" in text]
+        reason = "postroom.yaml:3: log.level: 'loud' is none; postroom.yaml:5: x: is no setting"
+        assert said == [
+            f'error: daemon.reload_refused reason="{reason}" effect="the old state stays in use"',
+            'warning: daemon.needs_restart settings="policy.socket log" effect="their old values stay in use"',
+            "info: daemon.reloaded",
+            "info: daemon.reloaded",
+        ]
+
+
 def test_a_sighup_without_anything_to_reload_ends_nothing(bed: Path) -> None:
     """The signal's default would be the end."""
     with daemon(bed, "serves") as started:

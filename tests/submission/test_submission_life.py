@@ -132,21 +132,41 @@ def test_a_reload_with_a_broken_template_keeps_the_old_set(make_daemon: MakeDaem
     )
     assert daemon.post(WELCOME).status == 202
 
-    def reload(text: str, event: str) -> str:
-        logged = len(daemon.log())
+    def reloaded(text: str) -> str:
         subject.write_text(text, encoding="utf-8")
-        os.kill(daemon.pid, signal.SIGHUP)
-        until(lambda: event in daemon.log()[logged:], 5, event, daemon.alive)
-        (line,) = [line for line in daemon.log()[logged:].splitlines() if event in line]
-        return line
+        return daemon.reload()
 
-    refused = reload("Hello {{ first_name\n", "submission.reload_refused")
+    refused = reloaded("Hello {{ first_name\n")
+    assert " daemon.reload_refused " in refused
     assert f"{subject}:1" in refused
-    assert "the old templates stay in use" in refused
+    assert "the old state stays in use" in refused
     assert daemon.post(WELCOME).status == 202
-    reload("Hello {{ first_name }} {{ login }} {{ nobody }}\n", "submission.reload_refused")
-    reload("Hello {{ first_name }}\n", "submission.reloaded")
+    assert " daemon.reload_refused " in reloaded("Hello {{ first_name }} {{ login }} {{ nobody }}\n")
+    assert " daemon.reloaded" in reloaded("Hello {{ first_name }}\n")
     assert daemon.post(WELCOME).status == 202
+
+
+def test_a_reload_takes_clients_limits_and_domains(make_daemon: MakeDaemon) -> None:
+    """All of a good configuration, and of one with a single fault nothing; what needs a restart is named."""
+    daemon = make_daemon(
+        settings="hostname: mail.example.org\ndomains: {example.org: {}}\n"
+        "limits: [{name: few, key: client, counts: requests, rate: 100/1m}]"
+    )
+    elsewhere = {**PLAIN, "from": "hello@example.com"}
+    assert daemon.post(elsewhere).status == 422
+    daemon.change("example.org: {}", "example.org: {}, example.com: {}")
+    daemon.change("rate: 100/1m", "rate: 2/1")
+    refused = daemon.reload()
+    assert f"{daemon.config}:5: limits[0].rate: " in refused
+    assert daemon.post(elsewhere).status == 422, "a configuration with a fault is not taken in part"
+    daemon.change("rate: 2/1", "rate: 2/1h")
+    daemon.change("domains: ", "retention: {messages: 1d}\ndomains: ")
+    assert "needs_restart" not in daemon.reload()
+    assert [daemon.post(elsewhere).status for _ in range(3)] == [202, 202, 429], "a new span counts anew"
+    daemon.change(OURS, "other: {uids: [54321]}")
+    daemon.change("hostname: mail.", "hostname: out.")
+    assert " daemon.needs_restart settings=hostname " in daemon.reload()
+    assert code(daemon.post(PLAIN)) == (403, "not_a_client")
 
 
 # Limits

@@ -8,7 +8,7 @@ BUGS:    a take that the store commits in the very moment the budget ends is cou
 Flow:    policy/, submission/ -> Limiter -> SharedStore | LocalLimiter
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,13 +55,22 @@ class Limiter:
     def __init__(
         self, store: SharedStore, rules: Sequence[Rule], local: LocalLimiter, patience: Patience, budget_s: float
     ) -> None:
-        self._rules = {rule.name: rule for rule in rules}
-        if len(self._rules) != len(rules):
-            raise ValueError("two rules have the same name; mend: give each rule its own")
+        self.use(rules)
         self._store = store
         self._local = local
         self._patience = patience
         self._budget_s = budget_s
+
+    def use(self, rules: Sequence[Rule]) -> None:
+        """Decide by these rules from now on; what is being decided goes by those it began with.
+
+        Raises:
+            ValueError: two rules of one name.
+        """
+        named = {rule.name: rule for rule in rules}
+        if len(named) != len(rules):
+            raise ValueError("two rules have the same name; mend: give each rule its own")
+        self._rules = named
 
     def counts_by(self, *keys: Key) -> bool:
         """Whether any rule counts by one of these kinds of key."""
@@ -80,7 +89,7 @@ class Limiter:
             instance: Postfix's id of the delivery attempt, or ours; asked again it is not counted again.
             now:      Unix seconds, for tests; None is the clock of whoever decides.
         """
-        asked = self._demands(subject)
+        asked, rules = self._demands(subject), self._rules
         if not asked:
             return Decision(Verdict(True, None, None, 0.0, False, ()), None)
         try:
@@ -88,7 +97,7 @@ class Limiter:
                 lambda: self._store.take(instance, door, asked, queue_id, now), self._budget_s
             )
         except StoreUnavailable:
-            return Decision(self._without_store(instance, door, asked, now), "process")
+            return Decision(self._without_store(instance, door, asked, rules, now), "process")
         if verdict.allowed:
             self._local.note(instance, door, asked, verdict, now)
         return Decision(verdict, "store")
@@ -96,14 +105,16 @@ class Limiter:
     def _demands(self, subject: Subject) -> list[Demand]:
         return demands(list(self._rules.values()), subject)
 
-    def _without_store(self, instance: str, door: Door, asked: list[Demand], now: float | None) -> Verdict:
+    def _without_store(
+        self, instance: str, door: Door, asked: list[Demand], rules: Mapping[str, Rule], now: float | None
+    ) -> Verdict:
         if (first := self._local.first_verdict(instance, door, now)) is not None:
             return first
         for demand in asked:
             if never_fits(demand):
                 return Verdict(False, demand.rule, demand.key, 0.0, True, ())
         for demand in asked:
-            if self._rules[demand.rule].on_store_loss == "defer":
+            if rules[demand.rule].on_store_loss == "defer":
                 return Verdict(False, demand.rule, demand.key, DEFER_RETRY_S, False, ())
-        counted = [demand for demand in asked if self._rules[demand.rule].on_store_loss == "local"]
+        counted = [demand for demand in asked if rules[demand.rule].on_store_loss == "local"]
         return self._local.take(instance, door, counted, now)

@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from postroom.config import paths
+from postroom.config.changes import changed
 from postroom.config.model import Config
-from postroom.config.problems import ConfigInvalid
 from postroom.milter.doors import Networks, NetworksUnreadable
 from postroom.milter.keys import KeysUnusable, is_weak, load_keys
 from postroom.milter.libmilter import LibMilter
@@ -30,6 +30,16 @@ from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.sqlite import SqliteSharedStore
 
 WORD = "milter"
+NEEDS_RESTART = (
+    "state_dir",
+    "log",
+    "milter.socket",
+    "milter.socket_mode",
+    "milter.socket_group",
+    "milter.workers",
+    "milter.drain",
+)
+"""What a reload does not take."""
 POSTCONF_TIMEOUT_S = 10.0
 DRAIN_LOOK_S = 0.05
 LAST_BEAT_S = 2.0
@@ -39,8 +49,7 @@ def serve(config: Config, reread: Callable[[], Config], log: Log) -> None:
     """The daemon's whole life.
 
     Args:
-        reread: reads the configuration anew, at the start and at each reload. Domains, keys, networks
-                and `expire_after` are taken from it; socket, workers and drain stay those of `config`.
+        reread: reads the configuration anew, at the start and at each reload.
 
     Raises:
         StartRefused: it cannot start as it is configured.
@@ -48,13 +57,16 @@ def serve(config: Config, reread: Callable[[], Config], log: Log) -> None:
     settings, shared = config.milter, paths.shared_db(config).parent
     listener = listen_unix(settings.socket, settings.socket_mode, settings.socket_group)
     try:
-        libmilter = LibMilter(listener.sock)
+        libmilter, latest = LibMilter(listener.sock), config
 
         def load() -> Work:
-            signer = _signer(_read(reread), log)
+            nonlocal latest
+            latest = reread()
+            signer = _signer(latest, log)
             return lambda drain: _work(drain, libmilter, listener, signer, shared, log)
 
-        Master(load, settings.workers, settings.drain, log).run(f"listening on {settings.socket}", listener.close)
+        master = Master(load, lambda: changed(config, latest, NEEDS_RESTART), settings.workers, settings.drain, log)
+        master.run(f"listening on {settings.socket}", listener.close)
     finally:
         listener.close()
 
@@ -66,13 +78,6 @@ def findings(config: Config) -> Sequence[str]:
     except KeysUnusable as unusable:
         return unusable.problems
     return ()
-
-
-def _read(reread: Callable[[], Config]) -> Config:
-    try:
-        return reread()
-    except ConfigInvalid as invalid:
-        raise StartRefused("; ".join(map(str, invalid.problems))) from invalid
 
 
 def _signer(config: Config, log: Log) -> Signer:

@@ -22,11 +22,11 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from postroom.runtime.lifecycle import EX_SOFTWARE, StartRefused, told
+from postroom.runtime.lifecycle import EX_SOFTWARE, log_not_reloaded, log_reloaded, told
 from postroom.runtime.log import Log
 from postroom.runtime.notify import reloading, tell_systemd, watchdog_period_s
 
@@ -70,12 +70,21 @@ class Master:
 
     Args:
         load:    reads configuration and keys; gives what a worker does, or raises StartRefused.
+        needs_restart: gives the changed settings that the last load could not take.
         workers: how many.
         drain_s: how long sessions may go on after SIGTERM.
     """
 
-    def __init__(self, load: Callable[[], Work], workers: int, drain_s: float, log: Log) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Work],
+        needs_restart: Callable[[], Sequence[str]],
+        workers: int,
+        drain_s: float,
+        log: Log,
+    ) -> None:
         self._load = load
+        self._needs_restart = needs_restart
         self._workers = workers
         self._drain_s = drain_s
         self._log = log
@@ -127,16 +136,14 @@ class Master:
         tell_systemd(reloading())
         try:
             self._start_generation()
-        except StartRefused as refused:
-            self._log.error("milter.reload_refused", reason=str(refused), effect="the old keys and settings stay")
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end a daemon that serves
-            self._log.error("daemon.reload_failed", effect="the old state stays in use", **told(error))
+            log_not_reloaded(self._log, error)
         else:
             for generation in self._generations[:-1]:
                 self._drain(generation, RELOAD_DRAIN_S)
                 with suppress(OSError):
                     generation.master_end.recv(1)
-            self._log.info("milter.reloaded", workers=self._workers)
+            log_reloaded(self._log, self._needs_restart())
         tell_systemd("READY=1")
 
     def _stop(self, stop_listening: Callable[[], None]) -> None:

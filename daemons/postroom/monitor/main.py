@@ -7,12 +7,13 @@ say so is its work; it writes nothing but its own beat.
 import asyncio
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 
 from aiohttp import web
 
 from postroom.config import paths
+from postroom.config.changes import changed
 from postroom.config.model import Config
 from postroom.monitor.health import Expected
 from postroom.monitor.page import Page
@@ -29,10 +30,23 @@ from postroom.store.shared.sqlite import SqliteSharedStore
 WORD = "monitor"
 KEEPALIVE_S = 30.0
 DRAIN_S = 10.0
+NEEDS_RESTART = (
+    "hostname",
+    "state_dir",
+    "log",
+    "handover.showq",
+    "monitor.socket",
+    "monitor.socket_mode",
+    "monitor.socket_group",
+)
+"""What a reload does not take."""
 
 
-async def serve(config: Config, log: Log, life: Life) -> None:
+async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Life) -> None:
     """The daemon's whole life.
+
+    Args:
+        reread: reads the configuration anew, at each reload.
 
     Raises:
         StartRefused: it cannot start as it is configured.
@@ -45,8 +59,7 @@ async def serve(config: Config, log: Log, life: Life) -> None:
         track, showq = TrackReader(paths.track_db(config)), config.handover.showq
         surveyor = Surveyor(pulse, shared, track, showq, time.time, _boottime)
         at_end.callback(surveyor.close)
-        expected = Expected(settings.daemons, settings.waiting_late, str(showq))
-        server = Server(surveyor, expected, Page(config.hostname), log, metrics)
+        server = Server(surveyor, _expected(config), Page(config.hostname), log, metrics)
 
         listener = listen_unix(settings.socket, settings.socket_mode, settings.socket_group)
         at_end.callback(listener.close)
@@ -63,6 +76,13 @@ async def serve(config: Config, log: Log, life: Life) -> None:
         listening = asyncio.create_task(pulse.listen_forever())
         beating = asyncio.create_task(beat_forever(WORD, shared, samples, log))
         await web.SockSite(runner, listener.sock, backlog=BACKLOG).start()
+
+        async def reload() -> Sequence[str]:
+            new = await asyncio.to_thread(reread)
+            server.expected = _expected(new)
+            return changed(config, new, NEEDS_RESTART)
+
+        life.on_reload(reload)
         life.ready(f"listening on {settings.socket}")
         # A task that ends before it is asked to has failed: it raises below, the daemon exits, systemd starts it anew.
         stopping = asyncio.create_task(life.stopping.wait())
@@ -73,6 +93,10 @@ async def serve(config: Config, log: Log, life: Life) -> None:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+
+def _expected(config: Config) -> Expected:
+    return Expected(config.monitor.daemons, config.monitor.waiting_late, str(config.handover.showq))
 
 
 def _boottime() -> float:

@@ -29,11 +29,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Server:
-    """The handlers."""
+    """The handlers.
+
+    Args:
+        expected: what is to be well here; may be replaced between two requests.
+    """
 
     def __init__(self, surveyor: Surveyor, expected: Expected, page: Page, log: Log, metrics: Metrics) -> None:
         self._surveyor = surveyor
-        self._expected = expected
+        self.expected = expected
         self._page = page
         self._log = log
         self._metrics = metrics
@@ -70,7 +74,7 @@ class Server:
 
     async def _look(self) -> tuple[Survey, Health]:
         survey = await self._surveyor.look()
-        return survey, judge(survey, self._expected)
+        return survey, judge(survey, self.expected)
 
     async def _first(self, _request: web.Request) -> web.Response:
         return web.Response(text=self._page.render(*await self._look()), content_type="text/html")

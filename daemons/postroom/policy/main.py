@@ -6,10 +6,11 @@ Reads from top to bottom: descriptors, key, store, checks and limits, socket, re
 import asyncio
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 
 from postroom.config import paths
+from postroom.config.changes import changed
 from postroom.config.model import Config
 from postroom.limits.configured import rules
 from postroom.limits.fallback import LocalLimiter
@@ -31,10 +32,15 @@ WORD = "policy"
 STORE_SHARE = 0.4
 """Part of the budget that each of the two store files may take: together they leave time to answer without them."""
 SWEEP_S = 60.0
+NEEDS_RESTART = ("state_dir", "log", "policy.socket", "policy.socket_mode", "policy.socket_group")
+"""What a reload does not take."""
 
 
-async def serve(config: Config, log: Log, life: Life) -> None:
+async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Life) -> None:
     """The daemon's whole life.
+
+    Args:
+        reread: reads the configuration anew, at each reload.
 
     Raises:
         StartRefused: it cannot start as it is configured.
@@ -46,18 +52,27 @@ async def serve(config: Config, log: Log, life: Life) -> None:
     async with AsyncExitStack() as at_end:
         shared = SqliteSharedStore(paths.shared_db(config).parent)
         at_end.push_async_callback(shared.close)
-        budget_s = settings.budget * STORE_SHARE
-        limits = Patience("limits", LIMITS_LOST, log)
-        decisions = Decisions(
-            RecipientCheck(shared, key, Patience("shared", CHECK_LOST, log), budget_s),
-            Limiter(shared, rules(config.limits), LocalLimiter(_boottime), limits, budget_s),
-            Notes(shared, limits, budget_s),
-            key=key,
-            hostname=config.hostname,
-            count_at=settings.count_at,
-            log=log,
+        # What was counted and noted here, and what is known of the stores, outlives a reload.
+        local, limits, check = (
+            LocalLimiter(_boottime),
+            Patience("limits", LIMITS_LOST, log),
+            Patience("shared", CHECK_LOST, log),
         )
-        server = Server(decisions.answer, settings.budget, log, metrics)
+        notes = Notes(shared, limits, settings.budget * STORE_SHARE)
+
+        def decisions(config: Config) -> Decisions:
+            budget_s = config.policy.budget * STORE_SHARE
+            return Decisions(
+                RecipientCheck(shared, key, check, budget_s),
+                Limiter(shared, rules(config.limits), local, limits, budget_s),
+                notes,
+                key=key,
+                hostname=config.hostname,
+                count_at=config.policy.count_at,
+                log=log,
+            )
+
+        server = Server(decisions(config).answer, settings.budget, log, metrics)
         listener = listen_unix(settings.socket, settings.socket_mode, settings.socket_group)
         at_end.callback(listener.close)
         accepting = await server.serve(listener.sock)
@@ -67,11 +82,19 @@ async def serve(config: Config, log: Log, life: Life) -> None:
 
         beating = asyncio.create_task(beat_forever(WORD, shared, samples, log))
         sweeping = asyncio.create_task(_sweep_forever(shared))
+
+        async def reload() -> Sequence[str]:
+            # On a thread: the machine's name may have to be asked from DNS, and Postfix must not wait for that.
+            new = await asyncio.to_thread(reread)
+            server.decide, server.budget_s = decisions(new).answer, new.policy.budget
+            return changed(config, new, NEEDS_RESTART)
+
+        life.on_reload(reload)
         life.ready(f"listening on {settings.socket}")
         await life.stopping.wait()
 
         accepting.close()
-        await server.drain(settings.budget)
+        await server.drain(server.budget_s)
         for task in (beating, sweeping):
             task.cancel()
             with suppress(asyncio.CancelledError):

@@ -33,13 +33,14 @@ class Server:
     Args:
         decide:   gives the answer; it has its own ways to be in time.
         budget_s: seconds after which Postfix is no longer kept waiting, whatever happens.
+            Both may be replaced between two questions.
     """
 
     def __init__(
         self, decide: Callable[[Request], Awaitable[Answer]], budget_s: float, log: Log, metrics: Metrics
     ) -> None:
-        self._decide = decide
-        self._budget_s = budget_s
+        self.decide = decide
+        self.budget_s = budget_s
         self._log = log
         self._metrics = metrics
         self._connections: set[asyncio.Task[None]] = set()
@@ -96,8 +97,8 @@ class Server:
         started = time.monotonic()
         self._metrics.count("postroom_policy_requests_total")
         try:
-            async with asyncio.timeout(self._budget_s):
-                answer = await self._decide(request)
+            async with asyncio.timeout(self.budget_s):
+                answer = await self.decide(request)
         except Exception as error:  # the rim: whatever it is, Postfix must not wait for it
             self._metrics.count("postroom_policy_unanswered_total")
             self._log.error(

@@ -1,17 +1,28 @@
-"""Secrets that `postroom store init` made, read at a daemon's start."""
+"""Secrets that `postroom store init` made, read at a daemon's start.
 
+A unit hands them over as credentials of the same name (LoadCredential=), so that the files themselves
+are root's alone; without them the file is read.
+
+Source:  systemd.exec(5), "CREDENTIALS".
+"""
+
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from postroom.mail.tokens import KEY_OCTETS
 from postroom.runtime.lifecycle import StartRefused
 
 
-def read_key(path: Path) -> bytes:
-    """The secret in this file.
+def read_key(path: Path, environment: Mapping[str, str] = os.environ) -> bytes:
+    """The secret in this file, or in the credential of its name where there is one.
 
     Raises:
         StartRefused: it cannot be read, or is none.
     """
+    credentials = environment.get("CREDENTIALS_DIRECTORY")
+    if credentials is not None and (Path(credentials) / path.name).exists():
+        path = Path(credentials) / path.name
     try:
         key = path.read_bytes()
     except OSError as error:

@@ -5,14 +5,20 @@
 Says READY=1, RELOADING=1, STOPPING=1 and WATCHDOG=1 to systemd. The watchdog
 beat comes from the event loop itself, so a stuck loop is a missed beat.
 
-Source:  sd_notify(3), systemd.service(5) "WatchdogSec=".
+A reload (SIGHUP) is all or nothing: configuration, templates and keys are read
+and checked, and only when all of them are good does the daemon take them; what
+it took, and which changes wait for a restart, stands in the log.
+
+Diagnostics: daemon.ready, daemon.reloaded, daemon.needs_restart, daemon.reload_refused, daemon.reload_failed,
+             daemon.stopping, daemon.stopped, daemon.refused, daemon.failed.
+Source:      sd_notify(3), systemd.service(5) "WatchdogSec=".
 """
 
 import asyncio
 import os
 import signal
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import uvloop
 
@@ -33,6 +39,11 @@ class StartRefused(Exception):
         self.reasons = reasons
 
 
+Reload = Callable[[], Awaitable[Sequence[str]]]
+"""Takes the new state whole and gives the names of changed settings that only a restart takes; or raises StartRefused
+and leaves all as it was."""
+
+
 class Life:
     """What a daemon's main sees of its life.
 
@@ -42,7 +53,7 @@ class Life:
     def __init__(self, log: Log) -> None:
         self.stopping = asyncio.Event()
         self._log = log
-        self._reload: Callable[[], Awaitable[None]] | None = None
+        self._reload: Reload | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._reload_again = False
 
@@ -51,8 +62,8 @@ class Life:
         tell_systemd(f"READY=1\nSTATUS={status}")
         self._log.info("daemon.ready", pid=os.getpid())
 
-    def on_reload(self, reload: Callable[[], Awaitable[None]]) -> None:
-        """Call `reload` at each SIGHUP. It takes the new state whole, or keeps the old one and logs why."""
+    def on_reload(self, reload: Reload) -> None:
+        """Call `reload` at each SIGHUP; what comes of it is logged here."""
         self._reload = reload
 
     def stop(self) -> None:
@@ -70,14 +81,14 @@ class Life:
         if self._reloading is None or self._reloading.done():
             self._reloading = asyncio.ensure_future(self._run_reloads(self._reload))
 
-    async def _run_reloads(self, reload: Callable[[], Awaitable[None]]) -> None:
+    async def _run_reloads(self, reload: Reload) -> None:
         while self._reload_again:
             self._reload_again = False
             tell_systemd(reloading())
             try:
-                await reload()
+                log_reloaded(self._log, await reload())
             except Exception as error:  # noqa: BLE001 - a fault of ours must not end a daemon that serves
-                self._log.error("daemon.reload_failed", effect="the old state stays in use", **told(error))
+                log_not_reloaded(self._log, error)
             finally:
                 tell_systemd("READY=1")
 
@@ -108,6 +119,21 @@ def exit_code(serve: Callable[[], None], log: Log) -> int:
         log.critical("daemon.failed", **told(error))
         return EX_SOFTWARE
     return EX_OK
+
+
+def log_reloaded(log: Log, needs_restart: Sequence[str]) -> None:
+    """Say that the new state is in use, and which changed settings are not."""
+    if needs_restart:
+        log.warning("daemon.needs_restart", settings=" ".join(needs_restart), effect="their old values stay in use")
+    log.info("daemon.reloaded")
+
+
+def log_not_reloaded(log: Log, error: Exception) -> None:
+    """Say that the old state stays, and why: all reasons with file, line and mend where it was refused."""
+    if isinstance(error, StartRefused):
+        log.error("daemon.reload_refused", reason=str(error), effect="the old state stays in use")
+    else:
+        log.error("daemon.reload_failed", effect="the old state stays in use", **told(error))
 
 
 def told(error: Exception) -> dict[str, Field]:

@@ -78,12 +78,12 @@ class Api:
         self._outbox = outbox
         self.writer = writer
         """Replaced as a whole at a reload."""
-        self._clients = clients
+        self.clients = clients
         self._gate = gate
         self._stories = stories
         self._admit = admit
         self._request_timeout_s = request_timeout_s
-        self._max_waiting = max_waiting
+        self.max_waiting = max_waiting
         self._log = log
         self._metrics = metrics
         self._clock = clock
@@ -128,7 +128,7 @@ class Api:
         started = time.monotonic()
         request_id = secrets.token_hex(8)
         peer = _peer(request)
-        client = self._clients.find(peer)
+        client = self.clients.find(peer)
         context = request[CONTEXT] = Context(request_id, client or Client(f"uid:{peer.uid}", admin=False))
         try:
             if client is None and request.path not in {"/livez", "/readyz"}:
@@ -212,7 +212,7 @@ class Api:
                 written.octets,
                 text,
                 idempotency,
-                self._max_waiting,
+                self.max_waiting,
                 admitted.suppressed,
             )
         except OutboxFull as full:

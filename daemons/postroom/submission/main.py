@@ -6,7 +6,7 @@ Reads from top to bottom: settings, keys, stores, templates, clients, outbox, AP
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from random import Random
 from typing import TypeVar
@@ -14,6 +14,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from postroom.config import paths
+from postroom.config.changes import changed
 from postroom.config.model import Config
 from postroom.config.return_path import ReturnPath
 from postroom.limits.configured import rules
@@ -51,13 +52,28 @@ STORE_BUDGET_S = 1.0
 """How long the shared store may take for one question."""
 SWEEP_S, SWEEP_BUDGET = 60.0, 1000
 """Old messages and idempotency keys are deleted in steps of so many, so that nobody waits for it."""
+NEEDS_RESTART = (
+    "hostname",
+    "state_dir",
+    "log",
+    "submission.socket",
+    "submission.socket_mode",
+    "submission.socket_group",
+    "submission.max_request",
+    "submission.request_timeout",
+    "handover",
+)
+"""What a reload does not take."""
 HTTP_DRAIN_S = 10.0
 LINGER_S = 1.0
 """How long a client that was refused may go on sending, so that it comes to read why."""
 
 
-async def serve(config: Config, log: Log, life: Life) -> None:
+async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Life) -> None:
     """The daemon's whole life.
+
+    Args:
+        reread: reads the configuration anew, at each reload.
 
     Raises:
         StartRefused: it cannot start as it is configured.
@@ -127,18 +143,19 @@ async def serve(config: Config, log: Log, life: Life) -> None:
 
         handing_over = asyncio.create_task(outbox.run(life.stopping))
         beating = asyncio.create_task(beat_forever(WORD, shared, _samples(store, outbox, metrics), log))
-        sweeping = asyncio.create_task(_sweep_forever(store, shared, config, log))
+        in_force = config
+        sweeping = asyncio.create_task(_sweep_forever(store, shared, lambda: in_force, log))
         confirming = asyncio.create_task(confirm_forever(store, track, shared, recipient_key, log))
         site = web.SockSite(runner, listener.sock, backlog=BACKLOG)
         await site.start()
 
-        async def reload() -> None:
-            try:
-                # Off the loop: reading, checking and trying all templates takes a second or two.
-                api.writer = await asyncio.to_thread(_writer, config)
-                log.info("submission.reloaded", templates="new set")
-            except StartRefused as refused:
-                log.error("submission.reload_refused", reason=str(refused), effect="the old templates stay in use")
+        async def reload() -> Sequence[str]:
+            nonlocal in_force
+            new, clients, writer = await asyncio.to_thread(_read_all, reread)
+            # From here on nothing can fail: all of it is taken.
+            in_force, api.clients, api.writer, api.max_waiting = new, clients, writer, new.submission.max_waiting
+            limiter.use(rules(new.limits))
+            return changed(config, new, NEEDS_RESTART)
 
         life.on_reload(reload)
         life.ready(f"listening on {config.submission.socket}")
@@ -166,6 +183,11 @@ def findings(config: Config) -> list[str]:
         except StartRefused as refused:
             found.extend(refused.reasons)
     return found
+
+
+def _read_all(reread: Callable[[], Config]) -> tuple[Config, Clients, Writer]:
+    config = reread()
+    return config, _clients(config), _writer(config)
 
 
 def _opened(open_store: Callable[[], T]) -> T:
@@ -241,9 +263,9 @@ def _samples(store: MailStore, outbox: Outbox, metrics: Metrics) -> Callable[[],
     return samples
 
 
-async def _sweep_forever(store: MailStore, shared: SqliteSharedStore, config: Config, log: Log) -> None:
+async def _sweep_forever(store: MailStore, shared: SqliteSharedStore, in_force: Callable[[], Config], log: Log) -> None:
     while True:
-        now = time.time()
+        now, config = time.time(), in_force()
         try:
             swept = await store.sweep(
                 now - config.retention.messages, now - config.submission.idempotency_kept, SWEEP_BUDGET

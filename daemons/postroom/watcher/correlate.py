@@ -42,12 +42,12 @@ class Correlator:
 
     Args:
         key:           the recipients are hashed with it.
-        is_relayhosted: whether Postfix hands its mail to a relayhost, which says "sent" for "taken".
+        is_relayhosted: whether Postfix hands its mail to a relayhost, which says "sent" for "taken"; may change.
     """
 
     def __init__(self, key: bytes, *, is_relayhosted: bool) -> None:
         self._key = key
-        self._is_relayhosted = is_relayhosted
+        self.is_relayhosted = is_relayhosted
 
     def facts(self, line: Line) -> Iterator[Fact]:
         """The facts in a line; none in most."""
@@ -75,7 +75,7 @@ class Correlator:
                 yield InstanceStarted(line.syslog_name)
 
     def _tried(self, delivery: kinds.Delivery, line: Line) -> Iterator[Tried]:
-        state = state_of(delivery, line.daemon, is_relayhosted=self._is_relayhosted)
+        state = state_of(delivery, line.daemon, is_relayhosted=self.is_relayhosted)
         if state is None:
             return
         recipient = masked_recipient(self._key, delivery.to)

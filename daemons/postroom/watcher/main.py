@@ -8,12 +8,13 @@ import pwd
 import secrets
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 
 from postroom.config import paths
+from postroom.config.changes import changed
 from postroom.config.model import Config
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life, StartRefused
@@ -34,13 +35,18 @@ from postroom.watcher.witness import WitnessTask
 
 WORD = "watcher"
 SWEEP_S, SWEEP_BUDGET = 60.0, 1000
+NEEDS_RESTART = ("hostname", "state_dir", "log", "handover.socket", "handover.showq", "watcher.source", "watcher.units")
+"""What a reload does not take."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 POSTCONF = "/usr/sbin/postconf"
 POSTFIX_FOLDERS = ("daemon_directory", "command_directory")
 
 
-async def serve(config: Config, log: Log, life: Life) -> None:
+async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Life) -> None:
     """The daemon's whole life.
+
+    Args:
+        reread: reads the configuration anew, at each reload.
 
     Raises:
         StartRefused: it cannot start as it is configured.
@@ -78,13 +84,22 @@ async def serve(config: Config, log: Log, life: Life) -> None:
             clock=clock,
             first_count=secrets.randbelow(MOST_NOOPS),
         )
+        in_force = config
         following = asyncio.create_task(follower.follow(life.stopping))
         others = [
             asyncio.create_task(witness.run()),
             asyncio.create_task(share_forever(store, shared, log, metrics, clock.now)),
             asyncio.create_task(beat_forever(WORD, shared, _samples(follower, metrics), log)),
-            asyncio.create_task(_sweep_forever(store, config, clock, log)),
+            asyncio.create_task(_sweep_forever(store, lambda: in_force, clock, log)),
         ]
+
+        async def reload() -> Sequence[str]:
+            nonlocal in_force
+            in_force = await asyncio.to_thread(reread)
+            correlator.is_relayhosted = in_force.watcher.relayhost
+            return changed(config, in_force, NEEDS_RESTART)
+
+        life.on_reload(reload)
         life.ready(f"following {source.name}")
         # A task that ends before it is asked to has failed: it raises below, the daemon exits, systemd starts it anew.
         done, _ = await asyncio.wait([following, *others], return_when=asyncio.FIRST_COMPLETED)
@@ -138,11 +153,11 @@ def _samples(follower: Follower, metrics: Metrics) -> Callable[[], Awaitable[Map
     return samples
 
 
-async def _sweep_forever(store: TrackStore, config: Config, clock: ForwardClock, log: Log) -> None:
+async def _sweep_forever(store: TrackStore, in_force: Callable[[], Config], clock: ForwardClock, log: Log) -> None:
     while True:
         now = clock.now()
         try:
-            swept = await store.sweep(now - config.retention.messages, now, SWEEP_BUDGET)
+            swept = await store.sweep(now - in_force().retention.messages, now, SWEEP_BUDGET)
         except StoreUnavailable as error:
             log.warning("store.unavailable", store="track", error=str(error), effect="old rows stay", next="60 s")
             swept = 0
