@@ -38,7 +38,7 @@ class MonitorDaemon(Daemon):
         self,
         folder: Path,
         showq: Path,
-        daemons: tuple[str, ...] = (),
+        daemons: tuple[str, ...] = ("policy",),
         monitor: str = "",
         settings: str = DEFAULTS,
         state_dir: Path | None = None,

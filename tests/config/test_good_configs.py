@@ -40,7 +40,7 @@ def test_minimal_config_has_every_default() -> None:
     assert (config.milter.socket_mode, config.milter.socket_group) == (0o660, "postfix")
     assert (config.milter.networks, config.milter.expire_after) == (None, 7 * 86_400)
     assert config.monitor.socket == Path("/run/postroom/monitor.sock")
-    assert config.monitor.daemons == ("submission", "policy", "milter", "watcher")
+    assert config.monitor.daemons == ("watcher", "policy", "milter", "submission")
 
 
 def test_sections_left_empty_have_their_defaults() -> None:

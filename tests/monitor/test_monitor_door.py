@@ -139,10 +139,13 @@ def test_damaged_stores_are_findings(bed: Path, make_monitor: MakeMonitor) -> No
     assert "limits.db cannot be read" in monitor.get("/").text
 
 
-def test_a_locked_store_is_a_finding_and_holds_nobody_up(bed: Path, make_monitor: MakeMonitor) -> None:
+def test_a_locked_store_is_a_finding_and_holds_nobody_up(
+    bed: Path, make_monitor: MakeMonitor, beating: Beating
+) -> None:
     """Another process holds limits.db: two seconds, then the page comes; when it lets go all is as before."""
     with postfix_tells(bed / "showq"):
         monitor = make_monitor()
+        beating.beat("policy")
         monitor.start()
         assert monitor.get("/healthz").status == 200
         with closing(apsw.Connection(str(bed / "state" / "shared" / "limits.db"))) as holder:
@@ -238,10 +241,13 @@ def test_hostile_samples_do_no_harm(make_monitor: MakeMonitor, beating: Beating)
     assert "<script" not in monitor.get("/").text
 
 
-def test_a_slow_postfix_is_waited_for_so_long_and_no_longer(bed: Path, make_monitor: MakeMonitor) -> None:
+def test_a_slow_postfix_is_waited_for_so_long_and_no_longer(
+    bed: Path, make_monitor: MakeMonitor, beating: Beating
+) -> None:
     """One that tells a part and then falls silent: the part is shown as one, with a notice."""
     with postfix_tells(bed / "showq", TRANSCRIPT[:-1], closes=False):
         monitor = make_monitor()
+        beating.beat("policy")
         monitor.start()
         document = monitor.health()
         assert document["queue"]["is_whole"] is False

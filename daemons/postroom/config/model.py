@@ -18,6 +18,7 @@ from postroom.config.domains import Domain, read_domains
 from postroom.config.neighbours import claimed_twice, named_twice
 from postroom.config.section import Section, read_beside
 from postroom.config.units import duration_text
+from postroom.config.words import DAEMONS
 
 _RUN_DIR = Path("/run/postroom")
 _SUBMISSION_SOCKET = "submission.sock"
@@ -276,13 +277,24 @@ class Monitor(Section):
     socket_group: values.OptionalGroup = Field(
         "postroom-admin", description="Group of the socket; null leaves it to the group of the daemon."
     )
-    daemons: tuple[values.Daemon, ...] = Field(
-        values.DAEMONS,
+    daemons: values.Words = Field(
+        tuple(word for word in DAEMONS if word != "monitor"),
         description="The daemons that are to run on this host; one of them that is silent is a failure.",
-        json_schema_extra={"default_text": "all four"},
     )
     waiting_late: values.Duration = Field(
         3_600.0, description="Age from which a delivery that still waits in the outbox is a failure."
+    )
+
+
+class Serve(Section):
+    """What `postroom serve` runs as one service, where systemd does not run each daemon by itself."""
+
+    daemons: values.Words = Field(DAEMONS, description="Which daemons it runs.")
+    watchdog: values.Duration = Field(
+        30.0, description="How long a daemon may give no sign of life before it is killed and started again."
+    )
+    drain: values.Duration = Field(
+        60.0, description="How long all of them together may take to end; whoever stops serve must wait longer."
     )
 
 
@@ -322,6 +334,7 @@ class Config(Section):
     policy: Policy = Field(Policy())
     monitor: Monitor = Field(default_factory=Monitor, validate_default=True)
     retention: Retention = Field(Retention())
+    serve: Serve = Field(Serve())
 
     @field_validator("run_dir")
     @classmethod

@@ -93,6 +93,18 @@ def dkim_key(config: Config, domain: str, selector: str) -> Path:
     return config.state_dir / "dkim" / f"{selector}.{domain}.pem"
 
 
+def store_files(config: Config) -> tuple[Path, ...]:
+    """Give the files that `postroom store init` makes, and without which no daemon starts."""
+    return (
+        mail_db(config),
+        track_db(config),
+        limits_db(config),
+        shared_db(config),
+        return_path_key(config),
+        recipient_hash_key(config),
+    )
+
+
 def recipient_hash_key(config: Config) -> Path:
     """Give the file of the secret under which recipients are hashed; all hosts of one store share it."""
     return config.state_dir / "keys" / "recipient-hash.key"

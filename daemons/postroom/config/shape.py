@@ -85,7 +85,7 @@ def _value(field: FieldInfo) -> str:
         return "list" if get_origin(place) is tuple else "mapping"
     if get_origin(place) is Literal:
         return " or ".join(f"`{word}`" for word in get_args(place))
-    if get_origin(place) is tuple:
+    if get_origin(place) is tuple and not any(isinstance(part, Kind) for part in field.metadata):
         return f"list: {_kind(get_args(get_args(place)[0])).word}"
     return _kind(field.metadata).word
 

@@ -22,6 +22,7 @@ from pydantic import BeforeValidator, PlainValidator
 
 from postroom.config import units
 from postroom.config.units import Rate, quoted
+from postroom.config.words import DAEMONS, Word
 from postroom.mail.addresses import AddressInvalid, Mailbox, domain_of, parse_mailbox
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -33,9 +34,6 @@ _URL = re.compile(r"https?://[^\s/?#\"'<>\\]+(?:[/?#][^\s\"'<>\\]*)?")
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-
-DAEMONS = ("submission", "policy", "milter", "watcher")
-"""The daemons that can be expected of a host; the monitor itself is not one: it would be the one to miss itself."""
 
 _MAX_SELECTOR = 63  # characters; RFC 6376 §3.1 has no bound, but selector and domain share the 253 of a DNS name
 _MAX_DOMAIN = 253  # characters (RFC 1035 §2.3.4); longer text is not even looked at
@@ -236,10 +234,13 @@ def _units(value: object) -> tuple[str, ...] | str:
     return tuple(value)
 
 
-def _daemon(text: str) -> str:
-    if text not in DAEMONS:
-        raise ValueError(f"{quoted(text)} is not expected here; write {', '.join(DAEMONS[:-1])} or {DAEMONS[-1]}")
-    return text
+def _words(value: object) -> tuple[Word, ...]:
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError(f"{quoted(as_written(value))} is no list with a daemon; write for example [policy, milter]")
+    for word in value:
+        if word not in DAEMONS:
+            raise ValueError(f"{quoted(as_written(word))} is no daemon; there are: {', '.join(DAEMONS)}")
+    return tuple(word for word in DAEMONS if word in value)
 
 
 def _from_text(reader: Callable[[str], object]) -> BeforeValidator:
@@ -287,7 +288,9 @@ OptionalPath = Annotated[Path | None, _from_text_or_null(_path), Kind("path or n
 SocketPath = Annotated[Path, _from_text(socket_path), Kind("path")]
 JournalOrPath = Annotated[Path | str, _from_text(_journal_or_path), Kind("`journal` or path")]
 Units = Annotated[tuple[str, ...] | str, BeforeValidator(_units), Kind("`auto` or list: unit name")]
-Daemon = Annotated[str, _from_text(_daemon), Kind("word of a daemon")]
+Words = Annotated[
+    tuple[Word, ...], BeforeValidator(_words), Kind("list of daemons", lambda words: f"[{', '.join(words)}]")
+]
 Mode = Annotated[int, _from_text(_mode), Kind("file mode", lambda mode: f'"{mode:04o}"')]
 Switch = Annotated[bool, BeforeValidator(_switch), Kind("true or false", lambda on: str(on).lower())]
 RateValue = Annotated[Rate, _from_text(units.rate), Kind("rate")]

@@ -65,7 +65,7 @@ def postroom(context: click.Context, path: Path) -> None:
 
 
 def _register() -> None:
-    from postroom.ctl import bounce, check, daemons, dkim, limits, log, send, status, store, suppress, template
+    from postroom.ctl import bounce, check, daemons, dkim, limits, log, send, serve, status, store, suppress, template
 
     for command in (
         *daemons.COMMANDS,
@@ -75,6 +75,7 @@ def _register() -> None:
         limits.limits,
         log.log,
         send.send,
+        serve.serve,
         status.status,
         store.store,
         suppress.suppress,

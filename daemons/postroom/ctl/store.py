@@ -1,7 +1,8 @@
-"""`postroom store init`: make the files of the store."""
+"""`postroom store init`: make the files of the store, each for the user whose folder it lies in."""
 
 import os
 import secrets
+import stat
 import sys
 import tempfile
 from contextlib import suppress
@@ -22,7 +23,11 @@ def store() -> None:
 @store.command()
 @click.pass_obj
 def init(place: "Place") -> None:
-    """Make the store's files where they are missing; run it as the user of the daemon. Safe to repeat."""
+    """Make the store's files where they are missing. Safe to repeat.
+
+    Run it as root where each daemon has a user of its own: a file made new gets owner and group of its folder. Else
+    run it as the user of all daemons.
+    """
     from postroom.config import paths
     from postroom.store.errors import StoreUnavailable
     from postroom.store.local.mail import MailStore
@@ -40,6 +45,9 @@ def init(place: "Place") -> None:
         for key in keys:
             key.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             _make_key(key)
+        if os.geteuid() == 0:
+            for folder in {path.parent for path in paths.store_files(config)}:
+                _hand_over(folder)
     except StoreUnavailable as error:
         click.echo(str(error), err=True)
         sys.exit(1)
@@ -49,6 +57,15 @@ def init(place: "Place") -> None:
         sys.exit(1)
     for path in (mail_db, track_db, shared, *keys):
         click.echo(f"{path}: ready")
+
+
+def _hand_over(folder: Path) -> None:
+    """Give what root made in this folder to the folder's owner and group; what others own stays theirs."""
+    owner = folder.stat()
+    for file in folder.iterdir():
+        status = file.lstat()
+        if status.st_uid == 0 and stat.S_ISREG(status.st_mode):
+            os.chown(file, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _make_key(path: Path) -> None:
