@@ -1,4 +1,4 @@
-"""Packaging: `pip install .` gives the `postroom` command, with the templates and the pieces for Postfix.
+"""Packaging: `pip install .` gives the `postroom` command, with the templates, the pieces for Postfix and the units.
 
 They are installed below sys.prefix/share/postroom, where config/paths.py finds them; an editable install does not
 copy them and uses those of the checkout.
@@ -48,6 +48,6 @@ setup(
     packages=find_packages("daemons"),
     package_data={"postroom.monitor": ["pages/*"]},
     install_requires=requirements(),
-    data_files=[*shipped("templates"), *shipped("postfix-conf")],
+    data_files=[*shipped("templates"), *shipped("postfix-conf"), *shipped("systemd")],
     entry_points={"console_scripts": ["postroom = postroom.ctl.main:main"]},
 )

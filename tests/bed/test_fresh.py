@@ -3,11 +3,9 @@
 HEAD is tested, not the working tree: scripts/fresh clones it.
 """
 
-import subprocess
-
 import pytest
 
-from sandbox.postfix import CHECKOUT
+from sandbox.bare import fresh
 
 pytestmark = pytest.mark.fresh
 
@@ -48,20 +46,6 @@ dpkg-query --show --showformat='${db:Status-Status}' exim4-daemon-light | grep -
 ! [ -e /usr/sbin/postfix ]
 ! [ -e /usr/sbin/policy-rc.d ]
 """
-
-
-def fresh(script: str, suite: str = "bookworm") -> subprocess.CompletedProcess[str]:
-    """Run a script of bash on a bare Debian; it ends at the first line that fails."""
-    # Not `set -e`: it does not see a `! command` that fails.
-    lines = [line if line.startswith("if ") else f"{line} || exit 1" for line in script.strip().splitlines() if line]
-    return subprocess.run(
-        [CHECKOUT / "scripts" / "fresh", "--suite", suite, "bash", "-xc", "\n".join(lines)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
