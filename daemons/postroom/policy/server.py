@@ -55,7 +55,9 @@ class Server:
 
     async def serve(self, sock: socket.socket) -> asyncio.Server:
         """Begin to serve connections of this listening socket."""
-        return await asyncio.start_unix_server(self._connected, sock=sock, backlog=BACKLOG)
+        # Not start_unix_server: from Python 3.13 on that one looks at the socket's file, and removes it at the end. The
+        # file is its listener's to remove, or systemd's, and may lie where this daemon may not look.
+        return await asyncio.start_server(self._connected, sock=sock, backlog=BACKLOG)
 
     async def drain(self, timeout_s: float) -> None:
         """Answer what was asked, then hang up on everybody."""
