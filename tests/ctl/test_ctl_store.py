@@ -1,5 +1,6 @@
 """`postroom store init`: the files of the store."""
 
+import os
 import stat
 import subprocess
 import sys
@@ -115,3 +116,28 @@ def test_a_damaged_outbox_is_left_as_it_is(postroom: Postroom, state: Path) -> N
     assert done.stderr.startswith(f"{state}/submission/mail.db: ")
     assert "mend: restore it from a backup" in done.stderr
     assert (state / "submission" / "mail.db").read_bytes() == b"no store\n" * 100
+
+
+@pytest.mark.postfix  # needs root
+def test_as_root_each_file_belongs_to_the_owner_of_its_folder(config: Path, state: Path) -> None:
+    """Each daemon has a user of its own. Whoever puts a second name of a file of root's there does not get it."""
+    init = [
+        str(CHECKOUT / "scripts" / "postroom"),
+        "--config",
+        str(config),
+        "store",
+        "init",
+    ]  # with all of root's rights
+    owners = {"submission": (54321, 54321), "watcher": (54322, 54322), "shared": (0, 54323), "keys": (0, 0)}
+    for name, (uid, gid) in owners.items():
+        (state / name).mkdir(parents=True)
+        os.chown(state / name, uid, gid)
+        (state / name).chmod(0o770)
+    subprocess.run(init, check=True, capture_output=True, timeout=60)
+    for path in sorted(state.glob("*/*")):
+        assert (path.stat().st_uid, path.stat().st_gid) == owners[path.parent.name], path
+    (state / "submission" / "mail.db").unlink()
+    (state / "roots.db").touch(0o600)
+    os.link(state / "roots.db", state / "submission" / "mail.db")
+    subprocess.run(init, check=True, capture_output=True, timeout=60)
+    assert (state / "roots.db").stat().st_uid == 0

@@ -29,8 +29,9 @@ export PYTHONPATH=scripts:. PYTHONDONTWRITEBYTECODE=1
 """
 
 
-def test_the_units_run_guard_and_revive_the_daemons() -> None:
+@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+def test_the_units_run_guard_and_revive_the_daemons(suite: str) -> None:
     """Sockets and folders are right, a message is signed and delivered, killed and hanging daemons come back."""
-    done = fresh(SETUP)
+    done = fresh(SETUP, suite)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("All as it should be.") == 2

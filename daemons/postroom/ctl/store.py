@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from postroom.ctl.main import Place
 
 
+SQLITE_SUFFIXES = ("-wal", "-shm")
+"""What SQLite puts beside a file that is open."""
+
+
 @click.group()
 def store() -> None:
     """The files in which Postroom keeps what it knows."""
@@ -46,8 +50,9 @@ def init(place: "Place") -> None:
             key.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             _make_key(key)
         if os.geteuid() == 0:
-            for folder in {path.parent for path in paths.store_files(config)}:
-                _hand_over(folder)
+            for path in paths.store_files(config):
+                for made in (path, *(path.with_name(path.name + suffix) for suffix in SQLITE_SUFFIXES)):
+                    _hand_over(made)
     except StoreUnavailable as error:
         click.echo(str(error), err=True)
         sys.exit(1)
@@ -59,13 +64,21 @@ def init(place: "Place") -> None:
         click.echo(f"{path}: ready")
 
 
-def _hand_over(folder: Path) -> None:
-    """Give what root made in this folder to the folder's owner and group; what others own stays theirs."""
-    owner = folder.stat()
-    for file in folder.iterdir():
-        status = file.lstat()
-        if status.st_uid == 0 and stat.S_ISREG(status.st_mode):
-            os.chown(file, owner.st_uid, owner.st_gid, follow_symlinks=False)
+def _hand_over(path: Path) -> None:
+    """Give a file that root made to the owner and group of its folder; one that is somebody's already stays so."""
+    owner = path.parent.stat()
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        status = os.fstat(fd)
+        # The folder is another user's, who may have put something there that is root's for a reason: a second name of
+        # a file of root's does not become theirs.
+        if status.st_uid == 0 and status.st_nlink == 1 and stat.S_ISREG(status.st_mode):
+            os.fchown(fd, owner.st_uid, owner.st_gid)
+    finally:
+        os.close(fd)
 
 
 def _make_key(path: Path) -> None:
