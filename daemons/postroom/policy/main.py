@@ -53,11 +53,8 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         shared = SqliteSharedStore(paths.shared_db(config).parent)
         at_end.push_async_callback(shared.close)
         # What was counted and noted here, and what is known of the stores, outlives a reload.
-        local, limits, check = (
-            LocalLimiter(_boottime),
-            Patience("limits", LIMITS_LOST, log),
-            Patience("shared", CHECK_LOST, log),
-        )
+        local = LocalLimiter(_boottime)
+        limits, check = Patience("limits", LIMITS_LOST, log), Patience("shared", CHECK_LOST, log)
         notes = Notes(shared, limits, settings.budget * STORE_SHARE)
 
         def decisions(config: Config) -> Decisions:
