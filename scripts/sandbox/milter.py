@@ -3,6 +3,7 @@
 The keys are made by openssl(1), so that reading them is tested on another program's files.
 """
 
+import os
 import subprocess
 from collections.abc import Sequence
 from functools import cache
@@ -22,6 +23,7 @@ class MilterDaemon(Daemon):
         settings: lines of the section `milter`, below its socket and networks.
         dkim:     lines of `dkim` of example.org; by default both keys.
         state_dir: of another daemon, to share its store.
+        sections: text of more YAML sections.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class MilterDaemon(Daemon):
         settings: str = "",
         dkim: str | None = None,
         state_dir: Path | None = None,
+        sections: str = "",
     ) -> None:
         self.socket = folder / "milter.sock"
         self.rsa_key, self.ed25519_key = folder / "rsa.pem", folder / "ed25519.pem"
@@ -41,12 +44,17 @@ class MilterDaemon(Daemon):
         text = (
             "hostname: mail.example.org\n"
             f"domains:\n  example.org:\n    dkim: {both if dkim is None else dkim}\n  example.net:\n"
-            f"milter:\n  socket: {self.socket}\n  networks: [{', '.join(networks)}]\n  {settings}\n"
+            f"milter:\n  socket: {self.socket}\n  networks: [{', '.join(networks)}]\n  {settings}\n{sections}\n"
         )
         super().__init__("milter", folder, text, state_dir)
 
     def write(self) -> None:
         super().write()
+        keys = self.state_dir / "keys"
+        keys.mkdir(parents=True, exist_ok=True)
+        if not (keys / "recipient-hash.key").exists():  # all that it needs of a store to start
+            (keys / "recipient-hash.key").write_bytes(os.urandom(32))
+            (keys / "recipient-hash.key").chmod(0o640)
         for path, octets in ((self.rsa_key, rsa_pem()), (self.ed25519_key, ed25519_pem())):
             path.write_bytes(octets)
             path.chmod(0o600)

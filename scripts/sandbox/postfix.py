@@ -27,6 +27,11 @@ from sandbox.process import BedError, Identity, until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HANDOVER_PIECE = CHECKOUT / "postfix-conf" / "submission.master.cf"
+SENDMAIL_PIECES = {
+    name: CHECKOUT / "postfix-conf" / f"sendmail.{name}" for name in ("main.cf", "master.cf", "pickup.master.cf")
+}
+SENDMAIL_PORT = "10587"
+"""The one written in them."""
 MILTER_PIECE = CHECKOUT / "postfix-conf" / "milter.main.cf"
 MASTER_DIST = Path("/usr/share/postfix/master.cf.dist")
 SUN_PATH_MAX = 107
@@ -88,6 +93,20 @@ def master_services(dist: str, smtp_ports: Mapping[int, Mapping[str, str]]) -> s
     return "\n".join(services) + "\n"
 
 
+def with_sendmail_door(services: str, port: int, milter: Path) -> str:
+    """The services with those of the sendmail door, as the comments of its pieces say."""
+    door, pickup = (
+        SENDMAIL_PIECES[name]
+        .read_text(encoding="ascii")
+        .replace(SENDMAIL_PORT, str(port))
+        .replace("unix:postroom/milter.sock", f"unix:{milter}")
+        for name in ("master.cf", "pickup.master.cf")
+    )
+    lines = services.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("pickup"))
+    return "\n".join([*lines[: at + 1], pickup.rstrip(), *lines[at + 1 :]]) + "\n" + door
+
+
 def milter_settings(socket: Path) -> dict[str, str]:
     """The lines of postfix-conf/milter.main.cf, for a milter on another socket."""
     return {**main_settings(MILTER_PIECE.read_text(encoding="ascii")), "smtpd_milters": f"unix:{socket}"}
@@ -103,6 +122,7 @@ class PrivatePostfix:
         handover: with the hand-over listener of postfix-conf/submission.master.cf.
         smtp_ports: smtpds on 127.0.0.1 as well: port to its own settings, name to value.
         milter: socket of a milter that all mail from smtpd(8) passes, as postfix-conf/milter.main.cf says.
+        door_port: with the sendmail door of postfix-conf/sendmail.*, its listener on that port; needs `milter`.
         settings: more lines of main.cf, name to value; they win.
         journald: where it logs to instead of its file, as it does on a host with systemd.
     """
@@ -117,6 +137,7 @@ class PrivatePostfix:
         settings: Mapping[str, str] | None = None,
         milter: Path | None = None,
         journald: Journald | None = None,
+        door_port: int | None = None,
     ) -> None:
         self.config_directory = folder / "conf"
         self.queue_directory = folder / "queue"
@@ -131,6 +152,7 @@ class PrivatePostfix:
         self._settings = dict(settings or {})
         self._milter = milter
         self._journald = journald
+        self._door_port = door_port
 
     def write(self) -> None:
         """Write main.cf and master.cf and make the folders.
@@ -178,6 +200,7 @@ class PrivatePostfix:
             "smtp_tls_security_level": "none",
             "smtpd_tls_security_level": "none",
             **(milter_settings(self._milter) if self._milter is not None else {}),
+            **(main_settings(SENDMAIL_PIECES["main.cf"].read_text("ascii")) if self._door_port is not None else {}),
             **self._settings,
         }
         lines = [f"{name} = {value}".rstrip() for name, value in main.items()]
@@ -185,6 +208,8 @@ class PrivatePostfix:
 
     def _write_master(self) -> None:
         text = master_services(MASTER_DIST.read_text(encoding="ascii"), self._smtp_ports)
+        if self._door_port is not None and self._milter is not None:
+            text = with_sendmail_door(text, self._door_port, self._milter)
         if self._handover:
             text += HANDOVER_PIECE.read_text(encoding="ascii")
         self._write_aged("master.cf", text)
@@ -247,6 +272,22 @@ class PrivatePostfix:
     def flush(self) -> None:
         """Try all waiting mail now."""
         self._postqueue("-f")
+
+    def as_user(self, uid: int, script: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        """Run a bash script as another user for whom this Postfix is the host's: sendmail(1) there is its own.
+
+        A mount namespace of its own has our configuration in place of /etc/postfix.
+        """
+        inner = 'mount --bind "$0" /etc/postfix && exec setpriv --reuid="$1" --regid="$1" --clear-groups "${@:2}"'
+        command = ["unshare", "--mount", "bash", "-c", inner, str(self.config_directory), str(uid)]
+        return subprocess.run(
+            [*command, "bash", "-c", script, "bash", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=300,
+            check=False,
+            cwd="/",
+        )
 
     def log(self) -> list[str]:
         """The lines of its log so far."""

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-NO_REPLY = {"C": 0x1000, "M": 0x4000, "L": 0x80, "B": 0x80000}
+NO_REPLY = {"C": 0x1000, "M": 0x4000, "R": 0x8000, "L": 0x80, "B": 0x80000}
 """Commands of which the milter may say that it sends no answer (SMFIP_NR_*); one is asked for it here, and believed."""
 ALL_STEPS = 0x1FFFFF
-ADD_HEADERS = 0x01
+ADD_HEADERS, QUARANTINE = 0x01, 0x20
 
 
 class MilterClient:
@@ -39,7 +39,7 @@ class MilterClient:
 
     def greet(self) -> None:
         """Negotiate and tell who connects."""
-        command, data = self.ask("O", struct.pack("!III", 6, ADD_HEADERS, ALL_STEPS))
+        command, data = self.ask("O", struct.pack("!III", 6, ADD_HEADERS | QUARANTINE, ALL_STEPS))
         assert command == "O"
         steps = struct.unpack("!III", data[:12])[2]
         self._silent = {command for command, bit in NO_REPLY.items() if steps & bit}
@@ -47,11 +47,13 @@ class MilterClient:
         family = b"6" if ":" in self._address else b"4"
         self.step("C", b"client\0" + family + struct.pack("!H", 25) + self._address.encode() + b"\0")
 
-    def begin(self, login: str | None = None, queue_id: str = "4XyZ1k2") -> str:
-        """MAIL and DATA; gives the milter's answer to the latter."""
+    def begin(self, login: str | None = None, queue_id: str = "4XyZ1k2", recipients: int = 1) -> str:
+        """MAIL, RCPT and DATA; gives the milter's answer to the latter."""
         macros = {"{mail_addr}": "a@example.org"} | ({} if login is None else {"{auth_authen}": login})
         self.send("D", b"M" + b"".join(f"{name}\0{value}\0".encode() for name, value in macros.items()))
         self.step("M", b"<a@example.org>\0")
+        for number in range(recipients):
+            self.step("R", b"<b%d@example.net>\0" % number)
         self.send("D", b"Ti\0" + queue_id.encode() + b"\0")
         return self.step("T")
 

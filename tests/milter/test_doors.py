@@ -12,6 +12,7 @@ OURS = Networks.of([ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")])
 def test_the_handover_listener_names_itself() -> None:
     """Whoever its client is; a name that only looks like it is none."""
     assert door_of("POSTROOM", None, None, OURS) == "socket"
+    assert door_of("POSTROOM_SENDMAIL", None, None, OURS) == "sendmail"
     assert door_of("postroom", None, ip_address("198.51.100.1"), OURS) == "inbound"
     assert door_of(None, None, None, OURS) == "inbound"
 

@@ -220,6 +220,7 @@ def test_a_message_out_of_order_is_told_to_come_again(make_milter: MakeMilter) -
     daemon = make_milter(settings=QUIET)
     with MilterClient(daemon.socket) as client:
         client.step("M", b"<a@example.org>\0")
+        client.step("R", b"<b@example.net>\0")
         assert client.header((b"From", b"a@example.org"), (b"To", b"b@example.net")) == "t"
         assert len(client.message()) == 2
     faults = [line for line in daemon.log().splitlines() if " error: milter.fault " in line]

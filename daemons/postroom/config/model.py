@@ -129,7 +129,7 @@ class Handover(Section):
 
 
 class Milter(Section):
-    """The signer: where Postfix asks it, and whose mail it signs."""
+    """The milter: where Postfix asks it, whose mail it signs, and when it holds mail of sendmail(1)."""
 
     socket: values.SocketPath = Field(
         Path("/var/spool/postfix/postroom/milter.sock"), description="The Unix socket Postfix connects to."
@@ -152,6 +152,11 @@ class Milter(Section):
     expire_after: values.Duration = Field(
         604_800.0,
         description="How long a signature holds (its `x=`): Postfix's maximal_queue_lifetime (5d) and two days more.",
+    )
+    hold_above: values.OptionalCount = Field(
+        1_000,
+        description="Mail of sendmail(1) that waits for one limit, by one key: past so many, more of it is put on hold "
+        "and is not tried again until `postroom limits release`. null: none is held.",
     )
 
 
@@ -205,8 +210,11 @@ class Limit(Section):
     """How much of something may pass in a span of time."""
 
     name: values.Name = Field(description="The rule's name in refusals, logs and metrics.")
-    key: Literal["client", "sender", "recipient", "recipient_domain", "login", "client_address", "server"] = Field(
-        description="What is counted apart from each other: each client of submission, each sender, and so on."
+    key: Literal["client", "sender", "recipient", "recipient_domain", "login", "uid", "client_address", "server"] = (
+        Field(
+            description="What is counted apart from each other: each client of submission, each sender, each user "
+            "(`uid`) of sendmail(1), and so on."
+        )
     )
     counts: Literal["requests", "messages", "recipients"] = Field(
         "messages", description="What is counted; `requests` are those to send by the API, with key `client` only."

@@ -1,9 +1,10 @@
-"""`postroom limits`: how the counters of one key stand, and forgetting them."""
+"""`postroom limits`: how the counters of one key stand, forgetting them; who waits, and letting go what is held."""
 
 import json
 import sys
+import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, NoReturn, get_args
 
 import click
 
@@ -12,20 +13,28 @@ from postroom.ctl.shared import hash_key, with_store
 if TYPE_CHECKING:
     from postroom.ctl.main import Place
 
+SETTLED_S = 60.0
+"""A held mail as old as that is in Postfix's hold queue, or never will be."""
+
 
 @click.group()
 def limits() -> None:
-    """What is counted under one KEY, such as sender:anna@example.org, or sender:#… as a log line has it."""
+    """What is counted under one KEY, such as uid:www-data, sender:anna@example.org, or sender:#… as in a log line."""
 
 
 @limits.command()
-@click.argument("key")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: one object for each limit, in a list.")
+@click.argument("key", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: one object for each line, in a list.")
 @click.pass_obj
-def show(place: "Place", key: str, as_json: bool) -> None:
-    """Show what is used of each limit with this kind of key; exit 1 when one has no room."""
+def show(place: "Place", key: str | None, as_json: bool) -> None:
+    """Show what is used of each limit with this kind of key; exit 1 when one has no room.
+
+    Without KEY: whose mail of sendmail(1) waits for room, and how much of it is held; exit 1 when there is any.
+    """
     from postroom.limits.configured import rules
 
+    if key is None:
+        _show_queues(place, as_json)
     kind, value = _parts(place, key)
     asked = [rule.demand(value, 1) for rule in rules(place.config.limits) if rule.key == kind]
     usages = with_store(place, lambda store: store.peek(asked)) if asked else ()
@@ -53,6 +62,47 @@ def reset(place: "Place", key: str) -> None:
     sys.exit(0 if forgotten else 1)
 
 
+def _show_queues(place: "Place", as_json: bool) -> NoReturn:
+    from datetime import UTC, datetime
+
+    queues = with_store(place, lambda store: store.queues())
+    if as_json:
+        click.echo(json.dumps([asdict(queue) for queue in queues], indent=2))
+    for queue in () if as_json else queues:
+        since = f"{datetime.fromtimestamp(queue.since, UTC):%Y-%m-%d %H:%M} UTC"
+        click.echo(f"{queue.key}: {queue.waiting} wait, {queue.held} are held, for {queue.rule}, since {since}")
+    if not (queues or as_json):
+        click.echo("nobody waits")
+    sys.exit(1 if queues else 0)
+
+
+@limits.command()
+@click.argument("key", required=False)
+@click.option("--all", "all_keys", is_flag=True, help="All that is held for a limit, under whatever key.")
+@click.pass_obj
+def release(place: "Place", key: str | None, all_keys: bool) -> None:
+    """Let mail go that is held because of a limit, as root; exit 1 when nothing was held.
+
+    It goes out at Postfix's next look into its queue, and is not counted: your word stands above the limit.
+    """
+    if (key is None) != all_keys:
+        raise click.UsageError("write a KEY or --all")
+    from postroom.postfix.holding import HoldingFailed, release_held
+
+    counted = None if key is None else ":".join(_parts(place, key))
+    held = with_store(place, lambda store: store.held(counted))
+    try:
+        released = release_held([mail.queue_id for mail in held]) if held else []
+    except HoldingFailed as failed:
+        click.echo(str(failed), err=True)
+        sys.exit(1)
+    # One that Postfix does not hold was released or deleted before, or is on its way into the queue just now.
+    gone = {mail.queue_id for mail in held if mail.at < time.time() - SETTLED_S} | set(released)
+    with_store(place, lambda store: store.released(sorted(gone)))
+    click.echo(f"{len(released)} released", err=not released)
+    sys.exit(0 if released else 1)
+
+
 def _parts(place: "Place", key: str) -> tuple[str, str]:
     """Kind and value as they are counted."""
     from postroom.limits.subject import Key, client_network
@@ -69,7 +119,21 @@ def _parts(place: "Place", key: str) -> tuple[str, str]:
             return kind, private(hash_key(place), counted_sender(value))
         case "recipient" | "login":
             return kind, private(hash_key(place), value)
+        case "uid":
+            return kind, _uid(value)
         case "client_address":
             return kind, client_network(value.removesuffix("/64")) or value
         case _:
             return kind, value
+
+
+def _uid(value: str) -> str:
+    """The number of a user; numbers, and `unknown`, stay what they are."""
+    import pwd
+
+    try:
+        return str(pwd.getpwnam(value).pw_uid)
+    except KeyError:
+        if value.isdecimal() or value == "unknown":
+            return value
+        raise click.UsageError(f"this host has no user {value!r}; write its number") from None

@@ -5,7 +5,7 @@ this process (fallback.py), `allow` does not count, `defer` refuses for the time
 
 BUGS:    a take that the store commits in the very moment the budget ends is counted there
          and here: too strict by one message, never too lax.
-Flow:    policy/, submission/ -> Limiter -> SharedStore | LocalLimiter
+Flow:    policy/, milter/, submission/ -> Limiter -> SharedStore | LocalLimiter
 """
 
 from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@ have one value; a message with three recipients has three of kind `recipient`. W
 have is left out: the null sender, for one, is no sender to count.
 
 Privacy: values that are addresses or logins come hashed (mail/hashes.py, `private`).
-Flow:    policy/, submission/ -> of_request, of_mail -> rules.demands
+Flow:    policy/, milter/, submission/ -> of_request, of_mail -> rules.demands
 """
 
 import ipaddress
@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
-Key = Literal["client", "sender", "recipient", "recipient_domain", "login", "client_address", "server"]
+Key = Literal["client", "sender", "recipient", "recipient_domain", "login", "uid", "client_address", "server"]
 Unit = Literal["requests", "messages", "recipients"]
 Costs = Mapping[Unit, int]
 Subject = Mapping[Key, Mapping[str, Costs]]

@@ -1,7 +1,7 @@
 """Through which door a message comes, as the milter can tell.
 
-The hand-over listener names itself (`milter_macro_daemon_name`, set in master.cf
-only); everywhere else a login or a client in our networks makes mail outbound.
+The listeners of hand-over and sendmail door name themselves (`milter_macro_daemon_name`,
+set in master.cf only); everywhere else a login or a client in our networks makes mail outbound.
 
 Source:  postconf(5), mynetworks and milter_macro_daemon_name; MILTER_README, "macros".
 BUGS:    mynetworks set by `-o` for one listener of master.cf is not seen; patterns that need
@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Literal, Self
 
-Door = Literal["socket", "smtp", "inbound"]
+Door = Literal["socket", "smtp", "sendmail", "inbound"]
 Address = IPv4Address | IPv6Address
 
 HANDOVER_DAEMON_NAME = "POSTROOM"
 """What postfix-conf/submission.master.cf gives as milter_macro_daemon_name."""
+SENDMAIL_DAEMON_NAME = "POSTROOM_SENDMAIL"
+"""What postfix-conf/sendmail.master.cf gives."""
 
 _BRACKETED = re.compile(r"\[([^\]]*)\](.*)")
 
@@ -73,4 +75,6 @@ def door_of(daemon_name: str | None, login: str | None, client: Address | None, 
     """
     if daemon_name == HANDOVER_DAEMON_NAME:
         return "socket"
+    if daemon_name == SENDMAIL_DAEMON_NAME:
+        return "sendmail"
     return "smtp" if login or (client is not None and client in networks) else "inbound"

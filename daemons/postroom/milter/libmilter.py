@@ -64,9 +64,10 @@ class LibMilter:
         return len(_sockets_at(self._path, listening=False))
 
     def _opened(self) -> int:
-        Milter.set_flags(Milter.ADDHDRS)
+        Milter.set_flags(Milter.ADDHDRS | Milter.QUARANTINE)
         Milter.set_connect_callback(lambda ctx, *of: _session(ctx).connect(*of))
         Milter.set_envfrom_callback(lambda ctx, *of: _session(ctx).envfrom_bytes(*of))
+        Milter.set_envrcpt_callback(lambda ctx, *of: _session(ctx).envrcpt_bytes(*of))
         Milter.set_header_callback(lambda ctx, *of: _session(ctx).header_bytes(*of))
         Milter.set_eoh_callback(lambda ctx: _session(ctx).eoh())
         Milter.set_body_callback(lambda ctx, chunk: _session(ctx).body(chunk))

@@ -1,31 +1,43 @@
-"""postroom-milter: the DKIM signer, wired.
+"""postroom-milter: signs with DKIM, and counts the mail of sendmail(1); wired.
 
-Reads from top to bottom: socket, libmilter, keys, workers; then what one worker does.
+Reads from top to bottom: socket, libmilter, keys and limits, workers; then what one worker does.
 """
 
 import asyncio
 import os
+import pwd
 import select
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from postroom.config import paths
 from postroom.config.changes import changed
 from postroom.config.model import Config
+from postroom.limits.configured import rules
+from postroom.limits.fallback import LocalLimiter
+from postroom.limits.limiter import LIMITS_LOST, Limiter
+from postroom.limits.owner import owner_of
+from postroom.limits.rules import Rule
+from postroom.milter.counting import Counting, Letter, Outcome
 from postroom.milter.doors import Networks, NetworksUnreadable
+from postroom.milter.entrance import Entrance
 from postroom.milter.keys import KeysUnusable, is_weak, load_keys
 from postroom.milter.libmilter import LibMilter
 from postroom.milter.master import Master, Work
 from postroom.milter.message import Signer
 from postroom.milter.session import Session
+from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import EX_SOFTWARE, StartRefused, told
 from postroom.runtime.listeners import Listener, listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
+from postroom.runtime.patience import Patience
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.sqlite import SqliteSharedStore
 
@@ -40,9 +52,28 @@ NEEDS_RESTART = (
     "milter.drain",
 )
 """What a reload does not take."""
+POSTFIX_USER = "postfix"
+"""Postfix's mail_owner."""
 POSTCONF_TIMEOUT_S = 10.0
 DRAIN_LOOK_S = 0.05
 LAST_BEAT_S = 2.0
+SWEEP_S = 60.0
+STORE_BUDGET_S = 0.5
+"""How long the store may take for one question; there are at most four for a mail."""
+COUNT_TIMEOUT_S = 8.0
+"""Past this Postfix is told to try later; it waits for 30 s (postfix-conf/milter.main.cf)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a generation of workers goes by."""
+
+    signer: Signer
+    rules: Sequence[Rule]
+    key: bytes
+    hostname: str
+    hold_above: int | None
+    postfix_uid: int | None
 
 
 def serve(config: Config, reread: Callable[[], Config], log: Log) -> None:
@@ -62,8 +93,8 @@ def serve(config: Config, reread: Callable[[], Config], log: Log) -> None:
         def load() -> Work:
             nonlocal latest
             latest = reread()
-            signer = _signer(latest, log)
-            return lambda drain: _work(drain, libmilter, listener, signer, shared, log)
+            read = _settings(latest, log)
+            return lambda drain: _work(drain, libmilter, listener, read, shared, log)
 
         master = Master(load, lambda: changed(config, latest, NEEDS_RESTART), settings.workers, settings.drain, log)
         master.run(f"listening on {settings.socket}", listener.close)
@@ -78,6 +109,25 @@ def findings(config: Config) -> Sequence[str]:
     except KeysUnusable as unusable:
         return unusable.problems
     return ()
+
+
+def _settings(config: Config, log: Log) -> Settings:
+    return Settings(
+        _signer(config, log),
+        rules(config.limits),
+        read_key(paths.recipient_hash_key(config)),
+        config.hostname,
+        config.milter.hold_above,
+        _postfix_uid(),
+    )
+
+
+def _postfix_uid() -> int | None:
+    """Who Postfix's unprivileged processes are; None where there is no such user, and then nobody is believed."""
+    try:
+        return pwd.getpwnam(POSTFIX_USER).pw_uid
+    except KeyError:
+        return None
 
 
 def _signer(config: Config, log: Log) -> Signer:
@@ -115,23 +165,46 @@ def _mynetworks() -> Networks:
 
 
 def _work(
-    drain: socket.socket, libmilter: LibMilter, listener: Listener, signer: Signer, shared: Path, log: Log
+    drain: socket.socket, libmilter: LibMilter, listener: Listener, settings: Settings, shared: Path, log: Log
 ) -> None:
     """A worker, from the fork to its end: libmilter on this thread, an event loop with all else on another."""
     listener.sock.close()  # libmilter has a descriptor of its own; with this one open, the socket would live on
-    metrics, loop = Metrics(), asyncio.new_event_loop()
+    metrics, loop, store = Metrics(), asyncio.new_event_loop(), SqliteSharedStore(shared)
+    counting = _counting(store, settings, log)
 
     def beside() -> None:
         try:
-            loop.run_until_complete(_beside(drain, libmilter, listener.is_ours, metrics, shared, log))
+            loop.run_until_complete(_beside(drain, libmilter, listener.is_ours, metrics, store, log))
             os._exit(os.EX_OK)
         except Exception as error:  # noqa: BLE001 - nobody is left to catch it
             log.critical("daemon.failed", **told(error))
         finally:
             os._exit(EX_SOFTWARE)  # without this thread the worker would never drain: another one shall take its place
 
+    def decide(letter: Letter) -> Outcome:
+        return asyncio.run_coroutine_threadsafe(counting.decide(letter), loop).result(COUNT_TIMEOUT_S)
+
+    entrance = Entrance(owner_of, settings.postfix_uid, decide)
     threading.Thread(target=beside, daemon=True).start()
-    libmilter.serve(lambda: Session(signer, log, metrics.count))
+    libmilter.serve(lambda: Session(settings.signer, entrance, log, metrics.count))
+
+
+def _counting(store: SqliteSharedStore, settings: Settings, log: Log) -> Counting:
+    patience = Patience("limits", LIMITS_LOST, log)
+    return Counting(
+        store,
+        Limiter(store, settings.rules, LocalLimiter(_boottime), patience, STORE_BUDGET_S),
+        patience,
+        STORE_BUDGET_S,
+        key=settings.key,
+        hostname=settings.hostname,
+        hold_above=settings.hold_above,
+        clock=time.time,
+    )
+
+
+def _boottime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _is_abandoned(drain: socket.socket) -> bool:
@@ -142,7 +215,7 @@ def _is_abandoned(drain: socket.socket) -> bool:
 
 
 async def _beside(
-    drain: socket.socket, libmilter: LibMilter, is_ours: bool, metrics: Metrics, shared: Path, log: Log
+    drain: socket.socket, libmilter: LibMilter, is_ours: bool, metrics: Metrics, store: SqliteSharedStore, log: Log
 ) -> None:
     """Send beats until the master says to drain; return when the last session has ended."""
 
@@ -151,8 +224,7 @@ async def _beside(
 
     loop, is_draining = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(drain, is_draining.set)
-    store = SqliteSharedStore(shared)
-    beating = asyncio.create_task(beat_forever(WORD, store, samples, log))
+    tasks = [asyncio.create_task(beat_forever(WORD, store, samples, log)), asyncio.create_task(_sweep_forever(store))]
     await is_draining.wait()
     loop.remove_reader(drain)
     libmilter.stop_accepting(is_last=is_ours and _is_abandoned(drain))
@@ -161,6 +233,16 @@ async def _beside(
     while empty_looks < 2:  # an accept(2) that was under way may bring one more
         await asyncio.sleep(DRAIN_LOOK_S)
         empty_looks = 0 if libmilter.open_sessions() else empty_looks + 1
-    beating.cancel()
+    for task in tasks:
+        task.cancel()
     with suppress(StoreUnavailable, TimeoutError):
         await asyncio.wait_for(store.beat(WORD, socket.gethostname(), os.getpid(), metrics.samples()), LAST_BEAT_S)
+
+
+async def _sweep_forever(store: SqliteSharedStore) -> None:
+    """Take out of the store what no longer counts, as every daemon that fills it does."""
+    while True:
+        await asyncio.sleep(SWEEP_S)
+        # Its loss is told by those who ask it for more.
+        with suppress(StoreUnavailable):
+            await store.sweep()

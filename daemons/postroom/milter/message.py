@@ -1,6 +1,6 @@
 """One message on its way through the milter: collected, then signed or not. Pure.
 
-Flow:    session.py -> Message: add_field … refusal … body.update … signatures -> session.py
+Flow:    session.py -> Message: add_field … refusal … body.update … is_signed, signatures -> session.py
 Limits:  a header over MAX_HEADER_OCTETS is not kept and the message not signed; the body is never kept.
 """
 
@@ -41,6 +41,7 @@ class Message:
         """Of its author, once `refusal` was asked; None where there is none."""
         self._signer = signer
         self._fields: list[HeaderField] = []
+        self._body_hash: bytes | None = None
         self._header_octets = 0
 
     def add_field(self, name: bytes, value: bytes) -> None:
@@ -61,14 +62,27 @@ class Message:
             return Unsigned.DOMAIN_NOT_OURS
         return None if self._signer.keys[self.domain] else Unsigned.NO_KEY
 
-    def signatures(self, now_s: int) -> list[tuple[SigningKey, str]]:
-        """Give a signature for each key of its domain; none when it brought one of ours that holds.
+    def topmost(self, count: int) -> Sequence[HeaderField]:
+        """Give the topmost fields, as many as that."""
+        return self._fields[:count]
 
-        Only for a message without `refusal`, at its end; called once.
-        """
+    def is_signed(self, now_s: int) -> bool:
+        """Whether it brought a signature of ours that holds. At its end only, and without `refusal`."""
+        return own.is_signed(self._fields, self._hash_of_body(), self._keys, now_s)
+
+    def signatures(self, now_s: int) -> list[tuple[SigningKey, str]]:
+        """Give a signature for each key of its domain. At its end only, and without `refusal`."""
+        return [
+            (key, signature(key, self._fields, self._hash_of_body(), now_s, self._signer.expires_after_s))
+            for key in self._keys
+        ]
+
+    @property
+    def _keys(self) -> Sequence[SigningKey]:
         assert self.domain is not None
-        keys = self._signer.keys[self.domain]
-        body_hash = self.body.digest()
-        if own.is_signed(self._fields, body_hash, keys, now_s):
-            return []
-        return [(key, signature(key, self._fields, body_hash, now_s, self._signer.expires_after_s)) for key in keys]
+        return self._signer.keys[self.domain]
+
+    def _hash_of_body(self) -> bytes:
+        if self._body_hash is None:
+            self._body_hash = self.body.digest()
+        return self._body_hash

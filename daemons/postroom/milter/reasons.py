@@ -18,3 +18,5 @@ class Unsigned(StrEnum):
     ALREADY_SIGNED = "already_signed"
     """It came with a signature of ours that holds."""
     HEADER_TOO_LARGE = "header_too_large"
+    ORIGIN_UNKNOWN = "origin_unknown"
+    """At the sendmail door, requeued after it had passed a door or not from sendmail(1): whose it is, is not known."""

@@ -3,6 +3,8 @@
     connect ─► MAIL ─► DATA: which door? ─► header … ─► end of header: whose mail? ─► body … ─► end: sign
                          └ inbound: let pass                └ not to be signed: let pass
 
+    sendmail door        whose connection?                  └ goes on all the same           end: count, then sign
+
 libmilter calls from a pool of threads, one callback of a session at a time.
 Postfix waits only where an answer can matter: at DATA (the first moment with a
 queue id), at the end of the header and at the end of the message. A callback
@@ -20,9 +22,13 @@ from typing import Concatenate, ParamSpec, TypeAlias
 
 import Milter
 
+from postroom.limits.owner import End
 from postroom.mail.logsafe import safe
+from postroom.milter.counting import Letter, Outcome
 from postroom.milter.doors import Address, Door, door_of
+from postroom.milter.entrance import Entrance
 from postroom.milter.message import Message, Signer
+from postroom.milter.origin import LOOKED_AT, Origin, origin_of
 from postroom.milter.reasons import Unsigned
 from postroom.runtime.lifecycle import told
 from postroom.runtime.log import Log
@@ -53,14 +59,20 @@ def _guarded(on_fault: int) -> "Callable[[Callback[P]], Callback[P]]":
 class Session(Milter.Base):
     """What is known of one connection, and of the message under way on it."""
 
-    def __init__(self, signer: Signer, log: Log, count: Count) -> None:
+    def __init__(self, signer: Signer, entrance: Entrance, log: Log, count: Count) -> None:
         self._signer = signer
+        self._entrance = entrance
         self._log = log
         self._count = count
         self._daemon_name: str | None = None
+        self._hostname = ""
         self._client: Address | None = None
+        self._ends: tuple[End, End] | None = None
         self._door: Door = "inbound"
+        self._sender = ""
+        self._recipients: list[str] = []
         self._message: Message | None = None
+        self._unsigned: Unsigned | None = None
         self._is_connected = False
         self._is_broken = False
 
@@ -68,19 +80,31 @@ class Session(Milter.Base):
     @_guarded(Milter.CONTINUE)
     def connect(self, hostname: str, family: int, hostaddr: object) -> int:
         self._daemon_name = self.getsymval("{daemon_name}")
+        self._hostname = self.getsymval("j") or ""
         if family in {socket.AF_INET, socket.AF_INET6} and isinstance(hostaddr, tuple):
             self._client = ip_address(hostaddr[0])
+            address, port = self.getsymval("{daemon_addr}"), self.getsymval("{daemon_port}")
+            if address and port:  # where Postfix tells them: at the sendmail door
+                self._ends = (self._client, int(hostaddr[1])), (ip_address(address), int(port))
         self._is_connected = True
         return Milter.CONTINUE
 
     @Milter.noreply
     @_guarded(Milter.CONTINUE)
     def envfrom(self, sender: str, *parameters: str) -> int:
-        self._is_broken, self._message = False, None
+        self._is_broken, self._message, self._unsigned = False, None, None
         if not self._is_connected:
             raise LookupError("the connection's own callback did not come, or failed")
+        self._sender, self._recipients = _path(sender), []
         # Of each message anew: a client may log in between two.
         self._door = door_of(self._daemon_name, self.getsymval("{auth_authen}"), self._client, self._signer.networks)
+        return Milter.CONTINUE
+
+    @Milter.noreply
+    @_guarded(Milter.CONTINUE)
+    def envrcpt(self, recipient: str, *parameters: str) -> int:
+        if self._door == "sendmail":
+            self._recipients.append(_path(recipient))
         return Milter.CONTINUE
 
     @_guarded(Milter.TEMPFAIL)
@@ -89,6 +113,8 @@ class Session(Milter.Base):
             return Milter.TEMPFAIL
         if self._door == "inbound":
             return self._let_pass(Unsigned.INBOUND)
+        if self._door == "sendmail" and (refusal := self._turned_away()) is not None:
+            return refusal
         self._message = Message(self._signer)
         return Milter.CONTINUE
 
@@ -104,23 +130,32 @@ class Session(Milter.Base):
 
     @_guarded(Milter.TEMPFAIL)
     def eoh(self) -> int:
-        reason = self._open_message.refusal()
-        return Milter.CONTINUE if reason is None else self._let_pass(reason)
+        self._unsigned = self._open_message.refusal()
+        if self._unsigned is None or self._door == "sendmail":
+            return Milter.CONTINUE
+        return self._let_pass(self._unsigned)
 
     @Milter.noreply
     @_guarded(Milter.CONTINUE)
     def body(self, chunk: bytes) -> int:
-        self._open_message.body.update(chunk)
+        if self._unsigned is None:
+            self._open_message.body.update(chunk)
         return Milter.CONTINUE
 
     @_guarded(Milter.TEMPFAIL)
     def eom(self) -> int:
         if self._is_broken:
             return Milter.TEMPFAIL
+        now_s = int(time.time())
+        if self._unsigned is None and self._open_message.is_signed(now_s):
+            self._unsigned = Unsigned.ALREADY_SIGNED
+        if self._door == "sendmail" and (refusal := self._counted()) is not None:
+            return refusal
+        return self._let_pass(self._unsigned) if self._unsigned is not None else self._sign(now_s)
+
+    def _sign(self, now_s: int) -> int:
         message = self._open_message
-        signatures = message.signatures(int(time.time()))
-        if not signatures:
-            return self._let_pass(Unsigned.ALREADY_SIGNED)
+        signatures = message.signatures(now_s)
         for _, value in reversed(signatures):  # each goes on top, so the first of `dkim` ends up topmost
             self.addheader("DKIM-Signature", value, 0)
         self._count("postroom_milter_signed_total")
@@ -133,6 +168,58 @@ class Session(Milter.Base):
         )
         self._message = None
         return Milter.CONTINUE
+
+    def _counted(self) -> int | None:
+        """Count the mail; gives the answer where it does not pass, and a reason where it must not be signed."""
+        if (refusal := self._turned_away()) is not None:
+            return refusal
+        origin = origin_of(self._open_message.topmost(LOOKED_AT), self._hostname, self._entrance.postfix_uid)
+        letter = Letter(
+            origin, self._queue_id, self._sender, self._recipients, self._unsigned is Unsigned.ALREADY_SIGNED
+        )
+        outcome = self._entrance.count(letter)
+        self._log_counted(origin, outcome)
+        if outcome.what in {"wait", "refuse"}:
+            return self._refuse("450" if outcome.what == "wait" else "550", outcome.text)
+        if outcome.what == "hold":
+            self._count("postroom_milter_held_total")
+            self.quarantine(outcome.text)
+        if self._unsigned is None and (origin.passed_as is not None or origin.uid is None):
+            self._unsigned = Unsigned.ORIGIN_UNKNOWN
+        return None
+
+    def _log_counted(self, origin: Origin, outcome: Outcome) -> None:
+        usage = outcome.usage
+        self._log.info(
+            "milter.counted",
+            queue_id=self._queue_id,
+            first_queue_id=(origin.first or "").partition(" ")[0] or None,
+            uid=outcome.uid,
+            requeued="yes" if origin.is_requeued else None,
+            outcome=outcome.what,
+            rule=outcome.rule,
+            key=None if usage is None else usage.key,
+            used=None if usage is None else usage.used,
+            limit=None if usage is None else usage.limit,
+            window_s=None if usage is None else usage.window_s,
+            by=outcome.by,
+        )
+
+    def _turned_away(self) -> int | None:
+        """Refuse whoever is not Postfix; who it is decides whether a later try can help."""
+        uid = None if self._ends is None else self._entrance.owner_of(*self._ends)
+        if uid is not None and uid == self._entrance.postfix_uid:
+            return None
+        self._log.warning("milter.turned_away", queue_id=self._queue_id, uid="unknown" if uid is None else str(uid))
+        if uid is None:
+            return self._refuse("451", "It is not known who asks, try again later")
+        return self._refuse("550", "Only Postfix may use this port; hand your mail to sendmail(1)")
+
+    def _refuse(self, code: str, text: str) -> int:
+        self._count("postroom_milter_refused_total")
+        self._message = None
+        self.setreply(code, f"{code[0]}.7.1", text.replace("%", "%%"))
+        return Milter.TEMPFAIL if code.startswith("4") else Milter.REJECT
 
     @_guarded(Milter.CONTINUE)
     def abort(self) -> int:
@@ -169,3 +256,8 @@ class Session(Milter.Base):
     @property
     def _queue_id(self) -> str:
         return self.getsymval("i") or "NOQUEUE"
+
+
+def _path(argument: str) -> str:
+    """The address of a path as Postfix passes it on (RFC 5321 §4.1.2), without its angle brackets."""
+    return argument.removeprefix("<").removesuffix(">")

@@ -29,6 +29,8 @@ HELP = {
     "postroom_submission_oldest_waiting_seconds": "age of the oldest message that waits in the outbox; 0: none",
     "postroom_milter_signed_total": "messages signed",
     "postroom_milter_unsigned_{reason}_total": "messages passed as they are, by reason",
+    "postroom_milter_refused_total": "mails refused at the sendmail door, for now or for good",
+    "postroom_milter_held_total": "mails put on hold for a limit",
     "postroom_milter_faults_total": "messages refused for now by a fault of Postroom",
     "postroom_watcher_lines_total": "lines of the log read",
     "postroom_watcher_gaps_total": "gaps in the log",

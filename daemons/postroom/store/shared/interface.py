@@ -27,6 +27,12 @@ TAKE_KEPT_S = 86_400
 NOTE_KEPT_S = 600
 """A noted recipient is forgotten after so long: by then smtpd has given the session up (smtpd_timeout, 300 s)."""
 
+WAIT_KEPT_S = 21_600
+"""Mail that waits is forgotten when Postfix has not brought it again for so long (maximal_backoff_time, 4000s)."""
+
+HELD_KEPT_S = 90 * 86_400
+"""Mail that is held for a limit and was never released is forgotten after so long; Postfix keeps it."""
+
 BEAT_KEPT_S = 3_600
 """A process that was silent for so long is forgotten."""
 
@@ -104,6 +110,31 @@ class Verdict:
     retry_after_s: float
     never_fits: bool
     usages: tuple[Usage, ...]
+
+
+Passage = Literal["taken", "held"]
+"""How mail with a queue id came to have it: it was taken, or it was held and not taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """How many messages wait for room under one key, and how many are held; `since` in Unix seconds."""
+
+    key: str
+    rule: str
+    waiting: int
+    held: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One message that is held, by Postfix's queue id; `at` in Unix seconds."""
+
+    queue_id: str
+    key: str
+    rule: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +220,28 @@ class SharedStore(Protocol):
 
     async def noted(self, instance: str, door: Door, now: float | None = None) -> Mapping[str, str]:
         """The recipients noted for this message: hash -> domain."""
+
+    async def wait(self, instance: str, door: Door, rule: str, key: str, at_most: int, now: float | None = None) -> int:
+        """Note that a refused message waits for room under this key, until its take is allowed.
+
+        Returns:
+            How many others wait there; those past `at_most` are not looked for.
+        """
+
+    async def hold(self, instance: str, door: Door, queue_id: str, now: float | None = None) -> None:
+        """Note that a message that waited is held under this queue id instead."""
+
+    async def passage(self, queue_id: str) -> Passage | None:
+        """How the mail with this queue id passed its door; None when that is not known (any more)."""
+
+    async def queues(self, now: float | None = None) -> list[Queue]:
+        """Who waits, ordered by key and rule."""
+
+    async def held(self, key: str | None) -> list[Held]:
+        """What is held under this key, or under all; the oldest first."""
+
+    async def released(self, queue_ids: Sequence[str]) -> int:
+        """Note that these are held no more; return how many were."""
 
     async def peek(self, demands: Sequence[Demand], now: float | None = None) -> tuple[Usage, ...]:
         """How the counters of these demands stand, in order; counts nothing, `cost` does not matter."""

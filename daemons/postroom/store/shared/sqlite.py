@@ -1,6 +1,6 @@
 """The shared store of a single host: two SQLite files in one folder.
 
-limits.db  counters, takes and notes; called on the event loop (loop_file.py)
+limits.db  counters, takes, notes and who waits; called on the event loop (loop_file.py)
 shared.db  beats and suppressions; written through a thread (store/thread.py), and who is suppressed is asked
            on the event loop, so that a question Postfix waits for does not queue up behind anybody's write
 
@@ -11,7 +11,7 @@ Several unix users write these files: `init` makes them 0660 in a folder 2770 wh
 all of them share. The files are opened at the first use and again after a fault, so a
 daemon starts, and recovers, without its store.
 
-Flow:    limits/, runtime/ -> SqliteSharedStore -> takes.py, notes.py, suppress.py, beats.py -> apsw
+Flow:    limits/, runtime/ -> SqliteSharedStore -> takes.py, notes.py, waiting.py, suppress.py, beats.py -> apsw
 Diagnostics: StoreUnavailable and its kinds, with path and how to mend.
 """
 
@@ -24,8 +24,8 @@ from pathlib import Path
 import apsw
 
 from postroom.store.errors import StoreUnavailable
-from postroom.store.shared import beats, clock, notes, suppress, takes
-from postroom.store.shared.interface import Beat, Demand, Door, Suppression, Usage, Verdict
+from postroom.store.shared import beats, clock, notes, suppress, takes, waiting
+from postroom.store.shared.interface import Beat, Demand, Door, Held, Passage, Queue, Suppression, Usage, Verdict
 from postroom.store.shared.loop_file import BUSY_IN_THREAD_MS, LoopFile
 from postroom.store.shared.window import milliseconds
 from postroom.store.sqlite import open_file
@@ -35,7 +35,7 @@ LIMITS_FILE = "limits.db"
 SHARED_FILE = "shared.db"
 
 SCHEMAS = {
-    LIMITS_FILE: (takes.SCHEMA, notes.SCHEMA),
+    LIMITS_FILE: (takes.SCHEMA, notes.SCHEMA, waiting.SCHEMA),
     SHARED_FILE: (clock.SCHEMA + beats.SCHEMA, suppress.SCHEMA),
 }
 
@@ -92,9 +92,13 @@ class SqliteSharedStore:
         queue_id: str | None = None,
         now: float | None = None,
     ) -> Verdict:
-        return await self._limits.run(
-            lambda connection: takes.take(connection, instance, door, demands, queue_id, self._limits_now_ms(now))
-        )
+        def operation(connection: apsw.Connection) -> Verdict:
+            verdict = takes.take(connection, instance, door, demands, queue_id, self._limits_now_ms(now))
+            if verdict.allowed:
+                waiting.passed(connection, instance, door)
+            return verdict
+
+        return await self._limits.run(operation)
 
     async def note(self, instance: str, door: Door, recipient_hash: str, domain: str, now: float | None = None) -> None:
         await self._limits.run(
@@ -105,6 +109,28 @@ class SqliteSharedStore:
         return await self._limits.run(
             lambda connection: notes.noted(connection, instance, door, self._limits_now_ms(now))
         )
+
+    async def wait(self, instance: str, door: Door, rule: str, key: str, at_most: int, now: float | None = None) -> int:
+        return await self._limits.run(
+            lambda connection: waiting.wait(connection, instance, door, rule, key, at_most, self._limits_now_ms(now))
+        )
+
+    async def hold(self, instance: str, door: Door, queue_id: str, now: float | None = None) -> None:
+        await self._limits.run(
+            lambda connection: waiting.hold(connection, instance, door, queue_id, self._limits_now_ms(now))
+        )
+
+    async def passage(self, queue_id: str) -> Passage | None:
+        return await self._limits.run(lambda connection: waiting.passage(connection, queue_id))
+
+    async def queues(self, now: float | None = None) -> list[Queue]:
+        return await self._limits.run_aside(lambda connection: waiting.queues(connection, self._limits_now_ms(now)))
+
+    async def held(self, key: str | None) -> list[Held]:
+        return await self._limits.run_aside(lambda connection: waiting.held(connection, key))
+
+    async def released(self, queue_ids: Sequence[str]) -> int:
+        return await self._limits.run_aside(lambda connection: waiting.released(connection, queue_ids))
 
     async def peek(self, demands: Sequence[Demand], now: float | None = None) -> tuple[Usage, ...]:
         return await self._limits.run(lambda connection: takes.peek(connection, demands, self._limits_now_ms(now)))
@@ -150,6 +176,7 @@ class SqliteSharedStore:
             (self._limits.run_aside, takes.sweep_counters, self._limits_now_ms),
             (self._limits.run_aside, takes.sweep_takes, self._limits_now_ms),
             (self._limits.run_aside, notes.sweep, self._limits_now_ms),
+            (self._limits.run_aside, waiting.sweep, self._limits_now_ms),
             (self._shared.run, beats.sweep, self._shared_now_ms),
             (self._shared.run, suppress.sweep, self._shared_now_ms),
         ):

@@ -54,8 +54,14 @@ def take(
 ) -> Verdict:
     """See SharedStore.take."""
     ids = counter_ids(demands)
-    first = connection.execute("SELECT usages FROM takes WHERE instance = ? AND door = ?", (instance, door)).fetchone()
+    first = connection.execute(
+        "SELECT usages, queue_id FROM takes WHERE instance = ? AND door = ?", (instance, door)
+    ).fetchone()
     if first is not None:
+        if queue_id not in {None, first[1]}:  # what it had before came to nothing
+            connection.execute(
+                "UPDATE takes SET queue_id = ? WHERE instance = ? AND door = ?", (queue_id, instance, door)
+            )
         return Verdict(True, None, None, 0.0, False, tuple(Usage(*usage) for usage in json.loads(first[0])))
     counters = [_counter(connection, counter_id) for counter_id in ids]
     verdict, after = window.decide(demands, counters, now_ms)

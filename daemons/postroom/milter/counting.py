@@ -1,0 +1,188 @@
+"""The limits of the sendmail door: all keys of a mail in one step, at its end.
+
+    allowed     it passes, and is counted
+    over        450: Postfix keeps it in the deferred queue, with our reason, and brings it again
+    many over   past `hold_above` of one key it is put on hold instead: no retries, until `postroom limits release`
+    never fits  550
+
+What is counted is the mail as Postfix first had it (its first queue id and date) with the recipients it now brings:
+the same however often Postfix brings it again, for a limit, a lost answer or a requeue. A requeued mail that had
+passed a door before is not counted; of one that was held instead, the count is made up for.
+
+Flow:    session.py -> Counting.decide -> limits/limiter.py, SharedStore.wait, hold, passage
+BUGS:    while the store is lost nothing is held, and a requeued mail is counted unless its signature holds.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, Protocol, TypeVar
+
+from postroom.limits.limiter import Decision, Limiter
+from postroom.limits.subject import Subject, of_mail
+from postroom.mail.addresses import domain_of
+from postroom.mail.hashes import private
+from postroom.mail.senders import counted_sender
+from postroom.milter.origin import Origin
+from postroom.runtime.patience import Patience
+from postroom.store.errors import StoreUnavailable
+from postroom.store.shared.interface import Door, Passage, Usage, Verdict
+
+T = TypeVar("T")
+
+DOOR: Door = "sendmail"
+UNKNOWN = "unknown"
+"""The key `uid` of mail whose user is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail at the end of its transaction.
+
+    Args:
+        queue_id:   of this transaction.
+        sender:     envelope sender; "" is the null sender.
+        recipients: those Postfix took.
+        is_signed:  it brought a signature of ours that holds.
+    """
+
+    origin: Origin
+    queue_id: str
+    sender: str
+    recipients: Sequence[str]
+    is_signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What becomes of it, and what the log says about that.
+
+    Args:
+        what:  pass, wait (450), hold (it passes into Postfix's hold queue) or refuse (550).
+        text:  of the reply or the hold.
+        uid:   whose mail it is; "unknown".
+        by:    who decided the limits; None where they were not asked.
+    """
+
+    what: Literal["pass", "wait", "hold", "refuse"]
+    text: str
+    uid: str
+    rule: str | None = None
+    usage: Usage | None = None
+    by: Literal["store", "process"] | None = None
+
+
+class WaitingRoom(Protocol):
+    """The part of the shared store that knows who waits."""
+
+    async def wait(self, instance: str, door: Door, rule: str, key: str, at_most: int) -> int: ...
+
+    async def hold(self, instance: str, door: Door, queue_id: str) -> None: ...
+
+    async def passage(self, queue_id: str) -> Passage | None: ...
+
+
+class Counting:
+    """Counts for one process.
+
+    Args:
+        patience:   with the file of the limits, as the limiter's.
+        budget_s:   seconds the store may take for one question; there are at most four.
+        key:        hashes what is private before it is counted.
+        hostname:   value of the key `server`.
+        hold_above: how many may wait under one key; None is any number.
+        clock:      Unix seconds.
+    """
+
+    def __init__(
+        self,
+        store: WaitingRoom,
+        limiter: Limiter,
+        patience: Patience,
+        budget_s: float,
+        *,
+        key: bytes,
+        hostname: str,
+        hold_above: int | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._limiter = limiter
+        self._patience = patience
+        self._budget_s = budget_s
+        self._key = key
+        self._hostname = hostname
+        self._hold_above = hold_above
+        self._clock = clock
+
+    async def decide(self, letter: Letter) -> Outcome:
+        """Count a mail; raises nothing that a store can cause."""
+        origin = letter.origin
+        uid = UNKNOWN if origin.uid is None else str(origin.uid)
+        first = origin.first
+        if origin.passed_as is not None:
+            passage = await self._asked(lambda: self._store.passage(origin.passed_as or ""))
+            if passage == "taken" or (passage is None and letter.is_signed):
+                return Outcome("pass", "requeued", uid)
+            if passage is None:  # of another door, or forgotten: what lies below may be anybody's text
+                uid, first = UNKNOWN, None
+        instance = self._instance(letter, first)
+        decision = await self._limiter.decide(instance, DOOR, self._subject(letter, uid), letter.queue_id)
+        return await self._outcome(letter, instance, uid, decision)
+
+    def _subject(self, letter: Letter, uid: str) -> Subject:
+        return of_mail(
+            {
+                "uid": uid,
+                "sender": private(self._key, counted_sender(letter.sender)),
+                "server": self._hostname,
+            },
+            {private(self._key, recipient): domain_of(recipient) for recipient in letter.recipients},
+            max(1, len(letter.recipients)),
+        )
+
+    def _instance(self, letter: Letter, first: str | None) -> str:
+        name = first or letter.origin.passed_as or letter.queue_id
+        # The recipients too: a mail of many comes in several pieces, and each is to be counted.
+        known = "\n".join([name, *sorted(letter.recipients)]).encode("utf-8", "surrogateescape")
+        return f"{name.partition(' ')[0]}/{hmac.digest(self._key, known, hashlib.sha256).hex()[:32]}"
+
+    async def _outcome(self, letter: Letter, instance: str, uid: str, decision: Decision) -> Outcome:
+        verdict = decision.verdict
+        if verdict.allowed or verdict.rule is None or verdict.key is None:
+            return Outcome("pass", "", uid, by=decision.by)
+        rule, counted = verdict.rule, verdict.key
+        usage = next((one for one in verdict.usages if (one.rule, one.key) == (rule, counted)), None)
+        if verdict.never_fits:
+            text = f"More recipients than the limit {rule} allows at once"
+            return Outcome("refuse", text, uid, rule, usage, decision.by)
+        if decision.by == "store" and await self._is_one_too_many(instance, rule, counted, letter.queue_id):
+            text = f"over the limit {rule} for {counted}, as many others; postroom limits release"
+            return Outcome("hold", text, uid, rule, usage, decision.by)
+        return Outcome("wait", self._wait_text(verdict), uid, rule, usage, decision.by)
+
+    async def _is_one_too_many(self, instance: str, rule: str, counted: str, queue_id: str) -> bool:
+        """Note that the mail waits; where too many do, that it is held instead."""
+        at_most = self._hold_above or 0
+        others = await self._asked(lambda: self._store.wait(instance, DOOR, rule, counted, at_most))
+        if self._hold_above is None or others is None or others < at_most:
+            return False
+
+        async def hold() -> bool:
+            await self._store.hold(instance, DOOR, queue_id)
+            return True
+
+        return await self._asked(hold) is not None
+
+    def _wait_text(self, verdict: Verdict) -> str:
+        at = datetime.fromtimestamp(self._clock() + verdict.retry_after_s, UTC)
+        return f"Over the limit {verdict.rule} for {verdict.key}, not before {at:%Y-%m-%d %H:%M:%S} UTC"
+
+    async def _asked(self, operation: Callable[[], Awaitable[T]]) -> T | None:
+        """The store's answer; None when it is lost."""
+        try:
+            return await self._patience.ask(operation, self._budget_s)
+        except StoreUnavailable:
+            return None

@@ -1,0 +1,106 @@
+"""The sendmail door whole: milter, policy and Postfix on one store, and users of the host who run sendmail(1)."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.daemon import DEFAULTS
+from sandbox.milter import MilterDaemon
+from sandbox.policy import PolicyDaemon
+from sandbox.postfix import PrivatePostfix, QueuedMail
+from sandbox.process import until
+from sandbox.sink import Sink, StoredMail, free_port
+
+WWW_DATA, BACKUP = 33, 34
+
+MAIL = "From: www@example.org\\nTo: b@example.net\\nSubject: hello\\n\\nhello\\n"
+SEND = f"printf '{MAIL}' | /usr/sbin/sendmail -i -f www@example.org"
+
+
+@dataclass
+class DoorBed:
+    """A running sendmail door."""
+
+    milter: MilterDaemon
+    policy: PolicyDaemon
+    postfix: PrivatePostfix
+    sink: Sink
+    port: int
+
+    def send(self, count: int, uid: int = WWW_DATA, recipient: str = "b@example.net", command: str = SEND) -> None:
+        """So many mails of one user, one sendmail(1) after the other."""
+        done = self.postfix.as_user(
+            uid, 'for i in $(seq "$1"); do ' + command + ' "$2" || exit; done', str(count), recipient
+        )
+        assert done.returncode == 0, done.stderr
+
+    def arrived(self, count: int, within_s: float = 40) -> list[StoredMail]:
+        """So many mails in the world, and not one more."""
+        until(lambda: len(self.sink.messages()) >= count, within_s, f"{count} mails", self.postfix.alive, 0.1)
+        mails = self.sink.messages()
+        assert len(mails) == count
+        return mails
+
+    def queued(self, name: str, count: int, within_s: float = 40) -> list[QueuedMail]:
+        """What waits in this queue of Postfix, once nothing else waits anywhere and it is so many."""
+
+        def is_so() -> bool:
+            queue = self.postfix.queue()
+            return len(queue) == count and {mail.queue_name for mail in queue} <= {name}
+
+        until(is_so, within_s, f"{count} mails, all {name}", self.postfix.alive, 0.2)
+        return self.postfix.queue()
+
+    def used(self, key: str) -> int:
+        """What is counted under this key, by the first limit with such a key."""
+        import json
+
+        done = self.milter.command("limits", "show", key, "--json")
+        assert done.stderr == ""
+        return int(json.loads(done.stdout)[0]["used"])
+
+    def outcomes(self) -> list[str]:
+        """What became of each mail that was counted, in the order of the log."""
+        return [
+            line.partition(" outcome=")[2].split()[0]
+            for line in self.milter.log().splitlines()
+            if "milter.counted" in line
+        ]
+
+
+@contextmanager
+def door_bed(
+    folder: Path,
+    sink: Sink,
+    limits: str,
+    milter: str = "",
+    sections: str = "",
+    settings: Mapping[str, str] | None = None,
+    smtp_ports: Mapping[int, Mapping[str, str]] | None = None,
+) -> Iterator[DoorBed]:
+    """Start everything.
+
+    Args:
+        limits:   lines of the section `limits`.
+        milter:   lines of the section `milter`.
+        sections: text of more sections of the milter's configuration.
+        settings: lines of main.cf.
+    """
+    section = f"limits:\n{limits}\n"
+    daemon = MilterDaemon(folder / "m", settings=f"socket_group: postfix\n  {milter}", sections=section + sections)
+    port = free_port()
+    postfix = PrivatePostfix(
+        folder / "postfix",
+        ("127.0.0.1", sink.port),
+        milter=daemon.socket,
+        door_port=port,
+        smtp_ports=smtp_ports,
+        settings=settings,
+    )
+    path = postfix.queue_directory / "postroom" / "policy.sock"
+    policy = PolicyDaemon(folder / "p", path, settings=DEFAULTS + section, state_dir=daemon.state_dir)
+    with ExitStack() as started:
+        for part in (daemon, policy, postfix):
+            started.enter_context(part)
+        yield DoorBed(daemon, policy, postfix, sink, port)
