@@ -284,7 +284,7 @@ class PrivatePostfix:
             [*command, "bash", "-c", script, "bash", *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=300,
+            timeout=3600,
             check=False,
             cwd="/",
         )

@@ -1,5 +1,8 @@
 """The sendmail door whole: milter, policy and Postfix on one store, and users of the host who run sendmail(1)."""
 
+import json
+import re
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -54,11 +57,43 @@ class DoorBed:
 
     def used(self, key: str) -> int:
         """What is counted under this key, by the first limit with such a key."""
-        import json
-
         done = self.milter.command("limits", "show", key, "--json")
         assert done.stderr == ""
         return int(json.loads(done.stdout)[0]["used"])
+
+    def postfix_command(self, *arguments: str) -> str:
+        """Run a command of Postfix's on this instance, as root; gives what it says."""
+        done = subprocess.run(
+            [f"/usr/sbin/{arguments[0]}", "-c", str(self.postfix.config_directory), *arguments[1:]],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return done.stdout + done.stderr
+
+    def requeue_all(self) -> None:
+        """`postsuper -r ALL`, and have pickup take it at once."""
+        self.postfix_command("postsuper", "-r", "ALL")
+        self.postfix.flush()
+
+    def delivered(self, count: int, within_s: float = 60) -> list[StoredMail]:
+        """As `arrived`, while Postfix is told again and again to try what waits."""
+
+        def is_so() -> bool:
+            if len(self.sink.messages()) < count:
+                self.postfix.flush()
+            return len(self.sink.messages()) >= count
+
+        until(is_so, within_s, f"{count} mails", self.postfix.alive, 0.5)
+        return self.arrived(count)
+
+    def change(self, before: str, after: str) -> None:
+        """Change the milter's configuration and let it reload."""
+        text = self.milter.config.read_text(encoding="utf-8")
+        assert before in text
+        self.milter.config.write_text(text.replace(before, after), encoding="utf-8")
+        self.milter.reload()
 
     def outcomes(self) -> list[str]:
         """What became of each mail that was counted, in the order of the log."""
@@ -88,7 +123,9 @@ def door_bed(
         settings: lines of main.cf.
     """
     section = f"limits:\n{limits}\n"
-    daemon = MilterDaemon(folder / "m", settings=f"socket_group: postfix\n  {milter}", sections=section + sections)
+    daemon = MilterDaemon(
+        folder / "m", ("127.0.0.1",), f"socket_group: postfix\n  {milter}", sections=section + sections
+    )
     port = free_port()
     postfix = PrivatePostfix(
         folder / "postfix",
@@ -104,3 +141,8 @@ def door_bed(
         for part in (daemon, policy, postfix):
             started.enter_context(part)
         yield DoorBed(daemon, policy, postfix, sink, port)
+
+
+def signatures(mail: StoredMail) -> int:
+    """How many signatures of ours it bears."""
+    return len(re.findall(rb"^DKIM-Signature: ", mail.raw, re.MULTILINE))

@@ -135,9 +135,9 @@ def test_a_requeued_mail_that_was_taken_is_not_counted_again(door: Door) -> None
     """Its queue id is known, or a signature of ours holds; else nothing below smtpd's field is believed."""
     assert door.bring("4X1 d", "5B1").what == "pass"
     for _ in range(3):
-        assert door.bring("4X1 d", "5B2", passed_as="5B1").what == "pass"
+        assert door.bring(None, "5B2", uid=None, passed_as="5B1").what == "pass"
         assert door.bring(None, "5B3", uid=None, passed_as="other", is_signed=True).what == "pass"
-    stranger = door.bring("4X9 d", "5B4", uid=0, passed_as="other")
+    stranger = door.bring(None, "5B4", uid=None, passed_as="other")
     assert (stranger.what, stranger.uid) == ("pass", "unknown")
     assert door.bring("4X2 d").what == "pass"  # the second of two: none of all that was counted to this user
     assert door.bring("4X3 d").what == "wait"
@@ -150,11 +150,11 @@ def test_past_hold_above_mail_is_held_and_counted_when_it_comes_back(folder: Pat
     assert outcomes == ["pass", "pass", "wait", "wait", "hold", "hold"]
     assert door.bring("4X2 d", "5C2").what == "wait"  # who waits goes on waiting
     assert door.run(door.store.queues())[0].held == 2
-    again = door.bring("4X4 d", "5C4", passed_as="5B4", is_signed=True)
+    again = door.bring(None, "5C4", None, "5B4", ("expanded@example.net",), is_signed=True)
     assert (again.what, again.uid) == ("hold", "33")
     assert [mail.queue_id for mail in door.run(door.store.held("uid:33"))] == ["5B5", "5C4"]
     door.run(door.store.reset("uid:33"))
-    assert door.bring("4X4 d", "5D4", passed_as="5C4", is_signed=True).what == "pass"
+    assert door.bring(None, "5D4", None, "5C4", is_signed=True).what == "pass"
     assert [mail.queue_id for mail in door.run(door.store.held("uid:33"))] == ["5B5"]
     door.close()
 

@@ -69,8 +69,8 @@ def test_a_requeued_mail_is_the_same_mail() -> None:
 
 
 def test_a_requeued_mail_that_had_passed_names_its_queue_id() -> None:
-    """The milter's signatures lie between the two; what lies below smtpd's field comes along, to be believed or not."""
-    assert of(AGAIN, SIGNATURE, SIGNATURE, by_smtpd(), by_pickup()) == Origin(33, WWW.first, "5AbC2d3", True)
+    """The milter's signatures lie between the two; what lies below smtpd's field may be any client's text."""
+    assert of(AGAIN, SIGNATURE, SIGNATURE, by_smtpd(), by_pickup()) == Origin(None, None, "5AbC2d3", True)
     assert of(AGAIN, by_smtpd(), (b"Subject", b"x")) == Origin(None, None, "5AbC2d3", True)
     with_tls = b" from x (x [192.0.2.1])\n\t(using TLSv1.3)\n\tby mail.example.org (Postfix) with ESMTPSA id 77; d"
     assert of(AGAIN, (b"Received", with_tls)) == Origin(None, None, "77", True)

@@ -10,7 +10,8 @@ the same however often Postfix brings it again, for a limit, a lost answer or a 
 passed a door before is not counted; of one that was held instead, the count is made up for.
 
 Flow:    session.py -> Counting.decide -> limits/limiter.py, SharedStore.wait, hold, passage
-BUGS:    while the store is lost nothing is held, and a requeued mail is counted unless its signature holds.
+BUGS:    while the store is lost nothing is held, and a requeued mail is counted unless its signature holds; so is
+         a mail without signature that is requeued again after it was requeued and passed, as `unknown`.
 """
 
 import hashlib
@@ -77,7 +78,7 @@ class Outcome:
 class WaitingRoom(Protocol):
     """The part of the shared store that knows who waits."""
 
-    async def wait(self, instance: str, door: Door, rule: str, key: str, at_most: int) -> int: ...
+    async def wait(self, instance: str, door: Door, rule: str, key: str, owner: str, at_most: int) -> int: ...
 
     async def hold(self, instance: str, door: Door, queue_id: str) -> None: ...
 
@@ -121,14 +122,13 @@ class Counting:
         """Count a mail; raises nothing that a store can cause."""
         origin = letter.origin
         uid = UNKNOWN if origin.uid is None else str(origin.uid)
-        first = origin.first
-        if origin.passed_as is not None:
-            passage = await self._asked(lambda: self._store.passage(origin.passed_as or ""))
-            if passage == "taken" or (passage is None and letter.is_signed):
+        instance = self._instance(letter)
+        if (passed_as := origin.passed_as) is not None:
+            passage = await self._asked(lambda: self._store.passage(passed_as))
+            if passage is not None and passage.outcome == "held":
+                instance, uid = passage.instance, passage.owner
+            elif passage is not None or letter.is_signed:
                 return Outcome("pass", "requeued", uid)
-            if passage is None:  # of another door, or forgotten: what lies below may be anybody's text
-                uid, first = UNKNOWN, None
-        instance = self._instance(letter, first)
         decision = await self._limiter.decide(instance, DOOR, self._subject(letter, uid), letter.queue_id)
         return await self._outcome(letter, instance, uid, decision)
 
@@ -143,8 +143,8 @@ class Counting:
             max(1, len(letter.recipients)),
         )
 
-    def _instance(self, letter: Letter, first: str | None) -> str:
-        name = first or letter.origin.passed_as or letter.queue_id
+    def _instance(self, letter: Letter) -> str:
+        name = letter.origin.first or letter.origin.passed_as or letter.queue_id
         # The recipients too: a mail of many comes in several pieces, and each is to be counted.
         known = "\n".join([name, *sorted(letter.recipients)]).encode("utf-8", "surrogateescape")
         return f"{name.partition(' ')[0]}/{hmac.digest(self._key, known, hashlib.sha256).hex()[:32]}"
@@ -158,15 +158,15 @@ class Counting:
         if verdict.never_fits:
             text = f"More recipients than the limit {rule} allows at once"
             return Outcome("refuse", text, uid, rule, usage, decision.by)
-        if decision.by == "store" and await self._is_one_too_many(instance, rule, counted, letter.queue_id):
+        if decision.by == "store" and await self._is_one_too_many(instance, rule, counted, uid, letter.queue_id):
             text = f"over the limit {rule} for {counted}, as many others; postroom limits release"
             return Outcome("hold", text, uid, rule, usage, decision.by)
         return Outcome("wait", self._wait_text(verdict), uid, rule, usage, decision.by)
 
-    async def _is_one_too_many(self, instance: str, rule: str, counted: str, queue_id: str) -> bool:
+    async def _is_one_too_many(self, instance: str, rule: str, counted: str, uid: str, queue_id: str) -> bool:
         """Note that the mail waits; where too many do, that it is held instead."""
         at_most = self._hold_above or 0
-        others = await self._asked(lambda: self._store.wait(instance, DOOR, rule, counted, at_most))
+        others = await self._asked(lambda: self._store.wait(instance, DOOR, rule, counted, uid, at_most))
         if self._hold_above is None or others is None or others < at_most:
             return False
 

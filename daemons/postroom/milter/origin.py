@@ -6,7 +6,7 @@ r"""Where a mail of the sendmail door comes from, by the Received fields that Po
 
 Every way into Postfix puts such a field on top, and a requeued file is the only one that belongs to Postfix's own
 user. So what lies below the first field that is no requeue is the sender's own text, and a forged field is never
-reached. What lies below smtpd's is believed only by whoever knows that this queue id was one of the door's.
+reached. What lies below smtpd's may be any client's text: of such a mail there is only the queue id to ask about.
 
 Source:  Postfix src/pickup/pickup.c, src/smtpd/smtpd.c (the fields), postsuper(1), -r.
 Limits:  MAX_REQUEUES; a mail requeued more often is of unknown origin.
@@ -39,8 +39,7 @@ class Origin:
     Attributes:
         uid:         of the user who ran sendmail(1); None is unknown.
         first:       queue id and date under which Postfix first had it; None where it was not sendmail's.
-        passed_as:   queue id that smtpd had given it before it was requeued; then `uid` and `first` are believed
-                     only if that was one of the door's.
+        passed_as:   queue id that smtpd had given it before it was requeued; then nothing else is known.
         is_requeued: it was, at least once.
     """
 
@@ -64,11 +63,10 @@ def origin_of(fields: Sequence[HeaderField], hostname: str, postfix_uid: int | N
         requeues += 1
     if requeues > MAX_REQUEUES:
         return Origin(None, None, None, True)
+    if found is not None:
+        return Origin(int(found["uid"]), f"{found['id']} {found['date']}", None, requeues > 0)
     passed_as = _smtpd_id(received[requeues], hostname) if 0 < requeues < len(received) else None
-    found = _of_pickup(received, requeues + (passed_as is not None), hostname)
-    if found is None or found["uid"] in {None, str(postfix_uid)}:
-        return Origin(None, None, passed_as, requeues > 0)
-    return Origin(int(found["uid"]), f"{found['id']} {found['date']}", passed_as, requeues > 0)
+    return Origin(None, None, passed_as, requeues > 0)
 
 
 def _of_pickup(received: Sequence[str], at: int, hostname: str) -> re.Match[str] | None:

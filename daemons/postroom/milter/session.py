@@ -184,7 +184,7 @@ class Session(Milter.Base):
         if outcome.what == "hold":
             self._count("postroom_milter_held_total")
             self.quarantine(outcome.text)
-        if self._unsigned is None and (origin.passed_as is not None or origin.uid is None):
+        if self._unsigned is None and origin.uid is None:
             self._unsigned = Unsigned.ORIGIN_UNKNOWN
         return None
 

@@ -2,14 +2,14 @@
 
 from tests.store.shared.event_loop import Run
 
-from postroom.store.shared.interface import HELD_KEPT_S, WAIT_KEPT_S, Demand, Held, Queue, SharedStore
+from postroom.store.shared.interface import HELD_KEPT_S, WAIT_KEPT_S, Demand, Held, Passage, Queue, SharedStore
 
 NOW = 1_800_000_000.0
 KEY, OTHER = "uid:33", "uid:34"
 
 
 def wait(store: SharedStore, run: Run, instance: str, key: str = KEY, at_most: int = 10, now: float = NOW) -> int:
-    return run(store.wait(instance, "sendmail", "per-uid", key, at_most, now))
+    return run(store.wait(instance, "sendmail", "per-uid", key, "33", at_most, now))
 
 
 def hold(store: SharedStore, run: Run, instance: str, queue_id: str, now: float = NOW) -> None:
@@ -66,7 +66,7 @@ def test_a_queue_id_tells_how_its_mail_passed(shared_store: SharedStore, run: Ru
     run(shared_store.take("c", "sendmail", [demand], "4X1", NOW))
     run(shared_store.take("c", "sendmail", [demand], "4X2", NOW))
     passages = [run(shared_store.passage(queue_id)) for queue_id in ("4Xa", "4Xb", "4X1", "4X2", "4Xc")]
-    assert passages == ["held", "taken", None, "taken", None]
+    assert passages == [Passage("held", "a", "33"), Passage("taken"), None, Passage("taken"), None]
 
 
 def test_who_comes_no_more_is_forgotten(shared_store: SharedStore, run: Run) -> None:

@@ -112,8 +112,17 @@ class Verdict:
     usages: tuple[Usage, ...]
 
 
-Passage = Literal["taken", "held"]
-"""How mail with a queue id came to have it: it was taken, or it was held and not taken."""
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """How mail with a queue id came to have it: it was taken, or it was held and not taken.
+
+    Args:
+        instance, owner: of held mail, as it was told to wait.
+    """
+
+    outcome: Literal["taken", "held"]
+    instance: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +230,13 @@ class SharedStore(Protocol):
     async def noted(self, instance: str, door: Door, now: float | None = None) -> Mapping[str, str]:
         """The recipients noted for this message: hash -> domain."""
 
-    async def wait(self, instance: str, door: Door, rule: str, key: str, at_most: int, now: float | None = None) -> int:
+    async def wait(
+        self, instance: str, door: Door, rule: str, key: str, owner: str, at_most: int, now: float | None = None
+    ) -> int:
         """Note that a refused message waits for room under this key, until its take is allowed.
+
+        Args:
+            owner: whose it is; `passage` tells it again.
 
         Returns:
             How many others wait there; those past `at_most` are not looked for.

@@ -110,9 +110,13 @@ class SqliteSharedStore:
             lambda connection: notes.noted(connection, instance, door, self._limits_now_ms(now))
         )
 
-    async def wait(self, instance: str, door: Door, rule: str, key: str, at_most: int, now: float | None = None) -> int:
+    async def wait(
+        self, instance: str, door: Door, rule: str, key: str, owner: str, at_most: int, now: float | None = None
+    ) -> int:
         return await self._limits.run(
-            lambda connection: waiting.wait(connection, instance, door, rule, key, at_most, self._limits_now_ms(now))
+            lambda connection: waiting.wait(
+                connection, instance, door, rule, key, owner, at_most, self._limits_now_ms(now)
+            )
         )
 
     async def hold(self, instance: str, door: Door, queue_id: str, now: float | None = None) -> None:

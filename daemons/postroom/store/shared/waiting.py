@@ -17,6 +17,7 @@ CREATE TABLE waiting (
     door     TEXT NOT NULL,
     key      TEXT NOT NULL,
     rule     TEXT NOT NULL,
+    owner    TEXT NOT NULL,
     since_ms INTEGER NOT NULL,
     at_ms    INTEGER NOT NULL,  -- last refused, or held
     held_as  TEXT,              -- queue id, when it is held
@@ -29,12 +30,21 @@ CREATE INDEX takes_by_queue_id ON takes (queue_id) WHERE queue_id IS NOT NULL;
 """
 
 
-def wait(connection: apsw.Connection, instance: str, door: Door, rule: str, key: str, at_most: int, now_ms: int) -> int:
+def wait(
+    connection: apsw.Connection,
+    instance: str,
+    door: Door,
+    rule: str,
+    key: str,
+    owner: str,
+    at_most: int,
+    now_ms: int,
+) -> int:
     """See SharedStore.wait."""
     connection.execute(
-        "INSERT INTO waiting VALUES (?, ?, ?, ?, ?, ?, NULL) ON CONFLICT DO UPDATE SET "
+        "INSERT INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?, NULL) ON CONFLICT DO UPDATE SET "
         "key = excluded.key, rule = excluded.rule, at_ms = excluded.at_ms, held_as = NULL",
-        (instance, door, key, rule, now_ms, now_ms),
+        (instance, door, key, rule, owner, now_ms, now_ms),
     )
     row = connection.execute(
         "SELECT count(*) FROM (SELECT 1 FROM waiting WHERE key = ? AND at_ms > ? AND held_as IS NULL LIMIT ?)",
@@ -58,10 +68,13 @@ def passed(connection: apsw.Connection, instance: str, door: Door) -> None:
 
 def passage(connection: apsw.Connection, queue_id: str) -> Passage | None:
     """See SharedStore.passage."""
-    if connection.execute("SELECT 1 FROM waiting WHERE held_as = ?", (queue_id,)).fetchone() is not None:
-        return "held"
+    row = connection.execute(
+        "SELECT instance, owner FROM waiting WHERE held_as = ? ORDER BY at_ms DESC", (queue_id,)
+    ).fetchone()
+    if row is not None:
+        return Passage("held", *row)
     taken = connection.execute("SELECT 1 FROM takes WHERE queue_id = ?", (queue_id,)).fetchone()
-    return None if taken is None else "taken"
+    return None if taken is None else Passage("taken")
 
 
 def queues(connection: apsw.Connection, now_ms: int) -> list[Queue]:
