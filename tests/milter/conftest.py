@@ -32,6 +32,7 @@ class MakeMilter(Protocol):
         dkim: str | None = None,
         started: bool = True,
         store: bool = False,
+        sections: str = "",
     ) -> MilterDaemon: ...
 
 
@@ -46,8 +47,9 @@ def make_milter(bed: Path) -> Iterator[MakeMilter]:
         dkim: str | None = None,
         started: bool = True,
         store: bool = False,
+        sections: str = "",
     ) -> MilterDaemon:
-        daemon = MilterDaemon(bed / f"m{len(made)}", networks, settings, dkim)
+        daemon = MilterDaemon(bed / f"m{len(made)}", networks, settings, dkim, sections=sections)
         made.append(daemon)
         if store:
             daemon.init()

@@ -81,7 +81,7 @@ def p95_s(sink: Sink) -> float:
 
 def test_each_mail_is_counted_signed_and_delivered_once(bed: Path, sink: Sink) -> None:
     """Forged fields, the null sender, an alias to three, always_bcc, canonical maps, an endless header, a NUL;
-    a suppressed recipient is refused, the others of its mail are not."""
+    a suppressed recipient is refused, the others of its mail are not; who may not use the domain is not signed."""
     settings = {
         "always_bcc": "archive@example.net",
         "virtual_alias_maps": "inline:{ { three@example.org = a@example.net, b@example.net, c@example.net } }",
@@ -99,7 +99,8 @@ def test_each_mail_is_counted_signed_and_delivered_once(bed: Path, sink: Sink) -
     null = f"printf '{MAIL}' | /usr/sbin/sendmail -i -f '<>'"
     many = f'{{ for i in $(seq 2000); do printf "X-Field: $i\\n"; done; printf "{MAIL}"; }} | {send}'
     nul = f"printf 'X-Nul: a\\0b\\n{MAIL}' | {send}"
-    with door_bed(bed, sink, PER_UID.format(50), settings=settings) as room:
+    senders = "senders: {allow: [{domains: [example.org], users: [www-data]}]}"
+    with door_bed(bed, sink, PER_UID.format(50), sections=senders, settings=settings) as room:
         for command in (*forged, null, many, nul):
             room.send(1, command=command)
         room.send(1, recipient="three@example.org")
@@ -128,6 +129,11 @@ def test_each_mail_is_counted_signed_and_delivered_once(bed: Path, sink: Sink) -
         }
         (notice,) = [mail.raw for mail in rest if mail.sender == ""]
         assert b"recipient is suppressed: asked_not_to, since 20" in notice
+
+        room.send(1, BACKUP)  # nothing else than its user is different
+        (unsigned,) = [mail for mail in room.arrived(10) if signatures(mail) == 0 and mail.sender]
+        assert b"Received: by mail.example.org (Postfix, from userid 34)" in unsigned.raw
+        assert "reason=sender_not_allowed" in room.milter.log()
         assert not [line for line in room.postfix.log() if "warning" in line]
 
 

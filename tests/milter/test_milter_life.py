@@ -69,6 +69,34 @@ def test_mail_from_the_world_passes_before_its_body(make_milter: MakeMilter) -> 
         assert len(client.message()) == 2
 
 
+SENDERS = "senders:\n  allow:\n    - {domains: [example.org], logins: [anna]}\n"
+
+
+def test_who_may_not_use_the_domain_is_not_signed(make_milter: MakeMilter) -> None:
+    """By SMTP known by its login; with `others: refuse` the mail is not taken, with one From or several."""
+    mail, two = ((b"From", b"x@example.org"),), ((b"From", b"x@example.org"), (b"From", b"y@example.org"))
+    own = ((b"From", b"x@mail.example.org"),)
+    daemon = make_milter(settings=QUIET, sections=SENDERS)
+    with MilterClient(daemon.socket) as client:
+        answers = [(client.begin(login=login), client.header(*mail)) for login in ("joe", None, "anna")]
+    assert answers == [("c", "a"), ("c", "a"), ("c", "c")]
+    assert daemon.log().count("reason=sender_not_allowed") == 2
+    strict = make_milter(settings=QUIET, sections=f"{SENDERS}  others: refuse\n")
+    with MilterClient(strict.socket) as client:
+        answers = [(client.begin(login="joe"), client.header(*fields)) for fields in (mail, two, own)]
+        assert answers == [("c", "y"), ("c", "y"), ("c", "a")]
+        assert (client.begin(login="anna"), client.header(*mail)) == ("c", "c")
+    assert strict.log().count("milter.not_allowed") == 2
+
+
+def test_the_sendmail_door_answers_nobody_that_it_cannot_name(make_milter: MakeMilter) -> None:
+    """A listener that does not tell its port, and a connection there is not: 451, never mail."""
+    daemon = make_milter(settings=QUIET)
+    with MilterClient(daemon.socket, daemon_name="POSTROOM_SENDMAIL") as client:
+        assert [client.begin(), client.begin()] == ["y", "y"]
+    assert daemon.log().count("milter.turned_away queue_id=4XyZ1k2 uid=unknown") == 2
+
+
 def test_an_aborted_message_leaves_nothing_to_the_next(make_milter: MakeMilter) -> None:
     """RSET in the middle of a body; what came before is forgotten."""
     daemon = make_milter(settings=QUIET)

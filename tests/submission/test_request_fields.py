@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postroom.config import paths
+from postroom.senders.table import Allowance, SendersTable
 from postroom.submission.problem import Fault, Problem
 from postroom.submission.request import MAX_RECIPIENTS, MAX_SUBJECT, document, message_request
 from postroom.submission.writer import Writer, Written
@@ -34,8 +35,22 @@ def told(faults: list[Fault]) -> list[tuple[str, str]]:
 def write() -> Callable[[dict[str, Any]], Written]:
     """Writes a request with the shipped templates."""
     brand = Brand("Example", "https://example.org/", "", "", "#0b57d0")
-    writer = Writer(Catalogue.load([paths.templates_dir()], brand), {"example.org": "*@bounces.example.org"})
+    writer = Writer(
+        Catalogue.load([paths.templates_dir()], brand),
+        {"example.org": "*@bounces.example.org", "example.com": "*@bounces.example.com"},
+        SendersTable([Allowance(frozenset({"example.org"}), clients=frozenset({"shop"}))]),
+    )
     return lambda request: writer.write(*message_request(document(json.dumps(request).encode())), MESSAGE, "shop", NOW)
+
+
+def test_a_domain_of_ours_that_the_client_may_not_use_is_a_fault(write: Callable[[dict[str, Any]], Written]) -> None:
+    """What `senders` does not allow is refused at once: no answer later could tell the application."""
+    request = {"from": "a@example.com", "to": "b@example.net", "subject": "x", "text": "x"}
+    with pytest.raises(Problem) as refused:
+        write(request)
+    assert told(list(refused.value.errors)) == [("/from", "domain_not_yours")]
+    assert "client shop may not write From example.com; mend: " in refused.value.errors[0].detail
+    write({**request, "from": "a@example.org"})
 
 
 def test_a_plain_message_has_no_faults() -> None:
@@ -237,7 +252,8 @@ def test_a_template_that_fails_is_our_fault_and_says_so(tmp_path: Path) -> None:
     )
     (folder / "en" / "body.txt").write_text("{{ 1 / divisor }}\n")
     brand = Brand("Example", "https://example.org/", "", "", "#0b57d0")
-    writer = Writer(Catalogue.load([tmp_path, paths.templates_dir()], brand), {"example.org": "*@bounces.example.org"})
+    catalogue = Catalogue.load([tmp_path, paths.templates_dir()], brand)
+    writer = Writer(catalogue, {"example.org": "*@bounces.example.org"}, SendersTable())
     request = {"from": "a@example.org", "to": "a@example.net", "template": {"name": "broken", "data": {"divisor": 0}}}
     with pytest.raises(Problem) as refused:
         writer.write(*message_request(request), MESSAGE, "shop", NOW)

@@ -15,8 +15,8 @@ from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_
 
 from postroom.config import values
 from postroom.config.domains import Domain, read_domains
-from postroom.config.neighbours import claimed_twice, named_twice
-from postroom.config.section import Section, read_beside
+from postroom.config.neighbours import claimed_twice, named_twice, unknown_clients
+from postroom.config.section import Section, raise_all, read_beside
 from postroom.config.units import duration_text
 from postroom.config.words import DAEMONS
 
@@ -247,6 +247,39 @@ class Limit(Section):
         return value
 
 
+class Sender(Section):
+    """Domains, and who may write mail From them; each is known at its own door by something else."""
+
+    domains: tuple[values.DomainName, ...] = Field(description="Domains of From, without their subdomains.")
+    users: tuple[values.User, ...] = Field((), description="Users of sendmail(1), by name.")
+    uids: tuple[values.Uid, ...] = Field((), description="The same by number.")
+    groups: tuple[values.Group, ...] = Field((), description="Groups of users of sendmail(1).")
+    logins: tuple[values.Login, ...] = Field((), description="Names that log in at a submission service (SASL).")
+    clients: tuple[values.Name, ...] = Field((), description="Clients of the API, as under `submission.clients`.")
+    networks: tuple[values.NetworkValue, ...] = Field((), description="Addresses of SMTP clients.")
+
+    @model_validator(mode="after")
+    def _stands_for_somebody(self) -> Self:
+        if not (self.users or self.uids or self.groups or self.logins or self.clients or self.networks):
+            raise ValueError("stands for nobody; add users, uids, groups, logins, clients or networks")
+        if not self.domains:
+            raise ValueError("has no domains; add those that may be used")
+        return self
+
+
+class Senders(Section):
+    """Who may write mail From which domain. Empty, everybody may use every domain."""
+
+    allow: tuple[Sender, ...] = Field(
+        (), description="Who may use what. Whoever is not named may use the host's own name (`hostname`) only."
+    )
+    others: Literal["unsigned", "refuse"] = Field(
+        "unsigned",
+        description="Mail From a domain its sender may not use: passed without our signature, or refused (550). "
+        "At the API it is always refused.",
+    )
+
+
 class Policy(Section):
     """How Postfix is answered, which asks about each recipient and message of the SMTP doors."""
 
@@ -339,6 +372,7 @@ class Config(Section):
     limits: tuple[Limit, ...] = Field(
         (), description="Limits of mail, and of the requests to send. All of them hold; without any, none does."
     )
+    senders: Senders = Field(Senders())
     policy: Policy = Field(Policy())
     monitor: Monitor = Field(default_factory=Monitor, validate_default=True)
     retention: Retention = Field(Retention())
@@ -368,6 +402,14 @@ class Config(Section):
         if "socket" in value.model_fields_set:
             return value
         return value.model_copy(update={"socket": info.data.get("run_dir", _RUN_DIR) / _MONITOR_SOCKET})
+
+    @field_validator("senders")
+    @classmethod
+    def _names_clients_there_are(cls, value: Senders, info: ValidationInfo) -> Senders:
+        submission = info.data.get("submission")  # absent: it is broken itself
+        if submission is not None:
+            raise_all(list(unknown_clients([entry.clients for entry in value.allow], submission.clients)))
+        return value
 
     @field_validator("limits", mode="wrap")
     @classmethod

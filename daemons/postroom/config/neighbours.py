@@ -5,7 +5,7 @@ run shows these faults and all others. What is no list or no mapping is passed
 over here: its own reading complains.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 
 from pydantic_core import InitErrorDetails
 
@@ -40,6 +40,15 @@ def named_twice(limits: object) -> Iterator[InitErrorDetails]:
             yield fault(
                 (index, "name"), ValueError(f"{quoted(name)} is the name of limits[{first[name]}] too; rename one")
             )
+
+
+def unknown_clients(listed: Sequence[Sequence[str]], clients: Container[str]) -> Iterator[InitErrorDetails]:
+    """Find clients that senders name and submission does not: a slip, or one that was taken out."""
+    for index, names in enumerate(listed):
+        for at, name in enumerate(names):
+            if name not in clients:
+                error = ValueError(f"{quoted(name)} is no client of submission.clients; correct it, or add it there")
+                yield fault(("allow", index, "clients", at), error)
 
 
 def selected_twice(keys: object) -> Iterator[InitErrorDetails]:

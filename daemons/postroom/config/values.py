@@ -157,6 +157,13 @@ def _networks_or_null(value: object) -> tuple[Network, ...] | None:
     return tuple(_network(as_written(entry)) for entry in value)
 
 
+def _login(text: str) -> str:
+    # An empty one would stand for everybody who has not logged in.
+    if not text or text != text.strip() or len(text) > _MAX_TEXT or not text.isprintable():
+        raise ValueError(f"{quoted(text)} is not a login; write it as people log in, for example anna@example.org")
+    return text
+
+
 def _network(text: str) -> Network:
     try:
         return ip_network(text)
@@ -281,6 +288,8 @@ OptionalCount = Annotated[int | None, BeforeValidator(_count_or_null), Kind("who
 OptionalNetworks = Annotated[
     tuple[Network, ...] | None, PlainValidator(_networks_or_null), Kind("list of networks, or null")
 ]
+Login = Annotated[str, _from_text(_login), Kind("login")]
+NetworkValue = Annotated[Network, PlainValidator(lambda value: _network(as_written(value))), Kind("network")]
 Selector = Annotated[str, _from_text(selector), Kind("selector")]
 Uid = Annotated[int, *whole_number(0, _MAX_UID)]
 AbsolutePath = Annotated[Path, _from_text(_path), Kind("path")]

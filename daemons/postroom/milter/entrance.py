@@ -14,9 +14,11 @@ class Entrance:
     Attributes:
         owner_of:    uid of a connection's client, by its own end and the far one; None is unknown.
         postfix_uid: the one that is believed; None is nobody.
+        groups_of:   gids of a uid.
         count:       blocks until the mail is counted.
     """
 
     owner_of: Callable[[End, End], int | None]
     postfix_uid: int | None
+    groups_of: Callable[[int], frozenset[int]]
     count: Callable[[Letter], Outcome]

@@ -32,12 +32,14 @@ from postroom.milter.libmilter import LibMilter
 from postroom.milter.master import Master, Work
 from postroom.milter.message import Signer
 from postroom.milter.session import Session
+from postroom.runtime.accounts import groups_of
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import EX_SOFTWARE, StartRefused, told
 from postroom.runtime.listeners import Listener, listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
 from postroom.runtime.patience import Patience
+from postroom.senders.configured import senders_table
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.sqlite import SqliteSharedStore
 
@@ -138,7 +140,12 @@ def _signer(config: Config, log: Log) -> Signer:
         raise StartRefused(str(unusable)) from unusable
     for key in (key for listed in keys.values() for key in listed if is_weak(key)):
         log.warning("milter.key_weak", domain=key.domain, selector=key.selector, bits=key.bits)
-    return Signer(keys, _mynetworks() if networks is None else Networks.of(networks), int(config.milter.expire_after))
+    return Signer(
+        keys,
+        _mynetworks() if networks is None else Networks.of(networks),
+        int(config.milter.expire_after),
+        senders_table(config.senders, config.hostname),
+    )
 
 
 def _key_files(config: Config) -> dict[str, list[tuple[str, Path]]]:
@@ -184,7 +191,7 @@ def _work(
     def decide(letter: Letter) -> Outcome:
         return asyncio.run_coroutine_threadsafe(counting.decide(letter), loop).result(COUNT_TIMEOUT_S)
 
-    entrance = Entrance(owner_of, settings.postfix_uid, decide)
+    entrance = Entrance(owner_of, settings.postfix_uid, groups_of, decide)
     threading.Thread(target=beside, daemon=True).start()
     libmilter.serve(lambda: Session(settings.signer, entrance, log, metrics.count))
 

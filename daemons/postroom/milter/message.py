@@ -5,7 +5,7 @@ Limits:  a header over MAX_HEADER_OCTETS is not kept and the message not signed;
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from postroom.milter import own
 from postroom.milter.author import AuthorUnknown, author_domain
@@ -13,6 +13,7 @@ from postroom.milter.canonical import BodyHash
 from postroom.milter.doors import Networks
 from postroom.milter.reasons import Unsigned
 from postroom.milter.sign import HeaderField, SigningKey, signature
+from postroom.senders.table import SendersTable
 
 MAX_HEADER_OCTETS = 1_000_000
 
@@ -25,11 +26,13 @@ class Signer:
         keys:            of each domain mail may be From; exactly these domains, no subdomain.
         networks:        whose mail is signed without a login.
         expires_after_s: how long a signature holds.
+        senders:         who may write From which domain.
     """
 
     keys: Mapping[str, Sequence[SigningKey]]
     networks: Networks
     expires_after_s: int
+    senders: SendersTable = field(default_factory=SendersTable)
 
 
 class Message:

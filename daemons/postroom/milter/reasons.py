@@ -18,5 +18,7 @@ class Unsigned(StrEnum):
     ALREADY_SIGNED = "already_signed"
     """It came with a signature of ours that holds."""
     HEADER_TOO_LARGE = "header_too_large"
+    SENDER_NOT_ALLOWED = "sender_not_allowed"
+    """`senders` does not let its sender use the domain of From."""
     ORIGIN_UNKNOWN = "origin_unknown"
     """At the sendmail door, requeued after it had passed a door or not from sendmail(1): whose it is, is not known."""

@@ -32,6 +32,7 @@ from postroom.milter.origin import LOOKED_AT, Origin, origin_of
 from postroom.milter.reasons import Unsigned
 from postroom.runtime.lifecycle import told
 from postroom.runtime.log import Log
+from postroom.senders.table import Who
 
 P = ParamSpec("P")
 Callback: TypeAlias = "Callable[Concatenate[Session, P], int]"
@@ -69,6 +70,7 @@ class Session(Milter.Base):
         self._client: Address | None = None
         self._ends: tuple[End, End] | None = None
         self._door: Door = "inbound"
+        self._login = ""
         self._sender = ""
         self._recipients: list[str] = []
         self._message: Message | None = None
@@ -97,7 +99,8 @@ class Session(Milter.Base):
             raise LookupError("the connection's own callback did not come, or failed")
         self._sender, self._recipients = _path(sender), []
         # Of each message anew: a client may log in between two.
-        self._door = door_of(self._daemon_name, self.getsymval("{auth_authen}"), self._client, self._signer.networks)
+        self._login = self.getsymval("{auth_authen}") or ""
+        self._door = door_of(self._daemon_name, self._login, self._client, self._signer.networks)
         return Milter.CONTINUE
 
     @Milter.noreply
@@ -131,6 +134,10 @@ class Session(Milter.Base):
     @_guarded(Milter.TEMPFAIL)
     def eoh(self) -> int:
         self._unsigned = self._open_message.refusal()
+        if self._door == "smtp":
+            who = Who(login=self._login, address=self._client)
+            if (refusal := self._not_allowed(who)) is not None:
+                return refusal
         if self._unsigned is None or self._door == "sendmail":
             return Milter.CONTINUE
         return self._let_pass(self._unsigned)
@@ -174,6 +181,11 @@ class Session(Milter.Base):
         if (refusal := self._turned_away()) is not None:
             return refusal
         origin = origin_of(self._open_message.topmost(LOOKED_AT), self._hostname, self._entrance.postfix_uid)
+        if origin.uid is not None or not origin.is_requeued:  # else it was allowed when it passed
+            uid, table = origin.uid, self._signer.senders
+            groups = self._entrance.groups_of(uid) if table.names_groups and uid is not None else frozenset[int]()
+            if (refusal := self._not_allowed(Who(uid=uid, gids=groups))) is not None:
+                return refusal
         letter = Letter(
             origin, self._queue_id, self._sender, self._recipients, self._unsigned is Unsigned.ALREADY_SIGNED
         )
@@ -186,6 +198,24 @@ class Session(Milter.Base):
             self.quarantine(outcome.text)
         if self._unsigned is None and origin.uid is None:
             self._unsigned = Unsigned.ORIGIN_UNKNOWN
+        return None
+
+    def _not_allowed(self, who: Who) -> int | None:
+        """Leave unsigned, or refuse, what this sender may not write."""
+        table, domain = self._signer.senders, self._open_message.domain
+        if table.may_use(who, domain):
+            return None
+        if table.refuses_others:
+            self._log.info(
+                "milter.not_allowed",
+                queue_id=self._queue_id,
+                door=self._door,
+                uid=None if who.uid is None else str(who.uid),
+                domain=None if domain is None else safe(domain),
+            )
+            return self._refuse("550", "This From is not yours to use")
+        if self._unsigned in {None, Unsigned.ALREADY_SIGNED}:
+            self._unsigned = Unsigned.SENDER_NOT_ALLOWED
         return None
 
     def _log_counted(self, origin: Origin, outcome: Outcome) -> None:

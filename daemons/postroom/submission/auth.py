@@ -8,13 +8,13 @@ Source:  unix(7): SO_PEERCRED; SO_PEERGROUPS (the peer's supplementary groups at
 
 import ctypes
 import errno
-import grp
 import os
-import pwd
 import socket
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from postroom.runtime.accounts import Accounts
 
 SO_PEERGROUPS = 59
 _UCRED = struct.Struct("iII")
@@ -35,18 +35,6 @@ class Peer:
 
     uid: int
     gids: frozenset[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Accounts:
-    """What stands for a client: uids and gids."""
-
-    uids: frozenset[int]
-    gids: frozenset[int]
-
-
-class AccountUnknown(Exception):
-    """The configuration names a user or group this host does not have."""
 
 
 class Clients:
@@ -84,24 +72,3 @@ def _peer_groups(fd: int) -> Iterable[int]:
         # ERANGE: the kernel has written how many octets there are.
         if (number := ctypes.get_errno()) != errno.ERANGE:
             raise OSError(number, os.strerror(number))
-
-
-def accounts_of(users: Iterable[str], uids: Iterable[int], groups: Iterable[str]) -> Accounts:
-    """The uids and gids of these accounts of this host.
-
-    Raises:
-        AccountUnknown: this host has no such user or group.
-    """
-    found = set(uids)
-    gids = set()
-    for user in users:
-        try:
-            found.add(pwd.getpwnam(user).pw_uid)
-        except KeyError:
-            raise AccountUnknown(f"this host has no user {user!r}; mend: create it, or take it out") from None
-    for group in groups:
-        try:
-            gids.add(grp.getgrnam(group).gr_gid)
-        except KeyError:
-            raise AccountUnknown(f"this host has no group {group!r}; mend: create it, or take it out") from None
-    return Accounts(frozenset(found), frozenset(gids))

@@ -22,6 +22,7 @@ from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import LIMITS_LOST, Limiter
 from postroom.mail.states import OUTBOX
 from postroom.recipients.check import CHECK_LOST, RecipientCheck
+from postroom.runtime.accounts import AccountUnknown, accounts_of
 from postroom.runtime.faults import FaultsRefused, armed_faults
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life, StartRefused
@@ -29,13 +30,14 @@ from postroom.runtime.listeners import BACKLOG, listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
 from postroom.runtime.patience import Patience
+from postroom.senders.configured import senders_table
 from postroom.store.errors import StoreUnavailable
 from postroom.store.local.mail import MailStore
 from postroom.store.local.track_reader import TrackReader
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.submission.admission import Admission
 from postroom.submission.api import Api
-from postroom.submission.auth import AccountUnknown, Client, Clients, accounts_of
+from postroom.submission.auth import Client, Clients
 from postroom.submission.confirming import confirm_forever
 from postroom.submission.doubts import Witness
 from postroom.submission.gate import Gate
@@ -218,7 +220,11 @@ def _writer(config: Config) -> Writer:
         raise StartRefused(str(error)) from error
     except TemplatesBroken as broken:
         raise StartRefused(*(str(problem).replace("\n  Mend: ", "; mend: ") for problem in broken.problems)) from broken
-    return Writer(templates, {name: _envelope_sender(domain.return_path) for name, domain in config.domains.items()})
+    return Writer(
+        templates,
+        {name: _envelope_sender(domain.return_path) for name, domain in config.domains.items()},
+        senders_table(config.senders, config.hostname),
+    )
 
 
 def _envelope_sender(path: ReturnPath) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from postroom.mail.addresses import Mailbox
 from postroom.mail.ids import message_id
+from postroom.senders.table import SendersTable, Who
 from postroom.store.local.messages import Message
 from postroom.submission.compose import Image, Parts, PartsInvalid, compose
 from postroom.submission.problem import Fault, Problem
@@ -29,11 +30,13 @@ class Writer:
     Args:
         catalogue: the templates in effect.
         return_paths: for each From domain that is ours, the envelope sender with '*' where the token goes.
+        senders: which client may use which of them.
     """
 
-    def __init__(self, catalogue: Catalogue, return_paths: Mapping[str, str]) -> None:
+    def __init__(self, catalogue: Catalogue, return_paths: Mapping[str, str], senders: SendersTable) -> None:
         self._catalogue = catalogue
         self._return_paths = return_paths
+        self._senders = senders
 
     def write(self, request: MessageRequest, faults: list[Fault], message: str, client: str, now: float) -> Written:
         """Render and compose.
@@ -47,7 +50,7 @@ class Writer:
             Problem: 422 with every fault; 500 when the template itself fails.
         """
         faults = list(faults)
-        return_path = self._return_path(request.from_, faults)
+        return_path = self._return_path(request.from_, client, faults)
         rendered = self._rendered(request.template, faults)
         if faults or request.from_ is None or return_path is None:
             raise invalid(faults)
@@ -85,13 +88,16 @@ class Writer:
             octets,
         )
 
-    def _return_path(self, sender: Mailbox | None, faults: list[Fault]) -> str | None:
+    def _return_path(self, sender: Mailbox | None, client: str, faults: list[Fault]) -> str | None:
         if sender is None:
             return None
         return_path = self._return_paths.get(sender.domain)
         if return_path is None:
             detail = f"{sender.domain} is no domain of ours; mend: use one that is, or add it under domains"
             faults.append(Fault("/from", "domain_not_ours", detail))
+        elif not self._senders.may_use(Who(client=client), sender.domain):
+            detail = f"client {client} may not write From {sender.domain}; mend: name both under senders.allow"
+            faults.append(Fault("/from", "domain_not_yours", detail))
         return return_path
 
     def _rendered(self, chosen: TemplateChoice | None, faults: list[Fault]) -> Rendered | None:

@@ -1,0 +1,52 @@
+"""Users and groups of this host: from names in the configuration to numbers, and from a uid to its groups.
+
+Source:  passwd(5), group(5), by nsswitch.conf(5); getgrouplist(3).
+"""
+
+import grp
+import os
+import pwd
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """What stands for a client: uids and gids."""
+
+    uids: frozenset[int]
+    gids: frozenset[int]
+
+
+class AccountUnknown(Exception):
+    """The configuration names a user or group this host does not have."""
+
+
+def accounts_of(users: Iterable[str], uids: Iterable[int], groups: Iterable[str]) -> Accounts:
+    """The uids and gids of these accounts of this host.
+
+    Raises:
+        AccountUnknown: this host has no such user or group.
+    """
+    found = set(uids)
+    gids = set()
+    for user in users:
+        try:
+            found.add(pwd.getpwnam(user).pw_uid)
+        except KeyError:
+            raise AccountUnknown(f"this host has no user {user!r}; mend: create it, or take it out") from None
+    for group in groups:
+        try:
+            gids.add(grp.getgrnam(group).gr_gid)
+        except KeyError:
+            raise AccountUnknown(f"this host has no group {group!r}; mend: create it, or take it out") from None
+    return Accounts(frozenset(found), frozenset(gids))
+
+
+def groups_of(uid: int) -> frozenset[int]:
+    """The groups of a user, as a login would have them; none of a uid without a name."""
+    try:
+        user = pwd.getpwuid(uid)
+        return frozenset(os.getgrouplist(user.pw_name, user.pw_gid))
+    except KeyError:
+        return frozenset()
