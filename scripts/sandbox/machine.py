@@ -16,6 +16,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -68,9 +69,10 @@ def own_cgroup() -> Iterator[None]:
     before = next(
         line.removeprefix("0::") for line in Path("/proc/self/cgroup").read_text().splitlines() if line[:3] == "0::"
     )
-    tree = CGROUPS / f"postroom-fresh.{os.getpid()}.{os.stat('/proc/self/ns/pid').st_ino}"
+    # No name made of our numbers: the kernel gives those again, and one that was killed has left its tree.
+    tree = Path(tempfile.mkdtemp(prefix="postroom-fresh.", dir=CGROUPS))
     leaf = tree / "shell"
-    leaf.mkdir(parents=True)
+    leaf.mkdir()
     (leaf / "cgroup.procs").write_text("0")
     try:
         yield
