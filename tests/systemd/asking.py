@@ -56,8 +56,13 @@ def pids() -> dict[str, int]:
     return {word: int(show(word, "MainPID")) for word in DAEMONS}
 
 
+def states() -> dict[str, str]:
+    """active, deactivating, inactive, failed …"""
+    return {word: run("systemctl", "is-active", unit(word), ok=False).strip() for word in DAEMONS}
+
+
 def are_active() -> bool:
-    return all(run("systemctl", "is-active", unit(word), ok=False) == "active\n" for word in DAEMONS)
+    return set(states().values()) == {"active"}
 
 
 def wait_active(within_s: float = 60.0) -> None:

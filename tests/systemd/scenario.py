@@ -31,6 +31,7 @@ from tests.systemd.asking import (
     pids,
     run,
     show,
+    states,
     unit,
     wait_active,
     world,
@@ -193,8 +194,8 @@ def the_target_stops_all_of_it() -> None:
     # What is part of the target stops with it, but systemctl(1) waits for the target alone.
     gone = (POLICY, MILTER, API, MONITOR)
     until(lambda: not any(path.exists() for path in gone), 60, "the sockets gone", every_s=0.2)
-    states = {word: run("systemctl", "is-active", unit(word), ok=False).strip() for word in DAEMONS}
-    assert states == dict.fromkeys(DAEMONS, "inactive")
+    until(lambda: "deactivating" not in states().values(), 60, "the daemons ended", every_s=0.2)
+    assert states() == dict.fromkeys(DAEMONS, "inactive")
     run("systemctl", "start", "postroom.target")
     wait_active()
     deliver()
