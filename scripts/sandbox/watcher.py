@@ -1,8 +1,10 @@
 """postroom-watcher as a process."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from postroom.store.local.track_reader import CLOCK_SLACK_S
 from sandbox.daemon import DEFAULTS, Daemon, indented
 from sandbox.journald import Journald
 from sandbox.process import until
@@ -44,5 +46,7 @@ class WatcherDaemon(Daemon):
         super().start(environment, (*(() if self._journald is None else self._journald.enter), *prefix))
 
     def covered(self) -> None:
-        """Return when it says that it has Postfix's whole log from now on."""
+        """Return when it says that it has Postfix's whole log, and can speak of attempts that begin now."""
         until(lambda: "watcher.covered" in self.log(), COVERED_S, "the log covered", self.alive)
+        # Nothing ends this wait but the clock: of an attempt begun sooner the witness never says that it was not queued.
+        time.sleep(CLOCK_SLACK_S)
