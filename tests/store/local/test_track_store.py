@@ -266,6 +266,16 @@ def test_without_the_whole_log_nothing_is_shown_absent(bed: Bed) -> None:
     assert bed.witness(3, NOW + 35, NOW + 36) == Absent(NOW + 41)
 
 
+def test_a_gap_behind_which_nothing_was_written_yet_is_not_forgotten(bed: Bed, run: Run) -> None:
+    """The position stays where it was (a journal that was emptied), and the log is no longer whole all the same."""
+    bed.apply()
+    bed.cover(NOW)
+    bed.checkpoint(NOW + 10)
+    run(bed.store.apply("log", "1", "1", [Gap("the journal was emptied")], NOW + 20, proven=True))
+    assert run(bed.store.coverage())[0] is None
+    assert bed.checkpoint(NOW + 30) is None
+
+
 def test_a_gap_that_comes_while_the_log_is_probed_is_not_forgotten(bed: Bed, run: Run) -> None:
     """The probe was of before."""
     _, gaps = run(bed.store.coverage())

@@ -110,7 +110,8 @@ class TrackStore:
     ) -> list[Bounce]:
         """Take the facts between two positions of a source: all of them and the new position, or nothing.
 
-        A batch that was taken already (the position is the stored one) is a no-op.
+        A batch that was taken already (the position is the stored one) is a no-op. One that moves the position
+        nowhere is not: it tells of a gap behind which nothing was written yet.
 
         Args:
             after:  the position the batch begins at; None for the first.
@@ -124,7 +125,7 @@ class TrackStore:
         def operation(connection: apsw.Connection) -> list[Bounce]:
             row = connection.execute("SELECT position FROM position WHERE source = ?", (source,)).fetchone()
             stored = None if row is None else row[0]
-            if stored == position:
+            if stored == position != after:
                 return []
             if stored != after:
                 raise PositionMoved(f"{source}: the batch does not begin where the last one ended")
