@@ -3,6 +3,7 @@
 import smtplib
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
@@ -12,6 +13,7 @@ from tests.policy.postfix_bed import PATIENT, asking_postfix, rush, send
 from tests.store.shared.plain_limits import PlainLimits
 
 from postroom.store.shared.interface import Demand
+from sandbox.policy import PolicyDaemon
 from sandbox.postfix import PrivatePostfix
 from sandbox.process import until
 from sandbox.sink import Sink, free_port
@@ -130,8 +132,8 @@ def test_a_daemon_killed_under_load_costs_its_default_and_no_count(
         assert 60 - len(clients) <= counts["250"] <= 60
 
 
-def test_port_25_limits_our_own_hosts_and_not_the_world(make_policy: MakePolicy, bed: Path, sink: Sink) -> None:
-    """The lists of policy.main.cf as they stand; without the daemon the world's mail goes on and ours waits."""
+def port_25(bed: Path, sink: Sink, settings: Mapping[str, str]) -> tuple[PrivatePostfix, int]:
+    """A Postfix not started yet, with the lists of policy.main.cf as they stand, and the port; it believes XCLIENT."""
     port = free_port()
     postfix = PrivatePostfix(
         bed / "postfix",
@@ -142,24 +144,53 @@ def test_port_25_limits_our_own_hosts_and_not_the_world(make_policy: MakePolicy,
             **PIECE,
             "relay_domains": "example.net",
             "relay_transport": f"smtp:[127.0.0.1]:{sink.port}",
+            **settings,
         },
     )
-    daemon = make_policy(
-        postfix.queue_directory / "postroom" / "policy.sock", settings=limited("{name: one, key: sender, rate: 1/1h}")
-    )
+    return postfix, port
+
+
+def outcomes_at(port: int, client_address: str, sender: str, *recipients: str, login: str = "") -> list[str]:
+    """What becomes of a message to each of them, from a client of that address, logged in or not."""
+    with smtplib.SMTP("127.0.0.1", port) as client:
+        client.ehlo()
+        logged_in = f" LOGIN={login}" if login else ""
+        assert client.docmd("XCLIENT", f"ADDR={client_address} NAME=[UNAVAILABLE]{logged_in}")[0] == 220
+        client.ehlo()
+        return [send(client, sender, recipient) for recipient in recipients]
+
+
+@pytest.fixture
+def policy_of_one(make_policy: MakePolicy, bed: Path) -> PolicyDaemon:
+    """Lets each sender send once, and nobody to jane."""
+    path = bed / "postfix" / "queue" / "postroom" / "policy.sock"
+    daemon = make_policy(path, settings=limited("{name: one, key: sender, rate: 1/1h}"))
     assert daemon.command("suppress", "add", "jane@example.net").returncode == 0
+    return daemon
+
+
+THREE = ("john@example.net", "john@example.net", "jane@example.net")
+
+
+def test_port_25_limits_our_own_hosts_and_not_the_world(policy_of_one: PolicyDaemon, bed: Path, sink: Sink) -> None:
+    """Without the daemon the world's mail goes on and ours waits; nothing of it makes Postfix warn before."""
+    postfix, port = port_25(bed, sink, {})
     with postfix:
-        three = ("john@example.net", "john@example.net", "jane@example.net")
+        assert outcomes_at(port, "127.0.0.1", "anna@example.com", *THREE) == ["250", "450 4.7.1", "550 5.1.1"]
+        assert outcomes_at(port, "192.0.2.9", "anna@example.com", *THREE) == ["250", "250", "250"]
+        assert not postfix.warnings()
+        policy_of_one.stop()
+        assert outcomes_at(port, "192.0.2.9", "anna@example.com", "jane@example.net") == ["250"]
+        assert outcomes_at(port, "127.0.0.1", "anna@example.com", "john@example.net") == ["451 4.3.0"]
 
-        def outcomes(client_address: str, *recipients: str) -> list[str]:
-            with smtplib.SMTP("127.0.0.1", port) as client:
-                client.ehlo()
-                assert client.docmd("XCLIENT", f"ADDR={client_address} NAME=[UNAVAILABLE]")[0] == 220
-                client.ehlo()
-                return [send(client, "anna@example.com", recipient) for recipient in recipients]
 
-        assert outcomes("127.0.0.1", *three) == ["250", "450 4.7.1", "550 5.1.1"]
-        assert outcomes("192.0.2.9", *three) == ["250", "250", "250"]
-        daemon.stop()
-        assert outcomes("192.0.2.9", "jane@example.net") == ["250"]
-        assert outcomes("127.0.0.1", "john@example.net") == ["451 4.3.0"]
+def test_port_25_limits_who_has_logged_in_from_anywhere(policy_of_one: PolicyDaemon, bed: Path, sink: Sink) -> None:
+    """A stolen password passes by no limit. Postfix speaks of the login, and has no status of an address for it."""
+    postfix, port = port_25(bed, sink, {"smtpd_sasl_auth_enable": "yes"})
+    refused = ["250", "450 4.7.1", "550 5.0.0"]
+    with postfix:
+        assert outcomes_at(port, "192.0.2.9", "eve@example.com", *THREE, login="eve") == refused
+        assert outcomes_at(port, "127.0.0.1", "joe@example.com", *THREE, login="joe") == refused
+        assert outcomes_at(port, "192.0.2.9", "eve@example.com", *THREE) == ["250", "250", "250"]
+        policy_of_one.stop()
+        assert outcomes_at(port, "192.0.2.9", "eve@example.com", "john@example.net", login="eve") == ["451 4.3.0"]
