@@ -74,6 +74,26 @@ def test_an_ed25519_record_is_one_string(postroom: Postroom, bed: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
+@pytest.mark.postfix
+def test_a_key_for_a_group_can_be_read_by_it(bed: Path, state: Path, postroom: Postroom) -> None:
+    """The folder that is made with it lets the group pass too; a key later made there for nobody stays root's own."""
+    for folder in (bed, state):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
+    arguments = ("dkim", "key", "--domain", "example.org", "--type", "ed25519")
+    assert postroom(*arguments, "--selector", "a", "--group", "mail").returncode == 0
+    assert postroom(*arguments, "--selector", "b").returncode == 0
+    keys = [state / "dkim" / f"{selector}.example.org.pem" for selector in "ab"]
+    assert [read_as("mail", key) for key in keys] == [True, False]
+    assert [read_as("nogroup", key) for key in keys] == [False, False]
+
+
+def read_as(group: str, path: Path) -> bool:
+    """Whether nobody can read it with this group."""
+    command = ["setpriv", "--reuid=nobody", f"--regid={group}", "--clear-groups", "cat", str(path)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 def test_a_key_is_never_replaced_and_never_left_half_made(postroom: Postroom, bed: Path) -> None:
     """Mail in flight bears its signature; a group that is missing leaves no key behind."""
     path = bed / "key.pem"

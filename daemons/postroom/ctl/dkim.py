@@ -60,7 +60,7 @@ def key(place: "Place", domain: str, selector: str, kind: str, bits: int, out: P
     path = out or paths.dkim_key(place.config, domain, selector)
     private = _new_key(kind, bits)
     try:
-        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        _make_folder(path.parent, group)
         _write_key(path, private, group)
     except FileExistsError:
         click.echo(f"{path}: exists and is kept; mend: choose another selector, or another file with --out", err=True)
@@ -80,6 +80,16 @@ def _new_key(kind: str, bits: int) -> "PrivateKey":
     from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
     return generate_private_key(65_537, bits) if kind == "rsa" else Ed25519PrivateKey.generate()
+
+
+def _make_folder(folder: Path, group: str | None) -> None:
+    """Make the folder where it is missing; who may read the key may pass through it."""
+    if folder.exists():
+        return
+    folder.mkdir(mode=0o750, parents=True)
+    if group is not None:
+        shutil.chown(folder, group=group)
+        folder.chmod(0o750)
 
 
 def _write_key(path: Path, private: "PrivateKey", group: str | None) -> None:

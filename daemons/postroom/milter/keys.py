@@ -79,7 +79,7 @@ def read_key(path: Path) -> PrivateKey:
     except OSError as error:
         raise KeyUnusable(
             f"cannot be read ({error.strerror}); mend: `postroom dkim key` makes one, "
-            "chmod 0640 and chgrp postroom-milter lets the milter read it"
+            "chmod 0640 and chgrp postroom-milter lets the milter read it, where it may enter the folders above"
         ) from None
     if status.st_mode & 0o007:
         raise KeyUnusable(
