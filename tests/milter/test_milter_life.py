@@ -23,6 +23,8 @@ from sandbox.notify import NotifySocket
 from sandbox.process import BedError, Identity, until
 
 QUIET = "socket_group: null"
+UID = 54_321
+"""A user who has no other process."""
 
 
 def open_sockets(pid: int) -> int:
@@ -205,6 +207,35 @@ def test_a_daemon_that_was_killed_is_started_at_once(make_milter: MakeMilter) ->
             assert len(client.message()) == 2
         old.header((b"From", b"a@example.org"))
         assert len(old.end()[1]) == 2
+
+
+@pytest.mark.postfix
+def test_no_room_for_another_process_costs_a_worker_for_a_while_and_not_the_daemon(
+    bed: Path, make_milter: MakeMilter
+) -> None:
+    """A worker that died is missing until there is room again; a reload leaves the old ones in their places."""
+    daemon = make_milter(settings=QUIET, started=False)
+    for path in (bed, daemon.folder, daemon.folder / "run", daemon.rsa_key, daemon.ed25519_key):
+        os.chown(path, UID, UID)
+    as_user = ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--bounding-set=-all")
+
+    def leave_room_for(processes: int) -> None:
+        subprocess.run([*as_user, "prlimit", f"--pid={daemon.pid}", f"--nproc={processes}:"], check=True)
+
+    daemon.start(prefix=as_user)
+    killed, other = daemon.workers()
+    leave_room_for(1)
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: "milter.worker_missing" in daemon.log(), 10, "a fork in vain", daemon.alive)
+    daemon.hang_up()
+    until(lambda: "daemon.reload_failed" in daemon.log(), 10, "the reload", daemon.alive)
+    assert daemon.workers() == [other]
+    leave_room_for(100)
+    until(lambda: len(daemon.workers()) == 2, 10, "two workers", daemon.alive)
+    daemon.reload()
+    until(lambda: other not in daemon.workers() and len(daemon.workers()) == 2, 10, "new workers", daemon.alive)
+    with MilterClient(daemon.socket) as client:
+        assert len(client.message()) == 2
 
 
 def test_restarts_slow_down() -> None:

@@ -129,8 +129,12 @@ class Master:
     def _start_generation(self) -> None:
         generation = _Generation(self._load(), *socket.socketpair())
         self._generations.append(generation)
-        for _ in range(self._workers):
-            self._fork(generation)
+        try:
+            for _ in range(self._workers):
+                self._fork(generation)
+        except OSError:
+            self._drain(generation, 0.0)
+            raise
 
     def _reload(self) -> None:
         tell_systemd(reloading())
@@ -171,9 +175,9 @@ class Master:
         for generation in self._generations:
             if generation.kill_at is not None and now >= generation.kill_at:
                 self._cut(generation)
-            for _ in [moment for moment in generation.due if moment <= now]:
-                self._fork(generation)
-            generation.due = [moment for moment in generation.due if moment > now]
+            for moment in [moment for moment in generation.due if moment <= now]:
+                generation.due.remove(moment)
+                self._fork_again(generation)
         for generation in [one for one in self._generations if not one.born and one.kill_at is not None]:
             generation.master_end.close()
             self._generations.remove(generation)
@@ -196,12 +200,24 @@ class Master:
                 self._replace(generation, pid, os.waitstatus_to_exitcode(status), time.monotonic() - born)
         return pid != 0
 
-    def _replace(self, generation: _Generation, pid: int, code: int, lived_s: float) -> None:
-        if lived_s >= LIVED_S:
-            generation.early_deaths = 0
+    def _fork_again(self, generation: _Generation) -> None:
+        try:
+            self._fork(generation)
+        except OSError as error:  # no room for another process, or no memory, now
+            pause_s = self._due_later(generation)
+            self._log.error("milter.worker_missing", error=error.strerror, restart_in_s=pause_s)
+
+    def _due_later(self, generation: _Generation) -> float:
+        """Have another worker forked, after a pause; returns its seconds."""
         pause_s = restart_pause_s(generation.early_deaths)
         generation.early_deaths += 1
         generation.due.append(time.monotonic() + pause_s)
+        return pause_s
+
+    def _replace(self, generation: _Generation, pid: int, code: int, lived_s: float) -> None:
+        if lived_s >= LIVED_S:
+            generation.early_deaths = 0
+        pause_s = self._due_later(generation)
         died_of = signal.Signals(-code).name if code < 0 else None
         exit_code = code if code >= 0 else None
         self._log.error("milter.worker_died", worker=pid, signal=died_of, exit=exit_code, restart_in_s=pause_s)
