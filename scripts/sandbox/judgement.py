@@ -154,7 +154,7 @@ def _refusal(answer: Answer) -> _Told:
     faults = [] if answer.content_type == "application/problem+json" else [f"its type is {answer.content_type}"]
     errors = answer.document.get("errors", ())
     pointers = ", ".join(error["pointer"] for error in errors)
-    reason = errors[0]["detail"] if len(errors) == 1 else f"faults at {pointers}"
+    reason = errors[0]["detail"] if len(errors) == 1 else f"faults: {pointers}"
     return _Told("refused", str(answer.status), reason, faults=tuple(faults))
 
 

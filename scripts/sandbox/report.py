@@ -1,5 +1,6 @@
 """What the quickstart shows: an aligned table, a verdict, and how to go on. Pure: text out."""
 
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -7,9 +8,14 @@ from pathlib import Path
 from sandbox.judgement import Row
 from sandbox.trial import DOMAIN
 
-TITLES = ("mail", "door", "recipient", "signed", "limit", "state", "reason", "")
+TITLES = ("", "mail", "door", "recipient", "signed", "limit", "state", "reason")
+COLUMNS = 100
+"""Of the terminal; a reason that is longer than what the others leave goes on below itself."""
+LEAST_REASON = 20
 
 LEGEND = (
+    ("ok", "all that was seen of it is what must become of such a mail, a refusal too"),
+    ("mail", "same key: posted twice, one mail; again: once more, with gone@example.net suppressed"),
     ("signed", "what dkimpy and OpenDKIM say of the mail that arrived, with the key from DNS"),
     ("limit", "messages counted for its sender in an hour, as `postroom limits show` has it"),
     ("state", "by the API; of mail that came by SMTP by Postfix's log, which must agree with the API too"),
@@ -19,13 +25,16 @@ LEGEND = (
 def table(rows: Sequence[Row], colour: bool) -> str:
     """The rows under their titles, each with ok or WRONG; below a wrong one, why."""
     cells = [
-        (row.title, row.door, row.recipient, row.signed, row.used, row.state, row.reason, _judged(row)) for row in rows
+        (_judged(row), row.title, row.door, row.recipient, row.signed, row.used, row.state, row.reason) for row in rows
     ]
-    widths = [max(map(_width, column)) for column in zip(TITLES, *cells, strict=True)]
-    lines = [_painted("2", _line(TITLES, widths).rstrip(), colour)]
+    widths = [max(map(_width, column)) for column in zip(TITLES[:-1], *(cell[:-1] for cell in cells), strict=True)]
+    indent = len(_line(("",) * len(widths), widths))
+    lines = [_painted("2", _line(TITLES, widths), colour)]
     for row, cell in zip(rows, cells, strict=True):
-        verdict = _painted("1;31" if row.faults else "32", cell[-1], colour)
-        lines.append(f"{_line(cell[:-1], widths)}  {verdict}")
+        first, *more = textwrap.wrap(cell[-1], max(LEAST_REASON, COLUMNS - indent)) or [""]
+        verdict = _painted("1;31" if row.faults else "32", cell[0], colour)
+        lines.append(verdict + _line((*cell[:-1], first), widths)[len(cell[0]) :])
+        lines += [" " * indent + line for line in more]
         lines += [f"      {fault}" for fault in row.faults]
     lines += ["", *(_painted("2", f"  {title:<7} {text}", colour) for title, text in LEGEND)]
     return "\n".join(lines)
@@ -41,7 +50,7 @@ def verdict(rows: Sequence[Row], colour: bool) -> str:
 
 def send_lines(socket: Path, smtp_port: int, config: Path) -> tuple[str, str, str]:
     """Command lines that send a mail, to be run at the checkout's root: the API by curl and by postroom, and SMTP."""
-    mail = f'{{"from": "me@{DOMAIN}", "to": "you@example.net", "subject": "Hello", "text": "Hello"}}'
+    mail = f'{{"from": "me@{DOMAIN}", "to": "you@example.net",\n            "subject": "Hello", "text": "Hello"}}'
     api = (
         f"curl --unix-socket {socket} http://localhost/v1/messages \\\n"
         f"    --header 'Content-Type: application/json' \\\n"
@@ -85,8 +94,9 @@ def _judged(row: Row) -> str:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (cell + " " * (width - _width(cell)) for cell, width in zip(cells, widths, strict=False))
-    return "  " + "  ".join(padded)
+    """The cells side by side; those beyond `widths` stand last, as they are."""
+    padded = [cell + " " * (width - _width(cell)) + "  " for cell, width in zip(cells, widths, strict=False)]
+    return "".join([*padded, *cells[len(widths) :]])
 
 
 def _width(text: str) -> int:

@@ -79,7 +79,7 @@ def test_once_shows_every_mail_right_and_leaves_nothing_running(bed: Path) -> No
     done = run_once(bed)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All 14 as they should be." in done.stdout
-    assert done.stdout.count("  ok\n") == 14
+    assert done.stdout.count("\nok  ") == 14
     assert "\x1b" not in done.stdout
     for line in Path("/proc").glob("[0-9]*/cmdline"):
         try:
