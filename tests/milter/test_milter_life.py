@@ -99,6 +99,25 @@ def test_the_sendmail_door_answers_nobody_that_it_cannot_name(make_milter: MakeM
     assert daemon.log().count("milter.turned_away queue_id=4XyZ1k2 uid=unknown") == 2
 
 
+def test_a_header_whose_signature_no_milter_could_add_passes_unsigned(make_milter: MakeMilter) -> None:
+    """It would be refused for now, and again each time it comes."""
+    daemon = make_milter(settings=QUIET)
+    author = (b"From", b"jane@example.org")
+    for fields in (
+        [(b"Content-X%d" % number, b"y") for number in range(5_000)],
+        [(b"To", b"joe@example.net")] * 5_000,
+        [(b"List-" + b"x" * 60_000, b"y")],
+        [(b"x", b"")] * 20_000,
+    ):
+        with MilterClient(daemon.socket) as client:
+            assert client.begin() == "c"
+            assert client.header(author, *fields) == "a"
+    assert daemon.log().count(" reason=header_too_large") == 4
+    with MilterClient(daemon.socket) as client:
+        client.begin()
+        assert client.header(author, *([(b"Content-X%d" % number, b"y") for number in range(200)])) == "c"
+
+
 def test_an_aborted_message_leaves_nothing_to_the_next(make_milter: MakeMilter) -> None:
     """RSET in the middle of a body; what came before is forgotten."""
     daemon = make_milter(settings=QUIET)

@@ -1,7 +1,8 @@
 """One message on its way through the milter: collected, then signed or not. Pure.
 
 Flow:    session.py -> Message: add_field … refusal … body.update … is_signed, signatures -> session.py
-Limits:  a header over MAX_HEADER_OCTETS is not kept and the message not signed; the body is never kept.
+Limits:  a header over MAX_HEADER_OCTETS or MAX_FIELDS is not kept and the message not signed; neither is one whose
+         signature would name its fields in more than MAX_COVERED_OCTETS. The body is never kept.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,10 +13,13 @@ from postroom.milter.author import AuthorUnknown, author_domain
 from postroom.milter.canonical import BodyHash
 from postroom.milter.doors import Networks
 from postroom.milter.reasons import Unsigned
-from postroom.milter.sign import HeaderField, SigningKey, signature
+from postroom.milter.sign import HeaderField, SigningKey, covered_names, signature
 from postroom.senders.table import SendersTable
 
 MAX_HEADER_OCTETS = 1_000_000
+MAX_FIELDS = 10_000
+MAX_COVERED_OCTETS = 8_000
+"""Of `h=`; a usual one has 300. libmilter adds no field of more than 65,535 octets, and verifiers give up earlier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +50,19 @@ class Message:
         self._fields: list[HeaderField] = []
         self._body_hash: bytes | None = None
         self._header_octets = 0
+        self._is_too_large = False
 
     def add_field(self, name: bytes, value: bytes) -> None:
         """Take the next header field, the topmost first."""
         self._header_octets += len(name) + len(value)
-        if self._header_octets <= MAX_HEADER_OCTETS:
+        if self._header_octets > MAX_HEADER_OCTETS or len(self._fields) == MAX_FIELDS:
+            self._is_too_large = True
+        else:
             self._fields.append((name, value))
 
     def refusal(self) -> Unsigned | None:
         """Say why the message is not signed, as far as its header tells; None when it is to be."""
-        if self._header_octets > MAX_HEADER_OCTETS:
+        if self._is_too_large:
             return Unsigned.HEADER_TOO_LARGE
         try:
             self.domain = author_domain(self._fields)
@@ -63,7 +70,10 @@ class Message:
             return unknown.reason
         if self.domain not in self._signer.keys:
             return Unsigned.DOMAIN_NOT_OURS
-        return None if self._signer.keys[self.domain] else Unsigned.NO_KEY
+        if not self._signer.keys[self.domain]:
+            return Unsigned.NO_KEY
+        covered_octets = sum(len(name) + 1 for name in covered_names(self._fields))
+        return Unsigned.HEADER_TOO_LARGE if covered_octets > MAX_COVERED_OCTETS else None
 
     def topmost(self, count: int) -> Sequence[HeaderField]:
         """Give the topmost fields, as many as that."""

@@ -18,6 +18,7 @@ class Unsigned(StrEnum):
     ALREADY_SIGNED = "already_signed"
     """It came with a signature of ours that holds."""
     HEADER_TOO_LARGE = "header_too_large"
+    """Its octets, its fields, or the names of those to be signed are too many (message.py)."""
     SENDER_NOT_ALLOWED = "sender_not_allowed"
     """`senders` does not let its sender use the domain of From."""
     ORIGIN_UNKNOWN = "origin_unknown"
