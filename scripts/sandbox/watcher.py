@@ -48,5 +48,5 @@ class WatcherDaemon(Daemon):
     def covered(self) -> None:
         """Return when it says that it has Postfix's whole log, and can speak of attempts that begin now."""
         until(lambda: "watcher.covered" in self.log(), COVERED_S, "the log covered", self.alive)
-        # Nothing ends this wait but the clock: of an attempt begun sooner the witness never says that it was not queued.
+        # Only the clock ends this wait: of an attempt begun sooner the witness never says that it was not queued.
         time.sleep(CLOCK_SLACK_S)
