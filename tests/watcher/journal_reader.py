@@ -102,7 +102,12 @@ def main(folder: Path) -> None:
     say(theirs, 0, "after the cut")
     subprocess.run(["journalctl", "-q", "--vacuum-files=1"], check=True, capture_output=True)
     until(lambda: not is_in_the_journal("later"))
-    cut, cut_gaps, _ = told(opened(folder, position))
+    cut, cut_gaps, position = told(opened(folder, position))
+    subprocess.run(["journalctl", "-q", "--rotate"], check=True)
+    subprocess.run(["journalctl", "-q", "--vacuum-size=1"], check=True, capture_output=True)
+    until(lambda: not is_in_the_journal("after the cut"))
+    emptied, emptied_gaps, emptied_position = told(opened(folder, position))
+    assert emptied_position == position, "nothing was written that could move it"
     print(
         json.dumps(
             {
@@ -110,6 +115,7 @@ def main(folder: Path) -> None:
                 "later": [later, later_gaps],
                 "of_unit": of_unit,
                 "cut": [cut, cut_gaps],
+                "emptied": [emptied, emptied_gaps],
             }
         )
     )

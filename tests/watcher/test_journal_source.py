@@ -17,7 +17,7 @@ READER = Path(__file__).with_name("journal_reader.py")
 
 
 def test_only_root_and_postfix_speaking_through_postfixs_programs_count(bed: Path) -> None:
-    """Neither a stranger nor another program; a cursor goes on behind its line, and a cut journal is a gap."""
+    """Neither a stranger nor another program; a cursor goes on behind its line; a cut or emptied journal is a gap."""
     folder = bed / "programs"
     folder.mkdir()
     for above in (folder, bed):
@@ -29,4 +29,5 @@ def test_only_root_and_postfix_speaking_through_postfixs_programs_count(bed: Pat
         "later": [["later"], []],
         "of_unit": ["any program in the unit"],
         "cut": [["after the cut"], ["the journal was cut back further than it had been read"]],
+        "emptied": [[], ["the journal was cut back further than it had been read"]],
     }
