@@ -126,14 +126,9 @@ def test_any_text_is_judged(text: str, reply_code: str, status: str) -> None:
     assert len(judgement.evidence) <= 200
 
 
-def test_each_class_that_suppresses_ends() -> None:
-    """An address may come into being: no class of bounces is for ever, and none of another's fault lasts at all."""
-    assert {each.name: each.kept_s / 86_400 for each in CLASSES.values() if each.kept_s} == {
-        "invalid_recipient": 180,
-        "invalid_domain": 30,
-        "inactive": 180,
-        "mailbox_full": 14,
-    }
+def test_only_faults_of_the_address_are_proof_at_once() -> None:
+    """A full mailbox counts when it repeats; all else is no fault of the recipient."""
     assert {each.name for each in CLASSES.values() if each.suppress == "now"} == {
         each.name for each in CLASSES.values() if each.bucket == "recipient"
     }
+    assert [each.name for each in CLASSES.values() if each.suppress == "after"] == ["mailbox_full"]

@@ -80,6 +80,8 @@ def test_every_setting_arrives() -> None:
     assert config.monitor.socket == Path("/srv/postroom/monitor.sock")
     assert config.monitor.daemons == ("watcher", "submission")
     assert (config.monitor.socket_mode, config.monitor.waiting_late) == (0o600, 5_400.0)
+    full = config.suppression.mailbox_full
+    assert (full.bounces, full.over, full.kept) == (5, 7 * 86_400.0, 10 * 86_400.0)
 
 
 @pytest.mark.parametrize("setting", list(settings(Config)), ids=str)

@@ -1,11 +1,17 @@
 """`postroom suppress`: who gets no mail."""
 
+import asyncio
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
 from tests.ctl.conftest import Postroom
+
+from postroom.mail.hashes import recipient_hash
+from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.shared.suppression import Delivered, Enough, Refused
 
 
 @pytest.fixture
@@ -21,11 +27,11 @@ def test_a_recipient_is_suppressed_shown_and_lifted(ready: Postroom) -> None:
     assert (done.returncode, done.stdout) == (0, "suppressed\n")
     (line,) = ready("suppress", "list").stdout.splitlines()
     assert re.fullmatch(
-        r"#[0-9a-f]{32}  J…@example\.net  asked_not_to  since \d{4}-\d\d-\d\d until \d{4}-\d\d-\d\d  by operator", line
+        r"#[0-9a-f]{32}  J…@example\.net  asked_not_to  since \d{4}-\d\d-\d\d until \d{4}-\d\d-\d\d  by manual", line
     )
     again = ready("suppress", "add", "jane@example.net")
     assert (again.returncode, again.stdout, again.stderr) == (1, "", "was suppressed already\n")
-    assert ready("suppress", "list").stdout.count("manual") == 1
+    assert ready("suppress", "list").stdout.count("  manual  ") == 1
     assert ready("suppress", "remove", "jane@example.net").stdout == "gets mail again\n"
     assert ready("suppress", "list").stdout == ""
     gone = ready("suppress", "remove", "jane@example.net")
@@ -41,7 +47,7 @@ def test_json_has_all_that_is_known(ready: Postroom) -> None:
     assert (john["hint"], john["cause"], john["source"], john["expires_at"]) == (
         "j…@example.net",
         "manual",
-        "operator",
+        "manual",
         None,
     )
     assert jane["domain"] == "example.net"
@@ -57,6 +63,68 @@ def test_a_hash_stands_for_an_address(ready: Postroom) -> None:
     assert ready("suppress", "add", shown.removeprefix("#")).returncode == 0
     assert "(by its hash)" in ready("suppress", "list").stdout
     assert ready("suppress", "remove", "jane@example.net").returncode == 0
+
+
+def learn(state: Path, *facts: Refused | Delivered) -> None:
+    """Tell the store facts, as the watcher does."""
+
+    async def run() -> None:
+        store = SqliteSharedStore(state / "shared")
+        await store.learn(facts, {"mailbox_full": Enough(3, 60.0, 86_400.0 * 3650)})
+        await store.close()
+
+    asyncio.run(run())
+
+
+def full(state: Path, number: int) -> Refused:
+    key = (state / "keys" / "recipient-hash.key").read_bytes()
+    return Refused(
+        f"f{number}",
+        recipient_hash(key, "jane@example.net"),
+        "example.net",
+        "j…@example.net",
+        "mailbox_full",
+        "mailbox.full",
+        2,
+        "5.2.2",
+        "552 5.2.2 <…>: over quota",
+        time.time() - 1000 + number * 100,
+        False,
+    )
+
+
+def test_why_tells_the_whole_story(ready: Postroom, state: Path) -> None:
+    """Exit 1 as long as mail goes there, 0 when it is suppressed; with the rule of each refusal."""
+    nothing = ready("suppress", "why", "jane@example.net")
+    assert (nothing.returncode, nothing.stderr) == (1, "")
+    assert re.fullmatch(r"#[0-9a-f]{32}: not suppressed\n", nothing.stdout)
+    learn(state, full(state, 0), full(state, 1))
+    counting = ready("suppress", "why", "Jane@example.net")
+    assert counting.returncode == 1
+    assert counting.stdout.count("mailbox_full 5.2.2  counts\n    rule mailbox.full version 2: 552 5.2.2 <…>") == 2
+    learn(state, full(state, 2))
+    hashed = ready("suppress", "list").stdout.split()[0]
+    suppressed = ready("suppress", "why", hashed)
+    assert suppressed.returncode == 0
+    assert suppressed.stdout.startswith(f"{hashed}: suppressed\n  j…@example.net  mailbox_full 5.2.2  since ")
+    document = json.loads(ready("suppress", "why", hashed, "--json").stdout)
+    assert document["suppressed"] is True
+    (entry,) = document["entries"]
+    assert (entry["rule"], entry["rule_version"], entry["source"]) == ("mailbox.full", 2, "bounce")
+    assert len(document["refusals"]) == 3
+    learn(state, Delivered(hashed.removeprefix("#"), "example.net", time.time()))
+    lifted = ready("suppress", "why", hashed)
+    assert lifted.returncode == 1
+    assert "it got mail, or was lifted; nothing earlier counts" in lifted.stdout
+
+
+def test_a_complaint_is_told_apart(ready: Postroom) -> None:
+    """It stands where the operator's word stands, and overrules no such word."""
+    assert ready("suppress", "add", "jane@example.net", "--complaint").returncode == 0
+    assert "  complaint  since " in ready("suppress", "list").stdout
+    ready("suppress", "add", "jane@example.net", "--cause", "asked_not_to")
+    assert ready("suppress", "add", "jane@example.net", "--complaint").returncode == 1
+    assert "  asked_not_to  since " in ready("suppress", "list").stdout
 
 
 @pytest.mark.parametrize(

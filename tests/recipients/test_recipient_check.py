@@ -9,8 +9,8 @@ from postroom.mail.hashes import recipient_hash
 from postroom.recipients.check import RecipientCheck, Refusal
 from postroom.runtime.log import Log
 from postroom.runtime.patience import Patience
-from postroom.store.shared.interface import Suppression
 from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.shared.suppression import Suppression
 
 NOW = 1_790_000_000.0  # 2026-09-21
 KEY = b"k" * 32
@@ -21,7 +21,7 @@ JANE = Suppression(
     "invalid_recipient",
     "5.1.10",
     "",
-    "watcher",
+    "bounce",
     NOW,
     None,
 )
@@ -41,7 +41,7 @@ def test_each_address_has_its_own_answer(tmp_path: Path) -> None:
     """In order: bad syntax, suppressed (however it is written), and those that may get mail."""
 
     async def ask(store: SqliteSharedStore, check: RecipientCheck) -> None:
-        await store.suppress(JANE, now=NOW)
+        await store.suppress([JANE], now=NOW)
         bad, jane, other = await check.refusals(["jane@", "Jane@EXAMPLE.net", "john@example.net"], now=NOW)
         assert bad is not None
         assert (bad.code, bad.enhanced_status, bad.rule) == (553, "5.1.3", "recipient_syntax")
@@ -63,7 +63,7 @@ def test_the_status_is_of_the_class_of_the_code(tmp_path: Path) -> None:
 
     async def ask(store: SqliteSharedStore, check: RecipientCheck) -> None:
         for status in (None, "4.2.2"):
-            await store.suppress(replace(JANE, enhanced_status=status), now=NOW)
+            await store.suppress([replace(JANE, enhanced_status=status)], now=NOW)
             (refusal,) = await check.refusals(["jane@example.net"], now=NOW)
             assert refusal is not None
             assert refusal.enhanced_status == "5.1.1"

@@ -23,8 +23,8 @@ from postroom.runtime.patience import Patience
 from postroom.store.local.mail import MailStore
 from postroom.store.local.messages import DeliveryView, Message, MessageView, New
 from postroom.store.local.track_reader import TrackReader
-from postroom.store.shared.interface import Suppression
 from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.shared.suppression import Suppression
 from postroom.submission.doubts import Witness
 from postroom.submission.gate import Gate
 from postroom.submission.outbox import HandoverSettings, Outbox
@@ -80,7 +80,7 @@ class OutboxBed:
     async def suppress(self, recipient: str) -> None:
         """Let no mail go to this recipient any more."""
         await self.shared.suppress(
-            Suppression(recipient_hash(KEY, recipient), "", "", "manual", None, "", "operator", self.clock.now, None)
+            [Suppression(recipient_hash(KEY, recipient), "", "", "manual", None, "", "manual", self.clock.now, None)]
         )
 
     async def deliveries(self, message: str) -> Sequence[DeliveryView]:

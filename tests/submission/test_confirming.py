@@ -9,22 +9,25 @@ from tests.submission.scripted_postfix import PLAIN
 from postroom.mail.recipients import masked_recipient
 from postroom.mail.states import State
 from postroom.mail.tokens import of_sender
+from postroom.recipients.learning import Learner
 from postroom.runtime.log import Field, Level, Log
 from postroom.store.errors import StoreUnavailable
 from postroom.store.local.facts import Fact, Fault, Seen, Tried
 from postroom.store.local.track import TrackStore
 from postroom.store.local.track_reader import TrackReader
 from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.shared.suppression import Enough
 from postroom.submission.confirming import confirm
 
 KEY = b"k" * 32
+RULES = {"invalid_recipient": Enough(3, 60.0, 3_600.0 * 24 * 365 * 10)}
 NOW = Clock().now
 QUEUE_ID = PLAIN["."].split()[-1].decode()
 
 
 def bounced(token: str, queue_id: str, to: str) -> list[Fact]:
     """As a log file says it."""
-    recipient, fault = masked_recipient(KEY, to), Fault("invalid_recipient", 60.0)
+    recipient, fault = masked_recipient(KEY, to), Fault("invalid_recipient", "now", "recipient.unknown", 1)
     tried = Tried(queue_id, recipient, None, State.BOUNCED, "5.1.1", "550 5.1.1 no", "mx:25", NOW, fault)
     return [Seen(token, queue_id, "postfix"), tried]
 
@@ -60,11 +63,11 @@ async def test_a_bounce_counts_when_it_is_of_mail_we_handed_over(
         await track.apply("log", None, "1", facts, NOW, proven=False)
         if counts:
             with pytest.raises(StoreUnavailable):
-                await confirm(at.store, reader, away, KEY, log)
+                await confirm(at.store, reader, Learner(away, RULES, log), KEY, log)
         for _ in range(2):
-            await confirm(at.store, reader, at.shared, KEY, log)
-        hints = [suppression.hint for suppression in await at.shared.suppressions("", 9, NOW)]
+            await confirm(at.store, reader, Learner(at.shared, RULES, log), KEY, log)
+        hints = [suppression.hint for suppression in await at.shared.suppressions(("", ""), 9, NOW)]
     await away.close()
     await track.close()
     assert hints == (["a…@example.net"] if counts else [])
-    assert events == ["suppression.confirmed" if counts else "suppression.unconfirmed"]
+    assert events == ["suppression.added" if counts else "suppression.unconfirmed"]

@@ -18,40 +18,53 @@ AGAINST = [
 NOT_AGAINST = [
     ("5.7.1", "host mx[192.0.2.1] said: 550 5.7.1 blocked"),
     ("5.7.26", "host mx[192.0.2.1] said: 550 5.7.26 unauthenticated mail"),
-    ("5.2.2", "host mx[192.0.2.1] said: 552 5.2.2 over quota"),
-    ("5.2.1", "host mx[192.0.2.1] said: 550 5.2.1 not now"),
     ("5.3.4", "message too big"),
-    ("5.4.4", "Host or domain name not found. Name service error for name=x type=A: Host not found"),
     ("5.4.6", "mail for example.net loops back to myself"),
     ("5.0.0", "host mx[192.0.2.1] said: 550 no"),
     ("5.1.8", "host mx[192.0.2.1] said: 553 5.1.8 sender domain"),
-    ("4.1.1", "host mx[192.0.2.1] said: 450 4.1.1 unknown for now"),
     ("5.1.1", "host mx[192.0.2.1] said: 552 5.1.1 recipient rejected"),
-    ("5.1.1", "host mx[192.0.2.1] said: 550 5.1.1 mailbox is full"),
     ("5.1.1", "host mx[192.0.2.1] said: 550 5.1.1 Rejected due to poor reputation"),
     ("5.1.1", "host mx[192.0.2.1] said: 550 5.1.1 Blocked by policy"),
     ("5.1.1", "host mx[192.0.2.1] said: 550 5.1.1 listed in DNSBL"),
     ("5.1.1", "host mx[192.0.2.1] said: 550 5.1.1 user unknown (in reply to MAIL FROM command)"),
     ("5.3.0", "Command died with status 1: /usr/bin/procmail"),
 ]
+SUSPICIOUS = [
+    ("5.2.2", "host mx[192.0.2.1] said: 552 5.2.2 over quota"),
+    ("5.2.1", "host mx[192.0.2.1] said: 550 5.2.1 not now"),
+    ("5.4.4", "Host or domain name not found. Name service error for name=x type=A: Host not found"),
+    ("4.1.1", "host mx[192.0.2.1] said: 450 4.1.1 unknown for now"),
+    ("5.1.1", "host mx[192.0.2.1] said: 550 5.1.1 mailbox is full"),
+    ("4.2.2", "host mx[192.0.2.1] said: 452 4.2.2 mailbox full"),
+]
 
 
 @pytest.mark.parametrize(("status", "reply"), AGAINST)
 def test_an_address_that_does_not_exist_is_its_recipients_fault(status: str, reply: str) -> None:
     """Whatever the server that says so is called, and whatever code it takes."""
-    assert fault_of_recipient(status, reply) is not None
+    fault = fault_of_recipient(status, reply)
+    assert fault is not None
+    assert fault.proof == "now"
 
 
 @pytest.mark.parametrize(("status", "reply"), NOT_AGAINST)
 def test_all_other_faults_are_nobodys(status: str, reply: str) -> None:
-    """Policy, reputation, content, size, routing, and a full mailbox under the wrong code."""
+    """Policy, reputation, content, size, routing."""
     assert fault_of_recipient(status, reply) is None
 
 
-def test_a_fault_has_its_class_and_its_end() -> None:
-    """The cause of a suppression is the name of the class."""
-    assert fault_of_recipient("5.1.1", "unknown user: jane") == Fault("invalid_recipient", 180 * 86_400.0)
-    assert fault_of_recipient("5.2.1", "account disabled") == Fault("inactive", 180 * 86_400.0)
-    assert fault_of_recipient("5.1.10", "Domain example.net does not accept mail (nullMX)") == Fault(
-        "invalid_domain", 30 * 86_400.0
+@pytest.mark.parametrize(("status", "reply"), SUSPICIOUS)
+def test_what_is_not_sure_counts_only_when_it_repeats(status: str, reply: str) -> None:
+    """A full mailbox, under whatever code; our own resolver's word; a code alone; a refusal for now."""
+    fault = fault_of_recipient(status, reply)
+    assert fault is not None
+    assert fault.proof == "after"
+
+
+def test_a_fault_has_its_class_and_its_rule() -> None:
+    """The cause of a suppression is the name of the class; the rule is told with its version."""
+    assert fault_of_recipient("5.1.1", "unknown user: jane") == Fault(
+        "invalid_recipient", "now", "recipient.unknown", 1
     )
+    assert fault_of_recipient("5.2.1", "account disabled") == Fault("inactive", "now", "inactive.words", 1)
+    assert fault_of_recipient("4.2.2", "mailbox full") == Fault("mailbox_full", "after", "mailbox.full", 1)

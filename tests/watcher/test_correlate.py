@@ -100,13 +100,20 @@ def test_a_rewritten_recipient_is_known_by_both_addresses() -> None:
     ("status", "dsn", "reason"),
     [
         ("bounced", "5.7.1", "550 5.7.1 no"),
-        ("deferred", "5.1.1", "550 5.1.1 unknown, and soft_bounce"),
         ("bounced", "5.1.1", "550 5.1.1 unknown), dsn=2.0.0, status=sent (250 ok"),
     ],
 )
 def test_what_is_no_plain_refusal_of_the_recipient_is_no_evidence(status: str, dsn: str, reason: str) -> None:
-    """Neither policy, nor a refusal for now, nor a line in which somebody tries to pose as Postfix."""
+    """Neither policy, nor a line in which somebody tries to pose as Postfix."""
     assert only_try(line("smtp", tried("913AA2144D6", dsn=dsn, status=status, reason=reason))).fault is None
+
+
+@pytest.mark.parametrize("reason", ["550 5.1.1 unknown, and soft_bounce", "452 4.2.2 mailbox full"])
+def test_what_is_put_off_is_never_proof_by_itself(reason: str) -> None:
+    """It counts when Postfix gives up after it."""
+    fault = only_try(line("smtp", tried("913AA2144D6", dsn="4.0.0", status="deferred", reason=reason))).fault
+    assert fault is not None
+    assert fault.proof == "after"
 
 
 def test_sessions_of_our_listener_count_and_no_others() -> None:

@@ -1,7 +1,7 @@
 """sharing.py: each proven fact reaches the suppression list once."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,17 +12,18 @@ from tests.watcher.log_lines import KEY, NOW, token
 from postroom.mail.hashes import recipient_hash
 from postroom.mail.recipients import masked_recipient
 from postroom.mail.states import State
+from postroom.recipients.learning import Learner
 from postroom.runtime.log import Field, Level, Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.local.facts import Fact, Fault, Seen, Tried
 from postroom.store.local.track import TrackStore
-from postroom.store.shared.interface import Suppression
 from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.shared.suppression import Delivered, Enough, Learned, Refused, Suppression
 from postroom.watcher.sharing import share_forever
 
 
 class Counting(SqliteSharedStore):
-    """The shared store of a host, that counts how often it is asked to suppress. Without its files it is away."""
+    """The shared store of a host, that counts how often it is told something. Without its files it is away."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -35,9 +36,11 @@ class Counting(SqliteSharedStore):
         SqliteSharedStore.init(self.folder)
         self.is_there = True
 
-    async def suppress(self, suppression: Suppression, now: float | None = None) -> bool:
+    async def learn(
+        self, facts: Sequence[Refused | Delivered], rules: Mapping[str, Enough], now: float | None = None
+    ) -> list[Learned]:
         self.asked += 1
-        return await super().suppress(suppression, now)
+        return await super().learn(facts, rules, NOW if now is None else now)
 
 
 @pytest.fixture
@@ -62,7 +65,7 @@ def track(tmp_path: Path, run: Run) -> Iterator[TrackStore]:
             "550 5.1.1 no",
             "mx:25",
             NOW,
-            Fault("invalid_recipient", 60.0),
+            Fault("invalid_recipient", "now", "recipient.unknown", 1),
         )
         facts: list[Fact] = [Seen(token(number), f"A{number}B2C3", "postfix"), tried]
         run(store.apply(f"log{number}", None, "1", facts, NOW, proven=number < 2))
@@ -76,9 +79,9 @@ async def shared(store: TrackStore, target: Counting, events: list[str], asked: 
     def write(_level: Level, event: str, _fields: dict[str, Field]) -> None:
         events.append(event)
 
-    sharing = asyncio.create_task(
-        share_forever(store, target, Log("watcher", "debug", write), Metrics(), lambda: NOW, 0.01)
-    )
+    log = Log("watcher", "debug", write)
+    learner = Learner(target, {"invalid_recipient": Enough(3, 60, 60.0)}, log)
+    sharing = asyncio.create_task(share_forever(store, learner, log, Metrics(), lambda: NOW, 0.01))
     async with asyncio.timeout(5):
         while target.asked < asked or (target.is_there and await store.to_share(9)):
             await asyncio.sleep(0.005)
@@ -88,17 +91,17 @@ async def shared(store: TrackStore, target: Counting, events: list[str], asked: 
 
 
 def listed(target: Counting, run: Run) -> list[Suppression]:
-    return sorted(run(target.suppressions("", 9, NOW)), key=lambda suppression: suppression.hint)
+    return sorted(run(target.suppressions(("", ""), 9, NOW)), key=lambda suppression: suppression.hint)
 
 
 def test_what_was_proved_is_suppressed_once(track: TrackStore, target: Counting, run: Run) -> None:
     """Masked and hashed, with cause and end; what was only in a log file is not."""
     target.make()
     events = list[str]()
-    run(shared(track, target, events, 2))
-    run(shared(track, target, events, 2))
-    assert target.asked == 2
-    assert events == ["watcher.suppressed"] * 2
+    run(shared(track, target, events, 1))
+    run(shared(track, target, events, 1))
+    assert target.asked == 1
+    assert events == ["suppression.added"] * 2
     assert listed(target, run) == [
         Suppression(
             recipient_hash(KEY, f"{name}@example.net"),
@@ -107,12 +110,28 @@ def test_what_was_proved_is_suppressed_once(track: TrackStore, target: Counting,
             "invalid_recipient",
             "5.1.1",
             "550 5.1.1 no",
-            "watcher",
+            "bounce",
             NOW,
             NOW + 60,
+            "recipient.unknown",
+            1,
         )
         for name in ("ada", "bob")
     ]
+
+
+def test_a_delivery_lifts_what_bounces_suppressed(track: TrackStore, target: Counting, run: Run) -> None:
+    """It is told with its reason."""
+    target.make()
+    events = list[str]()
+    run(shared(track, target, events, 1))
+    tried = Tried(
+        "A9B2C3", masked_recipient(KEY, "ada@example.net"), None, State.DELIVERED, "2.0.0", "250 ok", "mx:25", NOW + 9
+    )
+    run(track.apply("log9", None, "1", [Seen(token(9), "A9B2C3", "postfix"), tried], NOW, proven=True))
+    run(shared(track, target, events, 2))
+    assert [suppression.hint for suppression in listed(target, run)] == ["b…@example.net"]
+    assert events[2:] == ["suppression.lifted"]
 
 
 def test_a_list_that_is_away_gets_it_later(track: TrackStore, target: Counting, run: Run) -> None:
@@ -121,5 +140,5 @@ def test_a_list_that_is_away_gets_it_later(track: TrackStore, target: Counting, 
     run(shared(track, target, events, 3))
     assert events == ["store.unavailable"]
     target.make()
-    run(shared(track, target, events, 5))
+    run(shared(track, target, events, 4))
     assert [suppression.hint for suppression in listed(target, run)] == ["a…@example.net", "b…@example.net"]

@@ -16,8 +16,6 @@ from typing import Literal
 Bucket = Literal["recipient", "mailbox", "sender", "infrastructure"]
 Suppress = Literal["now", "after", "never"]
 
-DAY_S = 86_400.0
-
 
 @dataclass(frozen=True, slots=True)
 class FaultClass:
@@ -27,21 +25,18 @@ class FaultClass:
         name:     its stable name; the cause of a suppression.
         bucket:   whose fault it is.
         suppress: the most that can follow.
-        kept_s:   how long an address stays suppressed for it, in seconds; 0 where it never is.
     """
 
     name: str
     bucket: Bucket
     suppress: Suppress
-    kept_s: float = 0.0
 
 
 _ALL = (
-    FaultClass("invalid_recipient", "recipient", "now", 180 * DAY_S),
-    # A domain that lapsed is often renewed within weeks.
-    FaultClass("invalid_domain", "recipient", "now", 30 * DAY_S),
-    FaultClass("inactive", "recipient", "now", 180 * DAY_S),
-    FaultClass("mailbox_full", "mailbox", "after", 14 * DAY_S),
+    FaultClass("invalid_recipient", "recipient", "now"),
+    FaultClass("invalid_domain", "recipient", "now"),
+    FaultClass("inactive", "recipient", "now"),
+    FaultClass("mailbox_full", "mailbox", "after"),
     FaultClass("too_large", "sender", "never"),
     FaultClass("spam", "sender", "never"),
     FaultClass("virus", "sender", "never"),

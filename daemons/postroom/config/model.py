@@ -24,6 +24,7 @@ _RUN_DIR = Path("/run/postroom")
 _SUBMISSION_SOCKET = "submission.sock"
 _MONITOR_SOCKET = "monitor.sock"
 _LONGEST_BUDGET_S = 4.0
+_DAY_S = 86_400.0
 
 
 class Log(Section):
@@ -339,6 +340,49 @@ class Serve(Section):
     )
 
 
+class SuppressedClass(Section):
+    """One class of bounces: when it is proof, and for how long."""
+
+    bounces: Annotated[int, *values.whole_number(1, 20)] = Field(
+        3,
+        description="Where one bounce is no proof, so many are, without mail delivered in between.",
+    )
+    over: values.Duration = Field(14 * _DAY_S, description="And at least so long from the first of them to the last.")
+
+
+class InvalidRecipient(SuppressedClass):
+    """Nobody has this address."""
+
+    kept: values.Duration = Field(180 * _DAY_S, description="How long it gets no mail, from the last bounce on.")
+
+
+class InvalidDomain(SuppressedClass):
+    """Nobody takes mail for this domain. One that lapsed is often renewed within weeks."""
+
+    kept: values.Duration = Field(30 * _DAY_S, description="How long it gets no mail, from the last bounce on.")
+
+
+class Inactive(SuppressedClass):
+    """The account is closed."""
+
+    kept: values.Duration = Field(180 * _DAY_S, description="How long it gets no mail, from the last bounce on.")
+
+
+class MailboxFull(SuppressedClass):
+    """The mailbox is full."""
+
+    kept: values.Duration = Field(14 * _DAY_S, description="How long it gets no mail, from the last bounce on.")
+
+
+class Suppression(Section):
+    """When bounces put an end to mail to a recipient, by the class of the fault."""
+
+    invalid_recipient: InvalidRecipient = Field(InvalidRecipient())
+    invalid_domain: InvalidDomain = Field(InvalidDomain())
+    inactive: Inactive = Field(Inactive())
+    mailbox_full: MailboxFull = Field(MailboxFull())
+
+
 class Retention(Section):
     """How long things are kept."""
 
@@ -374,6 +418,7 @@ class Config(Section):
     )
     senders: Senders = Field(Senders())
     policy: Policy = Field(Policy())
+    suppression: Suppression = Field(Suppression())
     monitor: Monitor = Field(default_factory=Monitor, validate_default=True)
     retention: Retention = Field(Retention())
     serve: Serve = Field(Serve())

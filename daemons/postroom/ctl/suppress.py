@@ -7,20 +7,16 @@ import json
 import re
 import sys
 import time
-from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from postroom.ctl.shared import hash_key, with_store
+from postroom.ctl.suppressions import all_suppressions, document, in_a_line, story_json, story_text
 
 if TYPE_CHECKING:
     from postroom.ctl.main import Place
-    from postroom.store.shared.interface import Suppression
-    from postroom.store.shared.sqlite import SqliteSharedStore
 
-PAGE = 500
 _HASH = re.compile(r"#?([0-9a-f]{32})")
 _CAUSE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
@@ -35,32 +31,41 @@ def suppress() -> None:
 @click.pass_obj
 def list_(place: "Place", as_json: bool) -> None:
     """List them, the latest first: masked address, cause, since when, until when."""
-    found = sorted(with_store(place, _all), key=lambda each: -each.added_at)
+    found = sorted(with_store(place, all_suppressions), key=lambda each: -each.added_at)
     if as_json:
-        click.echo(json.dumps([_document(each) for each in found], indent=2, ensure_ascii=False))
+        click.echo(json.dumps([document(each) for each in found], indent=2, ensure_ascii=False))
         return
     for each in found:
-        until = "for ever" if each.expires_at is None else f"until {_date(each.expires_at)}"
-        status = f" {each.enhanced_status}" if each.enhanced_status else ""
-        click.echo(
-            f"#{each.recipient_hash}  {each.hint or '(by its hash)'}  {each.cause}{status}"
-            f"  since {_date(each.added_at)} {until}  by {each.source}"
-        )
+        click.echo(f"#{each.recipient_hash}  {in_a_line(each)}")
 
 
 @suppress.command()
 @click.argument("recipient", metavar="ADDRESS|HASH")
-@click.option("--cause", default="manual", help="A word for why; it is told to whoever sends there.")
-@click.option("--expires", metavar="DURATION", help="For how long, such as 30d; without it, for ever.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def add(place: "Place", recipient: str, cause: str, expires: str | None) -> None:
+def why(place: "Place", recipient: str, as_json: bool) -> None:
+    """Tell all that is kept about a recipient; exit 1 when it is not suppressed."""
+    recipient_hash = _hash_of(place, recipient)
+    story = with_store(place, lambda store: store.story(recipient_hash))
+    click.echo(story_json(recipient_hash, story) if as_json else story_text(recipient_hash, story))
+    sys.exit(0 if story.is_suppressed else 1)
+
+
+@suppress.command()
+@click.argument("recipient", metavar="ADDRESS|HASH")
+@click.option("--cause", help="A word for why, told to whoever sends there; without it, manual or complaint.")
+@click.option("--expires", metavar="DURATION", help="For how long, such as 30d; without it, for ever.")
+@click.option("--complaint", is_flag=True, help="The recipient complained; without it, the operator says so.")
+@click.pass_obj
+def add(place: "Place", recipient: str, cause: str | None, expires: str | None, complaint: bool) -> None:
     """Let no mail go to a recipient any more; exit 1 when it is suppressed already (then it is as given now)."""
     from postroom.config.units import NotInUnits, duration
     from postroom.mail.addresses import domain_of, masked
-    from postroom.store.shared.interface import Suppression
+    from postroom.store.shared.suppression import Suppression
 
-    if _CAUSE.fullmatch(cause) is None:
-        raise click.UsageError(f"--cause {cause!r}: write a word of a-z, 0-9 and _, such as asked_not_to")
+    word = cause or ("complaint" if complaint else "manual")
+    if _CAUSE.fullmatch(word) is None:
+        raise click.UsageError(f"--cause {word!r}: write a word of a-z, 0-9 and _, such as asked_not_to")
     try:
         lasts_s = None if expires is None else duration(expires)
     except NotInUnits as error:
@@ -70,14 +75,15 @@ def add(place: "Place", recipient: str, cause: str, expires: str | None) -> None
         recipient_hash=_hash_of(place, recipient),
         domain="" if is_hash else domain_of(recipient),
         hint="" if is_hash else masked(recipient),
-        cause=cause,
+        cause=word,
         enhanced_status=None,
         evidence="",
-        source="operator",
+        source="complaint" if complaint else "manual",
         added_at=now,
         expires_at=None if lasts_s is None else now + lasts_s,
     )
-    _tell(with_store(place, lambda store: store.suppress(suppression)), "suppressed", "was suppressed already")
+    (is_new,) = with_store(place, lambda store: store.suppress([suppression]))
+    _tell(is_new, "suppressed", "was suppressed already")
 
 
 @suppress.command()
@@ -92,26 +98,6 @@ def remove(place: "Place", recipient: str) -> None:
 def _tell(changed: bool, done: str, nothing: str) -> None:
     click.echo(done if changed else nothing, err=not changed)
     sys.exit(0 if changed else 1)
-
-
-async def _all(store: "SqliteSharedStore") -> "list[Suppression]":
-    after, found = "", list["Suppression"]()
-    while page := await store.suppressions(after, PAGE):
-        found += page
-        after = page[-1].recipient_hash
-    return found
-
-
-def _document(each: "Suppression") -> dict[str, object]:
-    document = asdict(each)
-    for name in ("added_at", "expires_at"):
-        if document[name] is not None:
-            document[name] = datetime.fromtimestamp(document[name], UTC).isoformat(timespec="seconds")
-    return document
-
-
-def _date(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 
 def _hash_of(place: "Place", recipient: str) -> str:

@@ -17,7 +17,7 @@ from postroom.mail.hashes import recipient_hash
 from postroom.recipients.syntax import fault
 from postroom.runtime.patience import Patience
 from postroom.store.errors import StoreUnavailable
-from postroom.store.shared.interface import Suppression
+from postroom.store.shared.suppression import Suppression
 
 CHECK_LOST = "suppressed recipients pass"
 
@@ -39,7 +39,7 @@ class Suppressions(Protocol):
     """The part of the shared store that is asked."""
 
     async def suppressed(
-        self, recipient_hashes: Sequence[str], now: float | None = None
+        self, recipient_hashes: Sequence[str], stream: str = "", now: float | None = None
     ) -> Mapping[str, Suppression]: ...
 
 
@@ -62,7 +62,7 @@ class RecipientCheck:
         """For each address, in order: why it is refused, or None."""
         hashes = [recipient_hash(self._key, address) for address in addresses]
         try:
-            found = await self._patience.ask(lambda: self._store.suppressed(hashes, now), self._budget_s)
+            found = await self._patience.ask(lambda: self._store.suppressed(hashes, now=now), self._budget_s)
         except StoreUnavailable:
             found = {}
         return [

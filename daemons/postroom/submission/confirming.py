@@ -2,7 +2,7 @@
 
 Any local user can write lines into Postfix's log file, so a bounce that stands only there suppresses nobody. It
 does when the mail was ours: handed over under that token, taken by Postfix as that queue id, to that recipient.
-The watcher leaves such facts (TrackReader.unproven); each is looked into once.
+So it is with a delivery, which lifts a suppression. The watcher leaves such facts (TrackReader.unproven).
 
 BUGS:    a local user who knows token and queue id of a mail of ours, as its recipient does, can still write its
          bounce. Whoever must not trust local users lets Postfix log to the journal.
@@ -11,17 +11,17 @@ BUGS:    a local user who knows token and queue id of a mail of ours, as its rec
 import asyncio
 
 from postroom.mail.hashes import recipient_hash
+from postroom.recipients.learning import Learner
 from postroom.runtime.log import Log
 from postroom.store.errors import StoreUnavailable
 from postroom.store.local.mail import MailStore
 from postroom.store.local.track_reader import TrackReader
-from postroom.store.shared.interface import SharedStore
 
 EVERY_S = 2.0
 MOST = 100
 
 
-async def confirm_forever(store: MailStore, track: TrackReader, shared: SharedStore, key: bytes, log: Log) -> None:
+async def confirm_forever(store: MailStore, track: TrackReader, learner: Learner, key: bytes, log: Log) -> None:
     """Look into what waits, every EVERY_S seconds, until cancelled. What cannot be read or written now waits.
 
     Args:
@@ -29,30 +29,26 @@ async def confirm_forever(store: MailStore, track: TrackReader, shared: SharedSt
     """
     while True:
         try:
-            await confirm(store, track, shared, key, log)
+            await confirm(store, track, learner, key, log)
         except StoreUnavailable as error:
             log.debug("suppression.waits", error=str(error))
         await asyncio.sleep(EVERY_S)
 
 
-async def confirm(store: MailStore, track: TrackReader, shared: SharedStore, key: bytes, log: Log) -> None:
+async def confirm(store: MailStore, track: TrackReader, learner: Learner, key: bytes, log: Log) -> None:
     """Look into what waits.
 
     Raises:
         StoreUnavailable: a store cannot be used; what is left waits.
     """
     while facts := await track.unproven(await store.confirmed(), MOST):
+        confirmed = []
         for fact in facts:
             recipient = await store.recipient_of(fact.token, fact.queue_id)
             if recipient is not None and recipient_hash(key, recipient) == fact.recipient.hash:
-                await shared.suppress(fact.suppression())
-                log.info(
-                    "suppression.confirmed",
-                    queue_id=fact.queue_id,
-                    recipient_hash=fact.recipient.hash,
-                    domain=fact.recipient.domain,
-                    cause=fact.cause,
-                )
+                confirmed.append(fact)
             else:
                 log.warning("suppression.unconfirmed", queue_id=fact.queue_id, domain=fact.recipient.domain)
-            await store.set_confirmed(fact.number)
+        await learner.learn(confirmed)
+        # After a crash before this they are looked into again, and count once.
+        await store.set_confirmed(facts[-1].number)

@@ -22,6 +22,8 @@ from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import LIMITS_LOST, Limiter
 from postroom.mail.states import OUTBOX
 from postroom.recipients.check import CHECK_LOST, RecipientCheck
+from postroom.recipients.configured import proof_of_classes
+from postroom.recipients.learning import Learner
 from postroom.runtime.accounts import AccountUnknown, accounts_of
 from postroom.runtime.faults import FaultsRefused, armed_faults
 from postroom.runtime.keys import read_key
@@ -147,7 +149,9 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         beating = asyncio.create_task(beat_forever(WORD, shared, _samples(store, outbox, metrics), log))
         in_force = config
         sweeping = asyncio.create_task(_sweep_forever(store, shared, lambda: in_force, log))
-        confirming = asyncio.create_task(confirm_forever(store, track, shared, recipient_key, log))
+        confirming = asyncio.create_task(
+            confirm_forever(store, track, _learner(shared, config, log), recipient_key, log)
+        )
         site = web.SockSite(runner, listener.sock, backlog=BACKLOG)
         await site.start()
 
@@ -234,6 +238,10 @@ def _envelope_sender(path: ReturnPath) -> str:
     assert path.mailbox is not None
     local, _, domain = path.mailbox.rpartition("@")
     return f"{local}+*@{domain}"
+
+
+def _learner(shared: SqliteSharedStore, config: Config, log: Log) -> Learner:
+    return Learner(shared, proof_of_classes(config.suppression), log)
 
 
 def _handover(config: Config) -> HandoverSettings:

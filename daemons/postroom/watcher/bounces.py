@@ -1,6 +1,6 @@
 """Whose fault it was: what of a refusal in the log is evidence against its recipient. Pure.
 
-The judgement is the room bounces'; here is only which of it counts as a fault, and for how long.
+The judgement is the room bounces'; here is only which of it counts as a fault.
 """
 
 from postroom.bounces.classify import classify
@@ -8,13 +8,13 @@ from postroom.store.local.facts import Fault
 
 
 def fault_of_recipient(enhanced_status: str, reason: str) -> Fault | None:
-    """The fault a permanent refusal proves of its recipient; None when it does not speak against it.
+    """The fault a refusal or deferral shows of its recipient; None when it does not speak against it.
 
     Args:
         enhanced_status: Postfix's dsn=.
         reason:          the words of the log line, the server's name before the reply included.
     """
     judgement = classify(reason, status=enhanced_status)
-    if judgement.suppress != "now":
+    if judgement.suppress == "never":
         return None
-    return Fault(judgement.fault.name, judgement.fault.kept_s)
+    return Fault(judgement.fault.name, judgement.suppress, judgement.rule, judgement.version)

@@ -7,6 +7,7 @@ Limits:  a reply is kept with at most REASON_CHARS characters.
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from postroom.mail import tokens
 from postroom.mail.logsafe import redacted, safe
@@ -80,8 +81,12 @@ class Correlator:
             return
         recipient = masked_recipient(self._key, delivery.to)
         original = None if delivery.orig_to is None else masked_recipient(self._key, delivery.orig_to).hash
-        is_evidence = state is State.BOUNCED and delivery.is_plain
+        is_evidence = state in {State.BOUNCED, State.DEFERRED} and delivery.is_plain
         fault = fault_of_recipient(delivery.dsn, delivery.reason) if is_evidence else None
+        if fault is not None and state is State.DEFERRED:
+            # It counts when Postfix gives up, and is no proof by itself: Postfix may defer what was refused for good
+            # (soft_bounce).
+            fault = replace(fault, proof="after")
         yield Tried(
             delivery.queue_id,
             recipient,

@@ -16,6 +16,8 @@ from pathlib import Path
 from postroom.config import paths
 from postroom.config.changes import changed
 from postroom.config.model import Config
+from postroom.recipients.configured import proof_of_classes
+from postroom.recipients.learning import Learner
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life, StartRefused
 from postroom.runtime.log import Log
@@ -85,10 +87,11 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             first_count=secrets.randbelow(MOST_NOOPS),
         )
         in_force = config
+        learner = Learner(shared, proof_of_classes(config.suppression), log)
         following = asyncio.create_task(follower.follow(life.stopping))
         others = [
             asyncio.create_task(witness.run()),
-            asyncio.create_task(share_forever(store, shared, log, metrics, clock.now)),
+            asyncio.create_task(share_forever(store, learner, log, metrics, clock.now)),
             asyncio.create_task(beat_forever(WORD, shared, _samples(follower, metrics), log)),
             asyncio.create_task(_sweep_forever(store, lambda: in_force, clock, log)),
         ]

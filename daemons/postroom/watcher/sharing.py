@@ -1,25 +1,26 @@
-"""Facts on their way to the shared store: what the log proved of a recipient becomes a suppression.
+"""Facts on their way to the shared store: what the log proved of recipients, for and against them.
 
 A fact waits in track.db until the shared store has it, and is marked then. A crash between the two sends it a
-second time, which changes nothing: a suppression that is there already stays as it is.
+second time, and the store counts it once.
 """
 
 import asyncio
 from collections.abc import Callable
 
+from postroom.recipients.learning import Learner
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.local.track import TrackStore
-from postroom.store.shared.interface import SharedStore
+from postroom.store.shared.suppression import Learned
 
 EVERY_S = 1.0
-MOST = 100
+MOST = 500
 
 
 async def share_forever(
     store: TrackStore,
-    shared: SharedStore,
+    learner: Learner,
     log: Log,
     metrics: Metrics,
     now: Callable[[], float],
@@ -29,19 +30,10 @@ async def share_forever(
     is_away = False
     while True:
         try:
-            for fact in await store.to_share(MOST):
-                is_new = await shared.suppress(fact.suppression())
-                await store.shared(fact.number, now())
-                metrics.count("postroom_watcher_suppressed_total")
-                log.info(
-                    "watcher.suppressed",
-                    queue_id=fact.queue_id,
-                    recipient_hash=fact.recipient.hash,
-                    domain=fact.recipient.domain,
-                    cause=fact.cause,
-                    enhanced_status=fact.enhanced_status,
-                    new=is_new,
-                )
+            while facts := await store.to_share(MOST):
+                learned = await learner.learn(facts)
+                await store.shared([fact.number for fact in facts], now())
+                metrics.count("postroom_watcher_suppressed_total", learned.count(Learned.SUPPRESSED))
             is_away = False
         except StoreUnavailable as error:
             if not is_away:

@@ -36,10 +36,15 @@ from postroom.store.local.facts import (
 )
 from postroom.store.local.track import SESSION_KEPT_S, PositionMoved, TrackStore
 from postroom.store.local.track_reader import TrackReader
+from postroom.store.local.track_schema import TRACK
+from postroom.store.sqlite import open_file
 
 SOURCES = Path(postroom.__file__).parent.parent
 KEY = b"k" * 32
 NOW = 1_800_000_000.0
+DAY = 86_400.0
+UNKNOWN = Fault("invalid_recipient", "now", "recipient.unknown", 1)
+FULL = Fault("mailbox_full", "after", "mailbox.full", 2)
 JANE = masked_recipient(KEY, "jane@example.net")
 JOE = masked_recipient(KEY, "joe@example.com")
 
@@ -163,8 +168,7 @@ def test_two_recipients_of_one_mail_are_apart(bed: Bed) -> None:
 
 def test_mail_that_is_not_ours_leaves_nothing(bed: Bed, track_db: Path) -> None:
     """Its queue id was never seen with a token."""
-    fault = Fault("invalid_recipient", 60.0)
-    assert bed.apply(tried("A1B2C3", State.BOUNCED, fault=fault), GaveUp("A1B2C3", NOW), Left("A1B2C3", NOW)) == []
+    assert bed.apply(tried("A1B2C3", State.BOUNCED, fault=UNKNOWN), GaveUp("A1B2C3", NOW), Left("A1B2C3", NOW)) == []
     for table in ("queue", "delivery", "share"):
         assert rows(track_db, f"SELECT * FROM {table}") == []
 
@@ -205,23 +209,86 @@ def test_when_postfix_gives_up_those_that_waited_have_expired(bed: Bed) -> None:
 
 def test_a_fault_of_the_recipient_waits_to_be_shared_once(bed: Bed, run: Run) -> None:
     """With all that the list needs; what the source cannot prove waits apart."""
-    fault = Fault("invalid_recipient", 60.0)
     bounced = bed.apply(
         Seen(token(1), "A1B2C3", "postfix"),
-        tried("A1B2C3", State.BOUNCED, fault=fault),
+        tried("A1B2C3", State.BOUNCED, fault=UNKNOWN),
         tried("A1B2C3", State.BOUNCED, JOE),
     )
     assert bounced == [Bounce("A1B2C3", JANE, "2.0.0", "invalid_recipient"), Bounce("A1B2C3", JOE, "2.0.0", None)]
-    bed.apply(Seen(token(2), "D4E5F6", "postfix"), tried("D4E5F6", State.BOUNCED, JOE, fault=fault), proven=False)
+    bed.apply(Seen(token(2), "D4E5F6", "postfix"), tried("D4E5F6", State.BOUNCED, JOE, fault=UNKNOWN), proven=False)
     (fact,) = run(bed.store.to_share(9))
     assert (fact.recipient, fact.cause, fact.token, fact.queue_id) == (JANE, "invalid_recipient", token(1), "A1B2C3")
-    assert (fact.added_at, fact.expires_at) == (NOW, NOW + 60)
-    run(bed.store.shared(fact.number, NOW))
+    assert (fact.at, fact.proof, fact.rule, fact.rule_version) == (NOW, "now", "recipient.unknown", 1)
+    run(bed.store.shared([fact.number], NOW))
     assert run(bed.store.to_share(9)) == []
     (unproven,) = run(bed.reader.unproven(0, 9))
     assert (unproven.recipient, unproven.token) == (JOE, token(2))
     assert run(bed.reader.unproven(unproven.number, 9)) == []
     assert run(bed.reader.unproven(unproven.number + 1, 9)) == [unproven], "a number of another file"
+
+
+def test_a_delivery_waits_to_be_shared_and_is_gone_then(bed: Bed, track_db: Path, run: Run) -> None:
+    """It speaks for its recipient; what a relayhost took, or was put off, says nothing."""
+    bed.apply(
+        Seen(token(1), "A1B2C3", "postfix"),
+        tried("A1B2C3", State.DEFERRED),
+        tried("A1B2C3", State.RELAYED, JOE),
+        tried("A1B2C3", State.DELIVERED),
+    )
+    (fact,) = run(bed.store.to_share(9))
+    assert (fact.recipient, fact.cause, fact.evidence, fact.at) == (JANE, "", "", NOW)
+    run(bed.store.shared([fact.number], NOW))
+    assert rows(track_db, "SELECT * FROM share") == []
+
+
+def test_what_put_mail_off_counts_when_postfix_gives_up(bed: Bed, run: Run) -> None:
+    """The last reason, once, for those that are left: a server says "mailbox full" for days, then the mail expires."""
+    bed.apply(
+        Seen(token(1), "A1B2C3", "postfix"),
+        tried("A1B2C3", State.DEFERRED, fault=FULL),
+        tried("A1B2C3", State.DEFERRED, JOE, fault=FULL),
+        tried("A1B2C3", State.DEFERRED, JOE),
+    )
+    assert run(bed.store.to_share(9)) == []
+    bed.apply(GaveUp("A1B2C3", NOW + 9), GaveUp("A1B2C3", NOW + 9))
+    (fact,) = run(bed.store.to_share(9))
+    assert (fact.recipient, fact.cause, fact.at, fact.evidence) == (JANE, "mailbox_full", NOW + 9, f"reply at {NOW:g}")
+    assert (fact.proof, fact.rule, fact.rule_version) == ("after", "mailbox.full", 2)
+
+
+def test_an_unproven_delivery_is_forgotten_soon(bed: Bed, track_db: Path, run: Run) -> None:
+    """Submission had a day to look into it; a fault waits as long as its mail is kept."""
+    bed.apply(
+        Seen(token(1), "A1B2C3", "postfix"),
+        tried("A1B2C3", State.DELIVERED),
+        tried("A1B2C3", State.BOUNCED, JOE, fault=UNKNOWN),
+        proven=False,
+    )
+    run(bed.store.sweep(NOW - DAY, NOW + DAY, 9))
+    assert rows(track_db, "SELECT count(*) FROM share") == [(2,)]
+    run(bed.store.sweep(NOW - DAY, NOW + DAY + 1, 9))
+    assert rows(track_db, "SELECT cause FROM share") == [("invalid_recipient",)]
+
+
+def test_a_file_of_before_rules_were_kept_is_brought_up_to_date(tmp_path: Path, run: Run) -> None:
+    """What waits to be shared goes on: it was proof at once; what is put off now can still be given up."""
+    path = tmp_path / "track.db"
+    path.touch()
+    connection = open_file(path, TRACK[:2], synchronous="NORMAL")
+    connection.execute(
+        "INSERT INTO share VALUES (7, 'x', 't', 'A1', 'h', 'example.net', 'j…@example.net', 'invalid_recipient',"
+        " '5.1.1', 'no', 'journal', 1.0, 2.0, 1, NULL); INSERT INTO queue VALUES (1, 'A1B2C3', 't', 1.0, NULL);"
+        "INSERT INTO delivery VALUES (1, 'h', 'd', 'i', NULL, 'deferred', '4.2.2', 'full', 'mx', 1, 1.0)"
+    )
+    connection.close()
+    TrackStore.init(path)
+    bed = Bed(path, run)
+    (fact,) = run(bed.store.to_share(9))
+    assert (fact.number, fact.id, fact.recipient.hint, fact.at) == (7, "x", "j…@example.net", 1.0)
+    assert (fact.proof, fact.rule, fact.rule_version) == ("now", "", 0)
+    bed.apply(GaveUp("A1B2C3", NOW))
+    assert len(run(bed.store.to_share(9))) == 1
+    run(bed.store.close())
 
 
 # The witness
@@ -382,9 +449,10 @@ def test_a_host_without_a_watcher_says_so(tmp_path: Path, run: Run) -> None:
 
 def test_old_mail_is_swept_in_steps(bed: Bed, track_db: Path, run: Run) -> None:
     """What has left Postfix and is old goes with its deliveries; what is still there, or not shared, stays."""
-    fault = Fault("invalid_recipient", 60.0)
     for number in range(5):
-        bed.apply(Seen(token(number), f"A{number}B2C3", "postfix"), tried(f"A{number}B2C3", State.BOUNCED, fault=fault))
+        bed.apply(
+            Seen(token(number), f"A{number}B2C3", "postfix"), tried(f"A{number}B2C3", State.BOUNCED, fault=UNKNOWN)
+        )
         if number:
             bed.apply(Left(f"A{number}B2C3", NOW))
     bed.cover(NOW)

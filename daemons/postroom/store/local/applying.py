@@ -4,14 +4,19 @@ Whatever order the facts of a broken log come in, each has a meaning here: what 
 passed over, an end that is missing is made up when the next life of its queue id begins.
 """
 
+import json
 import secrets
+from dataclasses import astuple
+from typing import Any
 
 import apsw
 
+from postroom.mail.recipients import MaskedRecipient
 from postroom.mail.states import State
 from postroom.store.local.facts import (
     Bounce,
     Fact,
+    Fault,
     Gap,
     GaveUp,
     InstanceStarted,
@@ -39,12 +44,8 @@ def apply_fact(connection: apsw.Connection, fact: Fact, source: str, now: float,
             set_meta(connection, "instance", instance)
         case Tried():
             return _tried(connection, fact, source, proven=proven)
-        case GaveUp(queue_id, at):
-            connection.execute(
-                "UPDATE delivery SET state = ?, changed_at = ? WHERE state = ?"
-                " AND queue = (SELECT id FROM queue WHERE queue_id = ? AND ended_at IS NULL)",
-                (State.EXPIRED, at, State.DEFERRED, queue_id),
-            )
+        case GaveUp():
+            _gave_up(connection, fact, source, proven=proven)
         case Left(queue_id):
             connection.execute("UPDATE queue SET ended_at = ? WHERE queue_id = ? AND ended_at IS NULL", (now, queue_id))
         case SessionOpened(pid):
@@ -104,10 +105,10 @@ def _tried(connection: apsw.Connection, tried: Tried, source: str, *, proven: bo
     queue, token = alive
     recipient = tried.recipient
     connection.execute(
-        "INSERT INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET"
+        "INSERT INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET"
         " original_hash = excluded.original_hash, state = excluded.state,"
         " enhanced_status = excluded.enhanced_status, reason = excluded.reason, relay = excluded.relay,"
-        " attempts = attempts + 1, changed_at = excluded.changed_at",
+        " attempts = attempts + 1, changed_at = excluded.changed_at, fault = excluded.fault",
         (
             queue,
             recipient.hash,
@@ -119,15 +120,47 @@ def _tried(connection: apsw.Connection, tried: Tried, source: str, *, proven: bo
             tried.reason,
             tried.relay,
             tried.at,
+            json.dumps(astuple(tried.fault)) if tried.fault and tried.state is State.DEFERRED else None,
         ),
     )
+    if tried.state is State.DELIVERED:
+        _share(connection, token, tried, None, source, proven=proven)
     if tried.state is not State.BOUNCED:
         return None
     if tried.fault is None:
         return Bounce(tried.queue_id, recipient, tried.enhanced_status, None)
+    _share(connection, token, tried, tried.fault, source, proven=proven)
+    return Bounce(tried.queue_id, recipient, tried.enhanced_status, tried.fault.cause)
+
+
+def _gave_up(connection: apsw.Connection, gave_up: GaveUp, source: str, *, proven: bool) -> None:
+    alive = connection.execute(_ALIVE, (gave_up.queue_id,)).fetchone()
+    if alive is None:
+        return
+    queue, token = alive
+    rows: list[Any] = connection.execute(
+        "SELECT recipient_hash, domain, hint, original_hash, enhanced_status, reason, relay, fault FROM delivery"
+        " WHERE queue = ? AND state = ? AND fault IS NOT NULL",
+        (queue, State.DEFERRED),
+    ).fetchall()
+    for hashed, domain, hint, original, status, reason, relay, fault in rows:
+        recipient = MaskedRecipient(hashed, domain, hint)
+        last = Tried(gave_up.queue_id, recipient, original, State.EXPIRED, status, reason, relay, gave_up.at)
+        _share(connection, token, last, Fault(*json.loads(fault)), source, proven=proven)
+    connection.execute(
+        "UPDATE delivery SET state = ?, changed_at = ? WHERE state = ? AND queue = ?",
+        (State.EXPIRED, gave_up.at, State.DEFERRED, queue),
+    )
+
+
+def _share(
+    connection: apsw.Connection, token: str, tried: Tried, fault: Fault | None, source: str, *, proven: bool
+) -> None:
+    """Put a fact on its way to the shared store; without a fault, that mail was delivered."""
+    recipient = tried.recipient
     connection.execute(
         "INSERT INTO share (id, token, queue_id, recipient_hash, domain, hint, cause, enhanced_status, evidence,"
-        " source, added_at, expires_at, proven) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " source, added_at, proven, proof, rule, rule_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             secrets.token_hex(16),
             token,
@@ -135,13 +168,14 @@ def _tried(connection: apsw.Connection, tried: Tried, source: str, *, proven: bo
             recipient.hash,
             recipient.domain,
             recipient.hint,
-            tried.fault.cause,
+            "" if fault is None else fault.cause,
             tried.enhanced_status,
-            tried.reason,
+            "" if fault is None else tried.reason,
             source,
             tried.at,
-            tried.at + tried.fault.kept_s,
             proven,
+            "now" if fault is None else fault.proof,
+            "" if fault is None else fault.rule,
+            0 if fault is None else fault.rule_version,
         ),
     )
-    return Bounce(tried.queue_id, recipient, tried.enhanced_status, tried.fault.cause)

@@ -1,10 +1,12 @@
 """What Postfix's log says, as facts for track.db, and what is read back from there."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from postroom.mail.recipients import MaskedRecipient
 from postroom.mail.states import State
-from postroom.store.shared.interface import Suppression
+
+Proof = Literal["now", "after"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +23,19 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a bounce is evidence against its recipient: the class of the fault, and how long that holds (seconds)."""
+    """Why a refusal is evidence against its recipient.
+
+    Attributes:
+        cause:        the class of the fault.
+        proof:        whether it is proof `now`, or `after` it has repeated.
+        rule:         id of the rule that judged.
+        rule_version: of that rule.
+    """
 
     cause: str
-    kept_s: float
+    proof: Proof
+    rule: str
+    rule_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +45,7 @@ class Tried:
     Attributes:
         original: hash of the recipient before Postfix rewrote it, where it did.
         reason:   the reply, masked.
-        fault:    set when this refusal speaks against the recipient.
+        fault:    set when this refusal, or deferral, speaks against the recipient.
     """
 
     queue_id: str
@@ -139,11 +150,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class SharedFact:
-    """A recipient to be suppressed, on its way to the shared store.
+    """What the log says for or against a recipient, on its way to the shared store.
 
     Attributes:
-        id:     unique over hosts; whoever applies it does so once.
-        number: the order in this file.
+        id:       unique over hosts; whoever applies it does so once.
+        number:   the order in this file.
+        cause:    the class of the fault; "" says that mail was delivered.
+        evidence: the reply, masked.
+        source:   of the log.
+        at:       when, Unix seconds.
     """
 
     id: str
@@ -155,22 +170,10 @@ class SharedFact:
     enhanced_status: str
     evidence: str
     source: str
-    added_at: float
-    expires_at: float
-
-    def suppression(self) -> Suppression:
-        """The suppression it asks for."""
-        return Suppression(
-            self.recipient.hash,
-            self.recipient.domain,
-            self.recipient.hint,
-            self.cause,
-            self.enhanced_status,
-            self.evidence,
-            "watcher",
-            self.added_at,
-            self.expires_at,
-        )
+    at: float
+    proof: Proof
+    rule: str
+    rule_version: int
 
 
 @dataclass(frozen=True, slots=True)

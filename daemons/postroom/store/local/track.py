@@ -20,6 +20,7 @@ Times of sessions are when their lines were read, so they lie at or behind the t
 watcher never goes back. That errs on the side of doubt.
 """
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,9 +39,12 @@ from postroom.store.thread import StoreThread
 SESSION_KEPT_S = 86_400.0
 """A session whose end was never logged is forgotten after this time."""
 
+UNPROVEN_DELIVERY_KEPT_S = 86_400.0
+"""A delivery that stands in a log file only is told to submission for so long, and forgotten then."""
+
 SHARED_FACT_COLUMNS = (
     "id, number, token, queue_id, recipient_hash, domain, hint, cause, enhanced_status, evidence,"
-    " source, added_at, expires_at"
+    " source, added_at, proof, rule, rule_version"
 )
 
 
@@ -232,11 +236,15 @@ class TrackStore:
             lambda connection: shared_facts(connection, "proven = 1 AND shared_at IS NULL", 0, most)
         )
 
-    async def shared(self, number: int, now: float) -> None:
-        """The shared store has this fact."""
+    async def shared(self, numbers: Sequence[int], now: float) -> None:
+        """The shared store has these facts."""
 
         def operation(connection: apsw.Connection) -> None:
-            connection.execute("UPDATE share SET shared_at = ? WHERE number = ?", (now, number))
+            known = json.dumps(list(numbers))
+            among = "number IN (SELECT value FROM json_each(?))"
+            # Deliveries are most of all facts, and their own table has them.
+            connection.execute(f"DELETE FROM share WHERE cause = '' AND {among}", (known,))
+            connection.execute(f"UPDATE share SET shared_at = ? WHERE {among}", (now, known))
 
         await self._thread.run(operation)
 
@@ -256,6 +264,9 @@ class TrackStore:
             deleted = connection.changes()
             connection.execute(
                 "DELETE FROM share WHERE added_at < ? AND (proven = 0 OR shared_at < ?)", (before, before)
+            )
+            connection.execute(
+                "DELETE FROM share WHERE added_at < ? AND cause = '' AND proven = 0", (now - UNPROVEN_DELIVERY_KEPT_S,)
             )
             connection.execute("DELETE FROM checkpoint WHERE began_at < ?", (before,))
             row = connection.execute("SELECT max(seen_at) FROM session WHERE seen_at < ?", (now - SESSION_KEPT_S,))

@@ -79,4 +79,15 @@ TRACK = (
     -- The figures of a span of time, read from this index alone.
     CREATE INDEX delivery_changed_at ON delivery (changed_at, state, enhanced_status);
     """,
+    """
+    -- What a judgement rests on goes to the shared store, which alone knows how often and for how long; deliveries
+    -- go there too (cause ''), for they put an end to suspicion.
+    ALTER TABLE share DROP COLUMN expires_at;
+    ALTER TABLE share ADD COLUMN proof TEXT NOT NULL DEFAULT 'now';
+    ALTER TABLE share ADD COLUMN rule TEXT NOT NULL DEFAULT '';
+    ALTER TABLE share ADD COLUMN rule_version INTEGER NOT NULL DEFAULT 0;
+    -- What the last deferral says against the recipient, for the time Postfix gives up (JSON list: cause, proof,
+    -- rule, version).
+    ALTER TABLE delivery ADD COLUMN fault TEXT;
+    """,
 )

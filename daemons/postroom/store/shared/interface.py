@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from postroom.store.shared.suppression import Delivered, Enough, Learned, Refused, Story, Suppression
+
 Door = Literal["socket", "smtp", "sendmail"]
 
 LARGEST_EXACT = 2**53
@@ -163,33 +165,6 @@ class Beat:
     age_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Suppression:
-    """Why no mail is sent to one recipient. Times are Unix seconds.
-
-    Args:
-        recipient_hash:  who (mail/hashes.py).
-        domain, hint:    what people may see of the address: its domain, and the masked form; "" where only the
-                         hash is known.
-        cause:           word of the class: `invalid_recipient`, `manual`, …
-        enhanced_status: of the reply or notice that proved it, if there was one.
-        evidence:        its text, addresses masked.
-        source:          who says so.
-        added_at:        since when.
-        expires_at:      from when on it no longer holds; None is never.
-    """
-
-    recipient_hash: str
-    domain: str
-    hint: str
-    cause: str
-    enhanced_status: str | None
-    evidence: str
-    source: Literal["watcher", "operator"]
-    added_at: float
-    expires_at: float | None
-
-
 class SharedStore(Protocol):
     """Every operation raises StoreUnavailable when the store cannot answer.
 
@@ -263,21 +238,51 @@ class SharedStore(Protocol):
     async def reset(self, key: str) -> int:
         """Forget the counters of this key, of all rules and windows; return how many there were."""
 
-    async def suppressed(self, recipient_hashes: Sequence[str], now: float | None = None) -> Mapping[str, Suppression]:
-        """Those of these recipients that are suppressed, by their hash; one that has expired is not."""
+    async def suppressed(
+        self, recipient_hashes: Sequence[str], stream: str = "", now: float | None = None
+    ) -> Mapping[str, Suppression]:
+        """Those of these recipients that get no mail of this stream, by their hash.
 
-    async def suppress(self, suppression: Suppression, now: float | None = None) -> bool:
-        """Suppress a recipient; returns whether it was not suppressed before.
+        What is about all mail holds for each stream. What has expired or is held is not in effect.
 
-        One that is already has the new cause and evidence, its first `added_at`, and the later of the two ends.
-        What the operator said stays as it is when the watcher finds a cause of its own.
+        Args:
+            stream: "" asks for what is about all mail alone.
         """
 
-    async def lift(self, recipient_hash: str) -> bool:
-        """Let mail go to this recipient again; returns whether it was suppressed."""
+    async def suppress(self, suppressions: Sequence[Suppression], now: float | None = None) -> list[bool]:
+        """Suppress recipients; says of each whether it was not suppressed before (in the same stream).
 
-    async def suppressions(self, after: str, limit: int, now: float | None = None) -> list[Suppression]:
-        """Those that hold, in the order of their hashes: up to `limit`, from the first past `after` on."""
+        One that is already has the new cause and evidence, its first `added_at`, and the later of the two ends;
+        but what a source of a higher rank has said (suppression.py, RANKS) stays as it is.
+        """
+
+    async def lift(self, recipient_hash: str, stream: str | None = None, now: float | None = None) -> bool:
+        """Let mail go to this recipient again; returns whether it was suppressed, held entries included.
+
+        Lifted from all mail, what was said against it so far counts no more.
+
+        Args:
+            stream: lift only what is about this stream ("": about all mail); None lifts everything.
+        """
+
+    async def learn(
+        self, facts: Sequence[Refused | Delivered], rules: Mapping[str, Enough], now: float | None = None
+    ) -> list[Learned]:
+        """Learn what deliveries and refusals say; tells of each fact, in order, what it has changed.
+
+        Told twice, a fact counts once. A recipient is suppressed when its refusals of a class are proof, by the
+        rule of that class; a class without one proves nothing. A delivery takes back what earlier refusals have
+        brought about, not what a person said. In whatever order facts come, the end is the same.
+        """
+
+    async def story(self, recipient_hash: str, now: float | None = None) -> Story:
+        """All that is kept about this recipient."""
+
+    async def suppressions(self, after: tuple[str, str], limit: int, now: float | None = None) -> list[Suppression]:
+        """Those that have not expired, held ones too, in the order of hash and stream.
+
+        Up to `limit`, from the first past `after` (hash, stream) on.
+        """
 
     async def beat(
         self, word: str, host: str, pid: int, samples: Mapping[str, float], now: float | None = None

@@ -1,8 +1,9 @@
 """The shared store of a single host: two SQLite files in one folder.
 
 limits.db  counters, takes, notes and who waits; called on the event loop (loop_file.py)
-shared.db  beats and suppressions; written through a thread (store/thread.py), and who is suppressed is asked
-           on the event loop, so that a question Postfix waits for does not queue up behind anybody's write
+shared.db  beats, suppressions and what led to them; written through a thread (store/thread.py), and who is
+           suppressed is asked on the event loop, so that a question Postfix waits for does not queue up behind
+           anybody's write
 
 They are apart so that nobody who writes knowledge makes Postfix wait for a limit. Both
 are synchronous=NORMAL: a power cut may cost the last counts, the end of a process none.
@@ -11,7 +12,8 @@ Several unix users write these files: `init` makes them 0660 in a folder 2770 wh
 all of them share. The files are opened at the first use and again after a fault, so a
 daemon starts, and recovers, without its store.
 
-Flow:    limits/, runtime/ -> SqliteSharedStore -> takes.py, notes.py, waiting.py, suppress.py, beats.py -> apsw
+Flow:    limits/, runtime/ -> SqliteSharedStore -> takes.py, notes.py, waiting.py, suppress.py, learning.py, beats.py
+         -> apsw
 Diagnostics: StoreUnavailable and its kinds, with path and how to mend.
 """
 
@@ -24,9 +26,10 @@ from pathlib import Path
 import apsw
 
 from postroom.store.errors import StoreUnavailable
-from postroom.store.shared import beats, clock, notes, suppress, takes, waiting
-from postroom.store.shared.interface import Beat, Demand, Door, Held, Passage, Queue, Suppression, Usage, Verdict
+from postroom.store.shared import beats, clock, learning, notes, suppress, takes, waiting
+from postroom.store.shared.interface import Beat, Demand, Door, Held, Passage, Queue, Usage, Verdict
 from postroom.store.shared.loop_file import BUSY_IN_THREAD_MS, LoopFile
+from postroom.store.shared.suppression import Delivered, Enough, Learned, Refused, Story, Suppression
 from postroom.store.shared.window import milliseconds
 from postroom.store.sqlite import open_file
 from postroom.store.thread import StoreThread
@@ -36,7 +39,7 @@ SHARED_FILE = "shared.db"
 
 SCHEMAS = {
     LIMITS_FILE: (takes.SCHEMA, notes.SCHEMA, waiting.SCHEMA),
-    SHARED_FILE: (clock.SCHEMA + beats.SCHEMA, suppress.SCHEMA),
+    SHARED_FILE: (clock.SCHEMA + beats.SCHEMA, suppress.SCHEMA, suppress.WITH_RULES, learning.SCHEMA),
 }
 
 SWEEP_STEP = 200
@@ -142,22 +145,36 @@ class SqliteSharedStore:
     async def reset(self, key: str) -> int:
         return await self._limits.run(lambda connection: takes.reset(connection, key))
 
-    async def suppressed(self, recipient_hashes: Sequence[str], now: float | None = None) -> Mapping[str, Suppression]:
+    async def suppressed(
+        self, recipient_hashes: Sequence[str], stream: str = "", now: float | None = None
+    ) -> Mapping[str, Suppression]:
         return await self._asking.run(
-            lambda connection: suppress.suppressed(connection, recipient_hashes, self._shared_now_ms(now))
+            lambda connection: suppress.suppressed(connection, recipient_hashes, stream, self._shared_now_ms(now))
         )
 
-    async def suppress(self, suppression: Suppression, now: float | None = None) -> bool:
+    async def suppress(self, suppressions: Sequence[Suppression], now: float | None = None) -> list[bool]:
         return await self._shared.run(
-            lambda connection: suppress.suppress(connection, suppression, self._shared_now_ms(now))
+            lambda connection: suppress.suppress(connection, suppressions, self._shared_now_ms(now))
         )
 
-    async def lift(self, recipient_hash: str) -> bool:
+    async def lift(self, recipient_hash: str, stream: str | None = None, now: float | None = None) -> bool:
         return await self._shared.run(
-            lambda connection: suppress.lift(connection, recipient_hash, self._shared_now_ms(None))
+            lambda connection: learning.lift(connection, recipient_hash, stream, self._shared_now_ms(now))
         )
 
-    async def suppressions(self, after: str, limit: int, now: float | None = None) -> list[Suppression]:
+    async def learn(
+        self, facts: Sequence[Refused | Delivered], rules: Mapping[str, Enough], now: float | None = None
+    ) -> list[Learned]:
+        return await self._shared.run(
+            lambda connection: learning.learn(connection, facts, rules, self._shared_now_ms(now))
+        )
+
+    async def story(self, recipient_hash: str, now: float | None = None) -> Story:
+        return await self._asking.run_aside(
+            lambda connection: learning.story(connection, recipient_hash, self._shared_now_ms(now))
+        )
+
+    async def suppressions(self, after: tuple[str, str], limit: int, now: float | None = None) -> list[Suppression]:
         return await self._asking.run_aside(
             lambda connection: suppress.suppressions(connection, after, limit, self._shared_now_ms(now))
         )
@@ -183,6 +200,7 @@ class SqliteSharedStore:
             (self._limits.run_aside, waiting.sweep, self._limits_now_ms),
             (self._shared.run, beats.sweep, self._shared_now_ms),
             (self._shared.run, suppress.sweep, self._shared_now_ms),
+            (self._shared.run, learning.sweep, self._shared_now_ms),
         ):
             removed = step = min(left, SWEEP_STEP)
             while step and removed == step:

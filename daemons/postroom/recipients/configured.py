@@ -1,0 +1,19 @@
+"""When bounces are proof, as the configuration says; the same for every daemon."""
+
+from collections.abc import Mapping
+
+from postroom.config.model import Suppression
+from postroom.store.shared.suppression import Enough
+
+
+def proof_of_classes(settings: Suppression) -> Mapping[str, Enough]:
+    """For each class of faults that suppresses, what is proof."""
+    return {
+        name: Enough(one.bounces, one.over, one.kept)
+        for name, one in (
+            ("invalid_recipient", settings.invalid_recipient),
+            ("invalid_domain", settings.invalid_domain),
+            ("inactive", settings.inactive),
+            ("mailbox_full", settings.mailbox_full),
+        )
+    }

@@ -1,0 +1,84 @@
+"""What the log says of recipients, told to the shared store, and what came of it told to the log.
+
+The watcher tells what the journal proves, submission what a log file says of mail it handed over itself. Told
+again after a crash, a fact counts once.
+
+Flow:  watcher/sharing.py, submission/confirming.py -> Learner -> SharedStore.learn
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from postroom.runtime.log import Log
+from postroom.store.local.facts import SharedFact
+from postroom.store.shared.suppression import Delivered, Enough, Learned, Refused
+
+
+class Learns(Protocol):
+    """The part of the shared store that is told."""
+
+    async def learn(
+        self, facts: Sequence[Refused | Delivered], rules: Mapping[str, Enough], now: float | None = None
+    ) -> list[Learned]: ...
+
+
+class Learner:
+    """Tells facts.
+
+    Args:
+        rules: for each class of faults, when it is proof.
+    """
+
+    def __init__(self, store: Learns, rules: Mapping[str, Enough], log: Log) -> None:
+        self._store = store
+        self._rules = rules
+        self._log = log
+
+    async def learn(self, facts: Sequence[SharedFact]) -> list[Learned]:
+        """Tell these facts, in one step; gives what each has changed.
+
+        Raises:
+            StoreUnavailable: none of them was learned.
+        """
+        if not facts:
+            return []
+        learned = await self._store.learn([_told(fact) for fact in facts], self._rules)
+        for fact, what in zip(facts, learned, strict=True):
+            if what is Learned.SUPPRESSED:
+                self._log.info(
+                    "suppression.added",
+                    queue_id=fact.queue_id,
+                    recipient_hash=fact.recipient.hash,
+                    domain=fact.recipient.domain,
+                    cause=fact.cause,
+                    rule=fact.rule,
+                    enhanced_status=fact.enhanced_status,
+                )
+            elif what is Learned.LIFTED:
+                self._log.info(
+                    "suppression.lifted",
+                    queue_id=fact.queue_id,
+                    recipient_hash=fact.recipient.hash,
+                    domain=fact.recipient.domain,
+                    reason="delivered",
+                )
+        return learned
+
+
+def _told(fact: SharedFact) -> Refused | Delivered:
+    recipient = fact.recipient
+    if not fact.cause:
+        return Delivered(recipient.hash, recipient.domain, fact.at)
+    return Refused(
+        fact.id,
+        recipient.hash,
+        recipient.domain,
+        recipient.hint,
+        fact.cause,
+        fact.rule,
+        fact.rule_version,
+        fact.enhanced_status,
+        fact.evidence,
+        fact.at,
+        fact.proof == "now",
+    )

@@ -1,0 +1,157 @@
+"""What the shared store knows of recipients that get no mail, as values. Times are Unix seconds.
+
+Recipients stand here as keyed hash, domain and masked hint (mail/recipients.py); texts are masked.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+SuppressionSource = Literal["bounce", "complaint", "manual", "import"]
+"""Who says so. What stands further right in RANKS is not replaced by what stands left of it."""
+
+RANKS: tuple[SuppressionSource, ...] = ("bounce", "import", "complaint", "manual")
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """Why no mail is sent to one recipient.
+
+    Args:
+        recipient_hash:  who (mail/hashes.py).
+        domain, hint:    what people may see of the address: its domain, and the masked form; "" where only the
+                         hash is known.
+        cause:           word of the class: `invalid_recipient`, `manual`, …
+        enhanced_status: of the reply or notice that proved it, if there was one.
+        evidence:        its text, addresses masked.
+        source:          who says so.
+        added_at:        since when.
+        expires_at:      from when on it no longer holds; None is never.
+        rule:            id of the rule that judged the evidence; "" where none did.
+        rule_version:    of that rule; 0 where none did.
+        stream:          the one stream of mail it is about; "" is all mail.
+        wave:            the wave it came with (see Wave), if any.
+        is_held:         it waits for the review of its wave, and is not in effect.
+    """
+
+    recipient_hash: str
+    domain: str
+    hint: str
+    cause: str
+    enhanced_status: str | None
+    evidence: str
+    source: SuppressionSource
+    added_at: float
+    expires_at: float | None
+    rule: str = ""
+    rule_version: int = 0
+    stream: str = ""
+    wave: int | None = None
+    is_held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Enough:
+    """When refusals of one class are proof.
+
+    Args:
+        bounces: so many of them, without mail delivered in between; at most MOST_REFUSALS.
+        over_s:  and so many seconds between the first and the last.
+        kept_s:  how long the recipient stays suppressed, from the last of them on.
+    """
+
+    bounces: int
+    over_s: float
+    kept_s: float
+
+
+MOST_REFUSALS = 20
+"""So many refusals of one recipient, class and kind (proof or not) are kept: the first ones, and the last."""
+
+REFUSAL_KEPT_S = 180 * 86_400.0
+"""A refusal is forgotten after so long."""
+
+GOOD_KEPT_S = 3_600.0
+"""That a recipient got mail is remembered for so long: what hosts tell late and out of order is older than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A fact: a refusal that speaks against its recipient.
+
+    Args:
+        id:       unique over all hosts; told twice, it counts once.
+        evidence: the reply, masked.
+        at:       when it was given.
+        is_proof: it is proof by itself; else it counts.
+    """
+
+    id: str
+    recipient_hash: str
+    domain: str
+    hint: str
+    cause: str
+    rule: str
+    rule_version: int
+    enhanced_status: str
+    evidence: str
+    at: float
+    is_proof: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A fact: mail reached this recipient."""
+
+    recipient_hash: str
+    domain: str
+    at: float
+
+
+class Learned(StrEnum):
+    """What a fact has changed."""
+
+    SUPPRESSED = "suppressed"
+    KNOWN = "known"
+    """It was suppressed already; it may be for longer now."""
+    COUNTED = "counted"
+    """A refusal that proves nothing yet."""
+    OUTDATED = "outdated"
+    """A refusal that was told before, or older than mail that reached the recipient."""
+    LIFTED = "lifted"
+    """The delivery put an end to a suppression."""
+    NOTHING = "nothing"
+    """The delivery met no suppression."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A refusal as it is kept."""
+
+    cause: str
+    rule: str
+    rule_version: int
+    enhanced_status: str
+    evidence: str
+    at: float
+    is_proof: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All that is kept about one recipient.
+
+    Attributes:
+        entries:  what is said against it, what is about all mail first; held ones too, expired ones not.
+        refusals: those that count, the first one first.
+        good_at:  when it last got mail, or was lifted, if that was lately (GOOD_KEPT_S).
+    """
+
+    entries: tuple[Suppression, ...]
+    refusals: tuple[Refusal, ...]
+    good_at: float | None
+
+    @property
+    def is_suppressed(self) -> bool:
+        """Whether any entry is in effect."""
+        return any(not entry.is_held for entry in self.entries)
