@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.ctl.conftest import Postroom
 
 from postroom.mail.hashes import recipient_hash
 from postroom.store.shared.sqlite import SqliteSharedStore
-from postroom.store.shared.suppression import Delivered, Enough, Refused
+from postroom.store.shared.suppression import Delivered, Enough, Guard, Refused
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def learn(state: Path, *facts: Refused | Delivered) -> None:
 
     async def run() -> None:
         store = SqliteSharedStore(state / "shared")
-        await store.learn(facts, {"mailbox_full": Enough(3, 60.0, 86_400.0 * 3650)})
+        await store.learn(facts, {"mailbox_full": Enough(3, 60.0, 86_400.0 * 3650)}, Guard(2, 3_600.0, 20))
         await store.close()
 
     asyncio.run(run())
@@ -125,6 +126,28 @@ def test_a_complaint_is_told_apart(ready: Postroom) -> None:
     ready("suppress", "add", "jane@example.net", "--cause", "asked_not_to")
     assert ready("suppress", "add", "jane@example.net", "--complaint").returncode == 1
     assert "  asked_not_to  since " in ready("suppress", "list").stdout
+
+
+def test_a_burst_is_reviewed(ready: Postroom, state: Path) -> None:
+    """Listed with exit 1 while it waits; accepted once; undone as a whole, with what was in effect."""
+    proof = replace(full(state, 0), is_proof=True)
+    learn(state, *(replace(proof, id=f"{number}", recipient_hash=f"{number:032x}") for number in range(5)))
+    listed = ready("suppress", "waves")
+    assert listed.returncode == 1
+    assert listed.stdout.startswith("1  domain:example.net  open  3 held, 2 in effect  ")
+    assert ready("suppress", "list").stdout.count("  by bounce, held in wave 1\n") == 3
+    assert ready("suppress", "why", f"{4:032x}").returncode == 1
+    accepted = ready("suppress", "wave", "accept", "1")
+    assert (accepted.returncode, accepted.stdout) == (0, "3 now in effect\n")
+    assert ready("suppress", "why", f"{4:032x}").returncode == 0
+    again = ready("suppress", "wave", "accept", "1")
+    assert (again.returncode, again.stdout, again.stderr) == (1, "", "this wave is not open\n")
+    (document,) = json.loads(ready("suppress", "waves", "--json").stdout)
+    assert (document["state"], document["held"], document["in_effect"]) == ("accepted", 0, 5)
+    assert ready("suppress", "waves").returncode == 0
+    assert ready("suppress", "wave", "undo", "1").stdout == "5 lifted\n"
+    assert ready("suppress", "list").stdout == ""
+    assert ready("suppress", "wave", "undo", "1").returncode == 1
 
 
 @pytest.mark.parametrize(

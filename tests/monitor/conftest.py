@@ -35,6 +35,7 @@ def survey(**changed: Any) -> Survey:
         "shared": None,
         "limits": None,
         "outcomes": [Outcome(0, State.DELIVERED, "2.0.0", 3)],
+        "waves": 0,
         "queue": QueueCount(dict.fromkeys(QUEUES, 0), None, is_whole=True),
         "ages": {word: [2.0] for word in DAEMONS},
         "gauges": {

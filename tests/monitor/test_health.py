@@ -78,6 +78,8 @@ def test_each_failure_is_found_alone(changed: dict[str, Any], found: str, where:
         ({"queue": QueueCount({"deferred": 9}, 1, is_whole=False)}, "Postfix's queue is so large"),
         ({"gauges": {"postroom_submission_deliveries_in_doubt": 1.0}}, "1 delivery is in doubt"),
         ({"gauges": {"postroom_submission_deliveries_in_doubt": 2.0}}, "2 deliveries are in doubt"),
+        ({"waves": 1}, "1 burst of suppressions held for review"),
+        ({"waves": 2}, "2 bursts of suppressions held for review"),
         ({"grown": {"postroom_watcher_gaps_total": 1.0}}, "1 gap in Postfix's log"),
         ({"grown": {"postroom_policy_unanswered_total": 3.0}}, "3 of Postfix's questions got no answer"),
         ({"grown": {"postroom_policy_decided_in_process_total": 4.0}}, "the limits of 4 messages were decided"),

@@ -203,6 +203,21 @@ def test_a_reload_takes_who_is_expected_and_tells_what_it_cannot_take(make_monit
     assert list(monitor.health()["daemons"]) == ["milter"]
 
 
+def test_a_burst_of_suppressions_that_waits_is_a_notice(make_monitor: MakeMonitor) -> None:
+    """Until it is reviewed, or nothing of it is left."""
+    monitor = make_monitor(daemons=())
+    monitor.start()
+    with closing(apsw.Connection(str(monitor.state_dir / "shared" / "shared.db"))) as store:
+        store.execute("INSERT INTO waves VALUES (1, 'domain:example.net', 'open', 1.0, 1.0)")
+        store.execute(
+            "INSERT INTO suppressions VALUES ('0a', 'example.net', '', 'invalid_recipient', NULL, '', 'bounce', 1.0,"
+            " NULL, '', 0, '', 1, 1)"
+        )
+        found(monitor, "1 burst of suppressions held for review")
+        store.execute("UPDATE suppressions SET is_held = 0")
+    until(lambda: "burst" not in str(monitor.findings()), WITHIN_S, "the notice gone", monitor.alive, 0.1)
+
+
 def test_processes_are_summed_and_an_end_takes_nothing_away(make_monitor: MakeMonitor, beating: Beating) -> None:
     """Two workers of the milter, then another in place of one; what grows meanwhile is of the last hour."""
     monitor = make_monitor()

@@ -16,7 +16,7 @@ from postroom.store.local.facts import Fact, Fault, Seen, Tried
 from postroom.store.local.track import TrackStore
 from postroom.store.local.track_reader import TrackReader
 from postroom.store.shared.sqlite import SqliteSharedStore
-from postroom.store.shared.suppression import Enough
+from postroom.store.shared.suppression import Enough, Guard
 from postroom.submission.confirming import confirm
 
 KEY = b"k" * 32
@@ -63,9 +63,9 @@ async def test_a_bounce_counts_when_it_is_of_mail_we_handed_over(
         await track.apply("log", None, "1", facts, NOW, proven=False)
         if counts:
             with pytest.raises(StoreUnavailable):
-                await confirm(at.store, reader, Learner(away, RULES, log), KEY, log)
+                await confirm(at.store, reader, Learner(away, RULES, Guard(20, 60.0, 20), log), KEY, log)
         for _ in range(2):
-            await confirm(at.store, reader, Learner(at.shared, RULES, log), KEY, log)
+            await confirm(at.store, reader, Learner(at.shared, RULES, Guard(20, 60.0, 20), log), KEY, log)
         hints = [suppression.hint for suppression in await at.shared.suppressions(("", ""), 9, NOW)]
     await away.close()
     await track.close()

@@ -18,7 +18,7 @@ from postroom.runtime.metrics import Metrics
 from postroom.store.local.facts import Fact, Fault, Seen, Tried
 from postroom.store.local.track import TrackStore
 from postroom.store.shared.sqlite import SqliteSharedStore
-from postroom.store.shared.suppression import Delivered, Enough, Learned, Refused, Suppression
+from postroom.store.shared.suppression import Delivered, Enough, Guard, Learned, Refused, Suppression
 from postroom.watcher.sharing import share_forever
 
 
@@ -37,10 +37,10 @@ class Counting(SqliteSharedStore):
         self.is_there = True
 
     async def learn(
-        self, facts: Sequence[Refused | Delivered], rules: Mapping[str, Enough], now: float | None = None
+        self, facts: Sequence[Refused | Delivered], rules: Mapping[str, Enough], guard: Guard, now: float | None = None
     ) -> list[Learned]:
         self.asked += 1
-        return await super().learn(facts, rules, NOW if now is None else now)
+        return await super().learn(facts, rules, guard, NOW if now is None else now)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ async def shared(store: TrackStore, target: Counting, events: list[str], asked: 
         events.append(event)
 
     log = Log("watcher", "debug", write)
-    learner = Learner(target, {"invalid_recipient": Enough(3, 60, 60.0)}, log)
+    learner = Learner(target, {"invalid_recipient": Enough(3, 60, 60.0)}, Guard(20, 60.0, 20), log)
     sharing = asyncio.create_task(share_forever(store, learner, log, Metrics(), lambda: NOW, 0.01))
     async with asyncio.timeout(5):
         while target.asked < asked or (target.is_there and await store.to_share(9)):

@@ -24,7 +24,7 @@ _RUN_DIR = Path("/run/postroom")
 _SUBMISSION_SOCKET = "submission.sock"
 _MONITOR_SOCKET = "monitor.sock"
 _LONGEST_BUDGET_S = 4.0
-_DAY_S = 86_400.0
+_HOUR_S, _DAY_S = 3_600.0, 86_400.0
 
 
 class Log(Section):
@@ -374,6 +374,27 @@ class MailboxFull(SuppressedClass):
     kept: values.Duration = Field(14 * _DAY_S, description="How long it gets no mail, from the last bounce on.")
 
 
+class Wave(Section):
+    """When suppressions by bounces are a burst, and further ones are held for review."""
+
+    suppressions: Annotated[int, *values.whole_number(1, 1_000_000)] = Field(
+        20, description="How many of one domain, or by one rule of classification, are not yet a burst."
+    )
+    within: values.Duration = Field(600.0, description="In how long a time they are counted; at most 1h.")
+    percent: Annotated[int, *values.whole_number(0, 100)] = Field(
+        20,
+        description="Nor are they where they are not more than so many of a hundred recipients, those that mail was "
+        "delivered to counted in; 100 holds nothing.",
+    )
+
+    @field_validator("within")
+    @classmethod
+    def _deliveries_are_known(cls, value: float) -> float:
+        if value > _HOUR_S:
+            raise ValueError(f"{duration_text(value)} is longer than deliveries are counted; write at most 1h")
+        return value
+
+
 class Suppression(Section):
     """When bounces put an end to mail to a recipient, by the class of the fault."""
 
@@ -381,6 +402,7 @@ class Suppression(Section):
     invalid_domain: InvalidDomain = Field(InvalidDomain())
     inactive: Inactive = Field(Inactive())
     mailbox_full: MailboxFull = Field(MailboxFull())
+    wave: Wave = Field(Wave())
 
 
 class Retention(Section):

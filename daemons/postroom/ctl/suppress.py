@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from postroom.ctl.shared import hash_key, with_store
-from postroom.ctl.suppressions import all_suppressions, document, in_a_line, story_json, story_text
+from postroom.ctl.suppressions import all_suppressions, document, in_a_line, story_json, story_text, time_text
 
 if TYPE_CHECKING:
     from postroom.ctl.main import Place
@@ -93,6 +93,49 @@ def remove(place: "Place", recipient: str) -> None:
     """Let mail go to a recipient again; exit 1 when it was not suppressed."""
     recipient_hash = _hash_of(place, recipient)
     _tell(with_store(place, lambda store: store.lift(recipient_hash)), "gets mail again", "was not suppressed")
+
+
+@suppress.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: one object for each, in a list.")
+@click.pass_obj
+def waves(place: "Place", as_json: bool) -> None:
+    """List bursts of suppressions, the latest first; exit 1 when one waits for review."""
+    found = with_store(place, lambda store: store.waves())
+    if as_json:
+        click.echo(json.dumps([document(each) for each in found], indent=2, ensure_ascii=False))
+    else:
+        for each in found:
+            click.echo(
+                f"{each.number}  {each.subject}  {each.state}  {each.held} held, {each.in_effect} in effect"
+                f"  {time_text(each.began_at)} to {time_text(each.last_at)}"
+            )
+    sys.exit(1 if any(each.state == "open" and each.held for each in found) else 0)
+
+
+@suppress.group()
+def wave() -> None:
+    """A burst of suppressions."""
+
+
+@wave.command()
+@click.argument("number", type=int)
+@click.pass_obj
+def accept(place: "Place", number: int) -> None:
+    """Put what a burst holds into effect, and what still comes of it; exit 1 when it is not open."""
+    _tell_count(with_store(place, lambda store: store.accept_wave(number)), "now in effect", "is not open")
+
+
+@wave.command()
+@click.argument("number", type=int)
+@click.pass_obj
+def undo(place: "Place", number: int) -> None:
+    """Lift all suppressions of a burst, in one step, also those in effect; exit 1 when that was done before."""
+    _tell_count(with_store(place, lambda store: store.undo_wave(number)), "lifted", "is undone, or never was")
+
+
+def _tell_count(count: int | None, done: str, nothing: str) -> None:
+    click.echo(f"this wave {nothing}" if count is None else f"{count} {done}", err=count is None)
+    sys.exit(1 if count is None else 0)
 
 
 def _tell(changed: bool, done: str, nothing: str) -> None:

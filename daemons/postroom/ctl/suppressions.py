@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from postroom.store.shared.sqlite import SqliteSharedStore
-    from postroom.store.shared.suppression import Refusal, Story, Suppression
+    from postroom.store.shared.suppression import Refusal, Story, Suppression, Wave
 
 PAGE = 500
 _TIMES = ("added_at", "expires_at", "at", "began_at", "last_at")
@@ -24,11 +24,11 @@ async def all_suppressions(store: "SqliteSharedStore") -> "list[Suppression]":
 
 def in_a_line(each: "Suppression") -> str:
     """An entry, without its hash."""
-    until = "for ever" if each.expires_at is None else f"until {date(each.expires_at)}"
+    until = "for ever" if each.expires_at is None else f"until {date_text(each.expires_at)}"
     status = f" {each.enhanced_status}" if each.enhanced_status else ""
-    return (
-        f"{each.hint or '(by its hash)'}  {each.cause}{status}  since {date(each.added_at)} {until}  by {each.source}"
-    )
+    wave = "" if each.wave is None else f", {'held in ' if each.is_held else ''}wave {each.wave}"
+    since = f"since {date_text(each.added_at)} {until}"
+    return f"{each.hint or '(by its hash)'}  {each.cause}{status}  {since}  by {each.source}{wave}"
 
 
 def story_text(recipient_hash: str, story: "Story") -> str:
@@ -40,9 +40,9 @@ def story_text(recipient_hash: str, story: "Story") -> str:
         lines.append("what counts against it:")
     for refusal in story.refusals:
         proof = "is proof" if refusal.is_proof else "counts"
-        lines += [f"  {time(refusal.at)}  {refusal.cause} {refusal.enhanced_status}  {proof}", *_judged(refusal)]
+        lines += [f"  {time_text(refusal.at)}  {refusal.cause} {refusal.enhanced_status}  {proof}", *_judged(refusal)]
     if story.good_at is not None:
-        lines.append(f"{time(story.good_at)}: it got mail, or was lifted; nothing earlier counts")
+        lines.append(f"{time_text(story.good_at)}: it got mail, or was lifted; nothing earlier counts")
     return "\n".join(lines)
 
 
@@ -54,28 +54,28 @@ def story_json(recipient_hash: str, story: "Story") -> str:
             "suppressed": story.is_suppressed,
             "entries": [document(entry) for entry in story.entries],
             "refusals": [document(refusal) for refusal in story.refusals],
-            "good_at": None if story.good_at is None else time(story.good_at),
+            "good_at": None if story.good_at is None else time_text(story.good_at),
         },
         indent=2,
         ensure_ascii=False,
     )
 
 
-def document(each: "Suppression | Refusal") -> dict[str, object]:
+def document(each: "Suppression | Refusal | Wave") -> dict[str, object]:
     """A value with its times in UTC."""
     fields: dict[str, object] = asdict(each)
     for name in _TIMES:
         if isinstance(seconds := fields.get(name), float):
-            fields[name] = time(seconds)
+            fields[name] = time_text(seconds)
     return fields
 
 
-def time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
     """A moment in UTC (RFC 3339)."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def date(seconds: float) -> str:
+def date_text(seconds: float) -> str:
     """Its day."""
     return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 

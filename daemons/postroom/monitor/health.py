@@ -80,6 +80,7 @@ def judge(survey: Survey, expected: Expected) -> Health:
         *_postfix(survey, expected),
         *_waiting(survey, expected),
         *_watcher(survey),
+        *_waves(survey),
         *_last_hour(survey),
     ]
     return Health(daemons, sorted(findings, key=lambda finding: not finding.is_failure))
@@ -178,6 +179,17 @@ def _watcher(survey: Survey) -> Iterator[Finding]:
             f"the watcher is {span(lag_s)} behind Postfix's log",
             "postroom-watcher",
             "it catches up by itself; if not: `journalctl -u postroom-watcher`",
+        )
+
+
+def _waves(survey: Survey) -> Iterator[Finding]:
+    if survey.waves:
+        yield Finding(
+            f"{survey.waves} {'burst' if survey.waves == 1 else 'bursts'} of suppressions held for review: "
+            "mail to these recipients goes on",
+            "shared.db",
+            "`postroom suppress waves`, then `postroom suppress wave accept` or `undo`",
+            is_failure=False,
         )
 
 

@@ -31,6 +31,7 @@ class Survey:
     Attributes:
         at:        Unix seconds.
         since:     when the first slot of `outcomes` began.
+        waves:     bursts of suppressions that wait for review.
         ages:      word → seconds since the last beat of each of its processes, the youngest first.
         grown:     counter → its growth in the last hour, or since the monitor began to watch.
         watched_s: how long that is; an hour at most.
@@ -42,6 +43,7 @@ class Survey:
     limits: Trouble | None
     outcomes: Sequence[Outcome] | Trouble
     queue: QueueCount | Trouble
+    waves: int
     ages: Mapping[str, Sequence[float]]
     gauges: Mapping[Series, float]
     totals: Mapping[Series, float]

@@ -45,14 +45,19 @@ class Surveyor:
         # Beside the pulse's own rhythm, so that no daemon seems late for want of a look.
         self._beats = Question(pulse.listen, 2 * BUDGET_S, FRESH_S, clock)
         self._limits = Question(lambda: shared.peek([_NOBODY]), STORE_BUDGET_S, FRESH_S, clock)
+        self._waves = Question(shared.waves, STORE_BUDGET_S, FRESH_S, clock)
         self._outcomes = Question(self._hour, STORE_BUDGET_S, FRESH_S, clock)
         # The queue's own deadline comes first: what was counted until then is worth more than nothing.
         self._queue = Question(lambda: count(showq, QUEUE_BUDGET_S), QUEUE_BUDGET_S + 1, FRESH_S, clock)
 
     async def look(self) -> Survey:
         """Look at everything; takes as long as the slowest of them, bounded by its budget."""
-        _, limits, hour, queue = await asyncio.gather(
-            self._beats.answer(), self._limits.answer(), self._outcomes.answer(), self._queue.answer()
+        _, limits, waves, hour, queue = await asyncio.gather(
+            self._beats.answer(),
+            self._limits.answer(),
+            self._waves.answer(),
+            self._outcomes.answer(),
+            self._queue.answer(),
         )
         now, clock, totals = self._now(), self._clock(), self._pulse.totals
         since, outcomes = (now - SLOT_S * SLOTS, hour) if isinstance(hour, Trouble) else hour
@@ -63,6 +68,8 @@ class Surveyor:
             limits=limits if isinstance(limits, Trouble) else None,
             outcomes=outcomes,
             queue=queue,
+            # Where shared.db cannot be read, the beats say so.
+            waves=0 if isinstance(waves, Trouble) else sum(wave.state == "open" and wave.held > 0 for wave in waves),
             ages=self._pulse.ages(),
             gauges=self._pulse.gauges(),
             totals=totals.totals(),
@@ -72,7 +79,7 @@ class Surveyor:
 
     def close(self) -> None:
         """Look no longer."""
-        for question in (self._beats, self._limits, self._outcomes, self._queue):
+        for question in (self._beats, self._limits, self._waves, self._outcomes, self._queue):
             question.close()
 
     async def _hour(self) -> tuple[float, Sequence[Outcome]]:

@@ -1,9 +1,9 @@
-"""When bounces are proof, as the configuration says; the same for every daemon."""
+"""When bounces are proof, and when they are a burst, as the configuration says; the same for every daemon."""
 
 from collections.abc import Mapping
 
 from postroom.config.model import Suppression
-from postroom.store.shared.suppression import Enough
+from postroom.store.shared.suppression import Enough, Guard
 
 
 def proof_of_classes(settings: Suppression) -> Mapping[str, Enough]:
@@ -17,3 +17,8 @@ def proof_of_classes(settings: Suppression) -> Mapping[str, Enough]:
             ("mailbox_full", settings.mailbox_full),
         )
     }
+
+
+def guard(settings: Suppression) -> Guard:
+    """When suppressions are held for review."""
+    return Guard(settings.wave.suppressions, settings.wave.within, settings.wave.percent)

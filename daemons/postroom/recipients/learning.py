@@ -11,14 +11,18 @@ from typing import Protocol
 
 from postroom.runtime.log import Log
 from postroom.store.local.facts import SharedFact
-from postroom.store.shared.suppression import Delivered, Enough, Learned, Refused
+from postroom.store.shared.suppression import Delivered, Enough, Guard, Learned, Refused
 
 
 class Learns(Protocol):
     """The part of the shared store that is told."""
 
     async def learn(
-        self, facts: Sequence[Refused | Delivered], rules: Mapping[str, Enough], now: float | None = None
+        self,
+        facts: Sequence[Refused | Delivered],
+        rules: Mapping[str, Enough],
+        guard: Guard,
+        now: float | None = None,
     ) -> list[Learned]: ...
 
 
@@ -27,10 +31,12 @@ class Learner:
 
     Args:
         rules: for each class of faults, when it is proof.
+        guard: when suppressions are held for review.
     """
 
-    def __init__(self, store: Learns, rules: Mapping[str, Enough], log: Log) -> None:
+    def __init__(self, store: Learns, rules: Mapping[str, Enough], guard: Guard, log: Log) -> None:
         self._store = store
+        self._guard = guard
         self._rules = rules
         self._log = log
 
@@ -42,9 +48,18 @@ class Learner:
         """
         if not facts:
             return []
-        learned = await self._store.learn([_told(fact) for fact in facts], self._rules)
+        learned = await self._store.learn([_told(fact) for fact in facts], self._rules, self._guard)
         for fact, what in zip(facts, learned, strict=True):
-            if what is Learned.SUPPRESSED:
+            if what is Learned.WAVE_BEGAN:
+                self._log.warning(
+                    "suppression.wave_began",
+                    domain=fact.recipient.domain,
+                    cause=fact.cause,
+                    rule=fact.rule,
+                    effect="further suppressions of it are held, mail goes on",
+                    mend="`postroom suppress waves`, then `postroom suppress wave accept` or `undo`",
+                )
+            if what in {Learned.SUPPRESSED, Learned.HELD, Learned.WAVE_BEGAN}:
                 self._log.info(
                     "suppression.added",
                     queue_id=fact.queue_id,
@@ -53,6 +68,7 @@ class Learner:
                     cause=fact.cause,
                     rule=fact.rule,
                     enhanced_status=fact.enhanced_status,
+                    held=what is not Learned.SUPPRESSED,
                 )
             elif what is Learned.LIFTED:
                 self._log.info(

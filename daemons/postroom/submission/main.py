@@ -22,7 +22,7 @@ from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import LIMITS_LOST, Limiter
 from postroom.mail.states import OUTBOX
 from postroom.recipients.check import CHECK_LOST, RecipientCheck
-from postroom.recipients.configured import proof_of_classes
+from postroom.recipients.configured import guard, proof_of_classes
 from postroom.recipients.learning import Learner
 from postroom.runtime.accounts import AccountUnknown, accounts_of
 from postroom.runtime.faults import FaultsRefused, armed_faults
@@ -241,7 +241,7 @@ def _envelope_sender(path: ReturnPath) -> str:
 
 
 def _learner(shared: SqliteSharedStore, config: Config, log: Log) -> Learner:
-    return Learner(shared, proof_of_classes(config.suppression), log)
+    return Learner(shared, proof_of_classes(config.suppression), guard(config.suppression), log)
 
 
 def _handover(config: Config) -> HandoverSettings:

@@ -16,7 +16,7 @@ from pathlib import Path
 from postroom.config import paths
 from postroom.config.changes import changed
 from postroom.config.model import Config
-from postroom.recipients.configured import proof_of_classes
+from postroom.recipients.configured import guard, proof_of_classes
 from postroom.recipients.learning import Learner
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life, StartRefused
@@ -87,7 +87,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             first_count=secrets.randbelow(MOST_NOOPS),
         )
         in_force = config
-        learner = Learner(shared, proof_of_classes(config.suppression), log)
+        learner = Learner(shared, proof_of_classes(config.suppression), guard(config.suppression), log)
         following = asyncio.create_task(follower.follow(life.stopping))
         others = [
             asyncio.create_task(witness.run()),

@@ -20,6 +20,7 @@ from postroom.store.shared.suppression import (
     REFUSAL_KEPT_S,
     Delivered,
     Enough,
+    Guard,
     Learned,
     Refused,
     Suppression,
@@ -30,6 +31,7 @@ from postroom.store.sqlite import open_file
 NOW = 1_790_000_000.0
 DAY = 86_400.0
 RULES = {"invalid_recipient": Enough(3, 14 * DAY, 180 * DAY), "mailbox_full": Enough(3, 14 * DAY, 30 * DAY)}
+NO_GUARD = Guard(10**9, 60.0, 100)
 FULL = Refused(
     "f0", "0a", "example.net", "j…@example.net", "mailbox_full", "mailbox.full", 2, "5.2.2", "full", NOW, False
 )
@@ -42,7 +44,7 @@ def full(number: int, at: float) -> Refused:
 
 
 def learned(store: SharedStore, run: Run, *facts: Refused | Delivered, now: float = NOW) -> list[str]:
-    return [str(what) for what in run(store.learn(facts, RULES, now=now))]
+    return [str(what) for what in run(store.learn(facts, RULES, NO_GUARD, now=now))]
 
 
 def test_proof_suppresses_at_once(shared_store: SharedStore, run: Run) -> None:
@@ -184,7 +186,7 @@ def test_in_any_order_and_told_twice_the_end_is_the_plain_models(
     facts: list[Refused | Delivered] = [*refused, *delivered] * 2
     Random(seed).shuffle(facts)
     for fact in facts:
-        run(store.learn([fact], RULES, now=NOW))
+        run(store.learn([fact], RULES, NO_GUARD, now=NOW))
         model.learn(fact)
     found = {entry.recipient_hash: entry.expires_at for entry in run(store.suppressions(("", ""), 99, now=NOW))}
     run(store.close())
@@ -214,6 +216,6 @@ def test_a_list_of_before_rules_were_kept_is_brought_up_to_date(tmp_path: Path, 
     assert (jane.rule, jane.rule_version, jane.stream, jane.wave, jane.is_held) == ("", 0, "", None, False)
     assert len(run(store.story("0a", now=NOW)).refusals) == 1
     good = [Delivered("0a", "example.net", NOW + 1), Delivered("0b", "example.net", NOW + 1)]
-    assert run(store.learn(good, RULES, now=NOW + 1)) == [Learned.LIFTED, Learned.NOTHING]
+    assert run(store.learn(good, RULES, NO_GUARD, now=NOW + 1)) == [Learned.LIFTED, Learned.NOTHING]
     run(store.close())
     assert rows(folder / "shared.db", "SELECT recipient_hash FROM suppressions") == [("0b",)]

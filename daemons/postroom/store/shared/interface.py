@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from postroom.store.shared.suppression import Delivered, Enough, Learned, Refused, Story, Suppression
+from postroom.store.shared.suppression import Delivered, Enough, Guard, Learned, Refused, Story, Suppression, Wave
 
 Door = Literal["socket", "smtp", "sendmail"]
 
@@ -266,13 +266,30 @@ class SharedStore(Protocol):
         """
 
     async def learn(
-        self, facts: Sequence[Refused | Delivered], rules: Mapping[str, Enough], now: float | None = None
+        self,
+        facts: Sequence[Refused | Delivered],
+        rules: Mapping[str, Enough],
+        guard: Guard,
+        now: float | None = None,
     ) -> list[Learned]:
         """Learn what deliveries and refusals say; tells of each fact, in order, what it has changed.
 
         Told twice, a fact counts once. A recipient is suppressed when its refusals of a class are proof, by the
         rule of that class; a class without one proves nothing. A delivery takes back what earlier refusals have
-        brought about, not what a person said. In whatever order facts come, the end is the same.
+        brought about, not what a person said. In whatever order facts come, who is suppressed in the end is the
+        same. Suppressions that come in a burst, as the guard says, are held (waves.py).
+        """
+
+    async def waves(self, limit: int = 100, now: float | None = None) -> list[Wave]:
+        """The waves, the latest first."""
+
+    async def accept_wave(self, number: int) -> int | None:
+        """Put all that an open wave holds into effect, and what comes of it; how many, None for no open wave."""
+
+    async def undo_wave(self, number: int, now: float | None = None) -> int | None:
+        """Lift all suppressions of a wave, also those in effect; how many, None for no wave or one undone before.
+
+        What was said against their recipients so far counts no more.
         """
 
     async def story(self, recipient_hash: str, now: float | None = None) -> Story:

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import apsw
 
+from postroom.store.shared import waves
 from postroom.store.shared.suppress import entries, known_entry, put, remove
 from postroom.store.shared.suppression import (
     GOOD_KEPT_S,
@@ -22,6 +23,7 @@ from postroom.store.shared.suppression import (
     REFUSAL_KEPT_S,
     Delivered,
     Enough,
+    Guard,
     Learned,
     Refusal,
     Refused,
@@ -59,14 +61,18 @@ INSERT INTO refusals
 
 
 def learn(
-    connection: apsw.Connection, facts: Sequence[Refused | Delivered], rules: Mapping[str, Enough], now_ms: int
+    connection: apsw.Connection,
+    facts: Sequence[Refused | Delivered],
+    rules: Mapping[str, Enough],
+    guard: Guard,
+    now_ms: int,
 ) -> list[Learned]:
     """See SharedStore.learn."""
     proofs = _Proofs(connection, rules)
     return [
         _delivered(connection, fact, proofs, now_ms)
         if isinstance(fact, Delivered)
-        else _refused(connection, fact, proofs, now_ms)
+        else _refused(connection, fact, proofs, guard, now_ms)
         for fact in facts
     ]
 
@@ -86,6 +92,14 @@ def lift(connection: apsw.Connection, recipient_hash: str, stream: str | None, n
     if not stream:
         forget(connection, recipient_hash, "", now_ms / 1000)
     return remove(connection, recipient_hash, stream, now_ms)
+
+
+def undo(connection: apsw.Connection, number: int, now_ms: int) -> int | None:
+    """See SharedStore.undo_wave."""
+    recipients = waves.undo(connection, number)
+    for recipient_hash in recipients or ():
+        forget(connection, recipient_hash, "", now_ms / 1000)
+    return None if recipients is None else len(recipients)
 
 
 def story(connection: apsw.Connection, recipient_hash: str, now_ms: int) -> Story:
@@ -161,7 +175,7 @@ def _delivered(connection: apsw.Connection, fact: Delivered, proofs: _Proofs, no
     return Learned.LIFTED
 
 
-def _refused(connection: apsw.Connection, fact: Refused, proofs: _Proofs, now_ms: int) -> Learned:
+def _refused(connection: apsw.Connection, fact: Refused, proofs: _Proofs, guard: Guard, now_ms: int) -> Learned:
     last_good = good_at(connection, fact.recipient_hash)
     if last_good is not None and fact.at <= last_good:
         return Learned.OUTDATED
@@ -202,8 +216,9 @@ def _refused(connection: apsw.Connection, fact: Refused, proofs: _Proofs, now_ms
         fact.rule_version,
     )
     if known is None:
-        put(connection, entry, fact.at, expires_at)
-        return Learned.SUPPRESSED
+        wave, is_held, is_begun = waves.wave_of(connection, entry, guard)
+        put(connection, replace(entry, wave=wave, is_held=is_held), fact.at, expires_at)
+        return Learned.WAVE_BEGAN if is_begun else Learned.HELD if is_held else Learned.SUPPRESSED
     entry = replace(entry, wave=known.wave, is_held=known.is_held)
     put(connection, entry, known.added_at, None if known.expires_at is None else max(expires_at, known.expires_at))
     return Learned.KNOWN

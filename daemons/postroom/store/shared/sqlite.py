@@ -12,8 +12,8 @@ Several unix users write these files: `init` makes them 0660 in a folder 2770 wh
 all of them share. The files are opened at the first use and again after a fault, so a
 daemon starts, and recovers, without its store.
 
-Flow:    limits/, runtime/ -> SqliteSharedStore -> takes.py, notes.py, waiting.py, suppress.py, learning.py, beats.py
-         -> apsw
+Flow:    limits/, runtime/ -> SqliteSharedStore -> takes.py, notes.py, waiting.py, beats.py,
+         suppress.py, learning.py, waves.py -> apsw
 Diagnostics: StoreUnavailable and its kinds, with path and how to mend.
 """
 
@@ -26,10 +26,10 @@ from pathlib import Path
 import apsw
 
 from postroom.store.errors import StoreUnavailable
-from postroom.store.shared import beats, clock, learning, notes, suppress, takes, waiting
+from postroom.store.shared import beats, clock, learning, notes, suppress, takes, waiting, waves
 from postroom.store.shared.interface import Beat, Demand, Door, Held, Passage, Queue, Usage, Verdict
 from postroom.store.shared.loop_file import BUSY_IN_THREAD_MS, LoopFile
-from postroom.store.shared.suppression import Delivered, Enough, Learned, Refused, Story, Suppression
+from postroom.store.shared.suppression import Delivered, Enough, Guard, Learned, Refused, Story, Suppression, Wave
 from postroom.store.shared.window import milliseconds
 from postroom.store.sqlite import open_file
 from postroom.store.thread import StoreThread
@@ -39,7 +39,7 @@ SHARED_FILE = "shared.db"
 
 SCHEMAS = {
     LIMITS_FILE: (takes.SCHEMA, notes.SCHEMA, waiting.SCHEMA),
-    SHARED_FILE: (clock.SCHEMA + beats.SCHEMA, suppress.SCHEMA, suppress.WITH_RULES, learning.SCHEMA),
+    SHARED_FILE: (clock.SCHEMA + beats.SCHEMA, suppress.SCHEMA, suppress.WITH_RULES, learning.SCHEMA, waves.SCHEMA),
 }
 
 SWEEP_STEP = 200
@@ -163,11 +163,24 @@ class SqliteSharedStore:
         )
 
     async def learn(
-        self, facts: Sequence[Refused | Delivered], rules: Mapping[str, Enough], now: float | None = None
+        self,
+        facts: Sequence[Refused | Delivered],
+        rules: Mapping[str, Enough],
+        guard: Guard,
+        now: float | None = None,
     ) -> list[Learned]:
         return await self._shared.run(
-            lambda connection: learning.learn(connection, facts, rules, self._shared_now_ms(now))
+            lambda connection: learning.learn(connection, facts, rules, guard, self._shared_now_ms(now))
         )
+
+    async def waves(self, limit: int = 100, now: float | None = None) -> list[Wave]:
+        return await self._asking.run_aside(lambda connection: waves.waves(connection, limit, self._shared_now_ms(now)))
+
+    async def accept_wave(self, number: int) -> int | None:
+        return await self._shared.run(lambda connection: waves.accept(connection, number))
+
+    async def undo_wave(self, number: int, now: float | None = None) -> int | None:
+        return await self._shared.run(lambda connection: learning.undo(connection, number, self._shared_now_ms(now)))
 
     async def story(self, recipient_hash: str, now: float | None = None) -> Story:
         return await self._asking.run_aside(
@@ -201,6 +214,7 @@ class SqliteSharedStore:
             (self._shared.run, beats.sweep, self._shared_now_ms),
             (self._shared.run, suppress.sweep, self._shared_now_ms),
             (self._shared.run, learning.sweep, self._shared_now_ms),
+            (self._shared.run, waves.sweep, self._shared_now_ms),
         ):
             removed = step = min(left, SWEEP_STEP)
             while step and removed == step:

@@ -118,6 +118,10 @@ class Learned(StrEnum):
     """A refusal that proves nothing yet."""
     OUTDATED = "outdated"
     """A refusal that was told before, or older than mail that reached the recipient."""
+    HELD = "held"
+    """It belongs to a wave that waits for review, and is not in effect."""
+    WAVE_BEGAN = "wave_began"
+    """As held, and the wave begins with it."""
     LIFTED = "lifted"
     """The delivery put an end to a suppression."""
     NOTHING = "nothing"
@@ -155,3 +159,47 @@ class Story:
     def is_suppressed(self) -> bool:
         """Whether any entry is in effect."""
         return any(not entry.is_held for entry in self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """When suppressions are a wave: a receiver, or a rule of ours, that is wrong about many at once.
+
+    Args:
+        suppressions: more than so many by bounces, of one domain or by one rule;
+        within_s:     in so many seconds, at most GOOD_KEPT_S;
+        percent:      and more than so many of a hundred recipients, mail to the others having arrived.
+    """
+
+    suppressions: int
+    within_s: float
+    percent: int
+
+
+WaveState = Literal["open", "accepted", "undone"]
+
+WAVE_KEPT_S = 30 * 86_400.0
+"""A wave of which nothing is left is forgotten so long after its last suppression."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """Suppressions that came in a burst.
+
+    Attributes:
+        number:    its name.
+        subject:   what they have in common: `domain:example.net` or `rule:recipient.unknown`.
+        state:     `open` holds what comes; once `accepted`, what comes is in effect; `undone` is lifted.
+        began_at:  when the burst was noticed.
+        last_at:   when the last one came.
+        held:      how many wait for the review.
+        in_effect: how many are in effect.
+    """
+
+    number: int
+    subject: str
+    state: WaveState
+    began_at: float
+    last_at: float
+    held: int
+    in_effect: int

@@ -1,0 +1,61 @@
+"""What the log says of recipients, told to a real store; what the log of ours says of that."""
+
+import asyncio
+from pathlib import Path
+
+from postroom.mail.recipients import masked_recipient
+from postroom.recipients.learning import Learner
+from postroom.runtime.log import Field, Level, Log
+from postroom.store.local.facts import SharedFact
+from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.shared.suppression import Enough, Guard, Learned
+
+NOW = 1_790_000_000.0
+KEY = b"k" * 32
+
+
+def fact(number: int, cause: str = "invalid_recipient", at: float = NOW) -> SharedFact:
+    recipient = masked_recipient(KEY, f"jane{number}@example.net")
+    return SharedFact(
+        f"{number}",
+        number,
+        "t",
+        f"Q{number}",
+        recipient,
+        cause,
+        "5.1.1",
+        "no",
+        "log",
+        at,
+        "now",
+        "recipient.unknown",
+        1,
+    )
+
+
+def test_a_burst_is_told_once_as_a_warning(tmp_path: Path) -> None:
+    """Each suppression says whether it is held; a delivery that lifts one is told; no address in any line."""
+    lines: list[tuple[Level, str, dict[str, Field]]] = []
+
+    async def run() -> list[Learned]:
+        SqliteSharedStore.init(tmp_path / "shared")
+        store = SqliteSharedStore(tmp_path / "shared")
+        log = Log("watcher", "debug", lambda level, event, fields: lines.append((level, event, fields)))
+        learner = Learner(store, {"invalid_recipient": Enough(3, 1.0, 1e9)}, Guard(2, 60.0, 20), log)
+        assert await learner.learn([]) == []
+        learned = await learner.learn([*map(fact, range(4)), fact(0, cause="", at=NOW + 1)])
+        await store.close()
+        return learned
+
+    assert asyncio.run(run()) == ["suppressed", "suppressed", "wave_began", "held", "lifted"]
+    assert [(level, event) for level, event, _ in lines] == [
+        ("info", "suppression.added"),
+        ("info", "suppression.added"),
+        ("warning", "suppression.wave_began"),
+        ("info", "suppression.added"),
+        ("info", "suppression.added"),
+        ("info", "suppression.lifted"),
+    ]
+    assert [fields["held"] for _, event, fields in lines if event == "suppression.added"] == [False, False, True, True]
+    assert lines[2][2]["rule"] == "recipient.unknown"
+    assert "jane" not in str(lines)
