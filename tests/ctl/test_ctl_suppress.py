@@ -119,6 +119,16 @@ def test_why_tells_the_whole_story(ready: Postroom, state: Path) -> None:
     assert "it got mail, or was lifted; nothing earlier counts" in lifted.stdout
 
 
+def test_one_stream_may_be_suppressed(ready: Postroom) -> None:
+    """Shown as such, removed by itself or with all."""
+    assert ready("suppress", "add", "jane@example.net", "--stream", "newsletter").returncode == 0
+    assert ready("suppress", "add", "jane@example.net").returncode == 0
+    assert ready("suppress", "list").stdout.count("manual  of newsletter  since ") == 1
+    assert ready("suppress", "remove", "jane@example.net", "--stream", "newsletter").returncode == 0
+    assert ready("suppress", "remove", "jane@example.net", "--stream", "newsletter").returncode == 1
+    assert ready("suppress", "why", "jane@example.net").returncode == 0
+
+
 def test_a_complaint_is_told_apart(ready: Postroom) -> None:
     """It stands where the operator's word stands, and overrules no such word."""
     assert ready("suppress", "add", "jane@example.net", "--complaint").returncode == 0
@@ -156,6 +166,8 @@ def test_a_burst_is_reviewed(ready: Postroom, state: Path) -> None:
         (("add", "jane"), "neither a mail address nor a hash: the address has no @"),
         (("remove", "jane@"), "neither a mail address nor a hash: "),
         (("add", "jane@example.net", "--cause", "Two Words"), "write a word of a-z, 0-9 and _"),
+        (("add", "jane@example.net", "--stream", "News"), "--stream 'News': write a word"),
+        (("remove", "jane@example.net", "--stream", ""), "--stream '': write a word"),
         (("add", "jane@example.net", "--expires", "soon"), "--expires: 'soon' is not a duration"),
     ],
 )

@@ -71,16 +71,29 @@ class OutboxBed:
     running: "asyncio.Task[None]"
     events: list[tuple[str, dict[str, Field]]]
 
-    async def accept(self, *recipients: str, body: bytes = PLAIN_BODY) -> str:
+    async def accept(self, *recipients: str, body: bytes = PLAIN_BODY, stream: str = "") -> str:
         """Accept a message as the API does, and wake the outbox."""
-        message = await stored(self.store, self.clock.now, recipients or ("a@example.net",), body)
+        message = await stored(self.store, self.clock.now, recipients or ("a@example.net",), body, stream)
         self.outbox.wake()
         return message
 
-    async def suppress(self, recipient: str) -> None:
-        """Let no mail go to this recipient any more."""
+    async def suppress(self, recipient: str, stream: str = "") -> None:
+        """Let no mail (of this stream) go to this recipient any more."""
         await self.shared.suppress(
-            [Suppression(recipient_hash(KEY, recipient), "", "", "manual", None, "", "manual", self.clock.now, None)]
+            [
+                Suppression(
+                    recipient_hash(KEY, recipient),
+                    "",
+                    "",
+                    "manual",
+                    None,
+                    "",
+                    "manual",
+                    self.clock.now,
+                    None,
+                    stream=stream,
+                )
+            ]
         )
 
     async def deliveries(self, message: str) -> Sequence[DeliveryView]:
@@ -111,11 +124,15 @@ class OutboxBed:
         return [fields for name, fields in self.events if name == event]
 
 
-async def stored(store: MailStore, now: float, recipients: Sequence[str], body: bytes = PLAIN_BODY) -> str:
+async def stored(
+    store: MailStore, now: float, recipients: Sequence[str], body: bytes = PLAIN_BODY, stream: str = ""
+) -> str:
     """Put a message into the store; returns its id."""
     _count[0] += 1
     message = new_id(now, _count[0].to_bytes(RANDOM_OCTETS, "big"))
-    parts = Message(message, "shop", f"{message}@example.org", "*@bounces.example.org", now, sender="#anna")
+    parts = Message(
+        message, "shop", f"{message}@example.org", "*@bounces.example.org", now, sender="#anna", stream=stream
+    )
     assert isinstance(await store.accept(parts, recipients, body, "{}", None, 1_000_000), New)
     return message
 

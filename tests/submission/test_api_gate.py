@@ -41,6 +41,27 @@ def test_beside_others_a_suppressed_recipient_is_a_delivery_in_that_state(make_d
     assert daemon.deliveries() | {"accepted": 1, "suppressed": 1} == daemon.deliveries()
 
 
+def test_a_recipient_may_be_suppressed_for_one_stream(make_daemon: MakeDaemon) -> None:
+    """The request's stream, else the template's; other mail goes, and mail that names none."""
+    daemon = make_daemon(settings=DEFAULTS)
+    daemon.command("suppress", "add", "jane@example.net", "--stream", "newsletter", "--cause", "asked_not_to")
+    daemon.command("suppress", "add", "jane@example.net", "--stream", "transactional")
+    to_jane = {**PLAIN, "to": ["jane@example.net"]}
+    refused = daemon.post({**to_jane, "stream": "newsletter"})
+    assert (refused.status, refused.document["code"]) == (422, "suppressed")
+    detail = refused.document["errors"][0]["detail"]
+    assert detail.startswith("recipient is suppressed for newsletter: asked_not_to, since 20")
+    receipts = daemon.post({**to_jane, "stream": "receipts"})
+    assert daemon.message(receipts.document["id"])["stream"] == "receipts"
+    plain = daemon.post(to_jane)
+    assert (receipts.status, plain.status) == (202, 202)
+    assert "stream" not in daemon.message(plain.document["id"])
+    data = {"first_name": "Jane", "action_url": "https://example.org/login"}
+    template = {"name": "welcome", "data": data}
+    welcome = {"from": PLAIN["from"], "to": ["jane@example.net"], "template": template}
+    assert daemon.post(welcome).document["code"] == "suppressed"
+
+
 def test_a_message_larger_than_a_limit_is_refused_at_once(make_daemon: MakeDaemon) -> None:
     """422, not retryable, as mail at the SMTP doors gets 550; just as many as fit are accepted."""
     limits = "limits: [{name: few, key: sender, counts: recipients, rate: 9/1h, burst: 3}]\n"

@@ -89,6 +89,26 @@ async def test_a_recipient_suppressed_meanwhile_gets_nothing(bed: Path) -> None:
         assert [line for seen in at.postfix.sessions for line in seen.commands if "jane" in line][2:] == []
 
 
+async def test_each_delivery_is_asked_for_with_its_stream(bed: Path) -> None:
+    """Suppressed for one stream between accept and hand-over: mail of the other goes."""
+    is_busy = True
+
+    def script(_seen: Seen, command: str) -> bytes | None:
+        return b"451 4.3.0 later\r\n" if is_busy and command.startswith("RCPT") else None
+
+    async with outbox_at(bed, script) as at:
+        news, receipt = await at.accept(stream="news"), await at.accept(stream="receipts")
+        await at.settled(news, "deferred")
+        await at.settled(receipt, "deferred")
+        await at.suppress("a@example.net", "news")
+        is_busy = False
+        at.pass_time(150)
+        (held,) = await at.settled(news, "suppressed")
+        assert held.reason is not None
+        assert held.reason.startswith("recipient is suppressed for news: manual, since ")
+        await at.settled(receipt, "queued")
+
+
 async def test_a_suppressed_recipient_is_not_counted(bed: Path) -> None:
     """Its delivery ends uncounted: mail after the suppression was lifted finds the limit untouched."""
     async with outbox_at(bed, limits=[Rule("each", "recipient", 1, HOUR)]) as at:

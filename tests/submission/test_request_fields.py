@@ -64,7 +64,7 @@ def test_a_plain_message_has_no_faults() -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from([*PLAIN, "cc", "bcc", "reply_to", "html", "template", "from_", "", "a/b~c"]),
+        st.sampled_from([*PLAIN, "stream", "cc", "bcc", "reply_to", "html", "template", "from_", "", "a/b~c"]),
         st.recursive(
             st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=8), st.just("a@example.net")),
             lambda inner: (
@@ -102,7 +102,7 @@ def test_a_line_break_in_a_field_of_one_line_is_a_fault(control: str, field: str
     assert told(faults_of({**PLAIN, field: value})) == [(pointer, code)]
 
 
-@pytest.mark.parametrize("field", [*PLAIN, "cc", "bcc", "reply_to", "html"])
+@pytest.mark.parametrize("field", [*PLAIN, "stream", "cc", "bcc", "reply_to", "html"])
 def test_a_nul_in_any_field_is_a_fault_with_its_pointer(field: str) -> None:
     """No mail can carry it."""
     with pytest.raises(Problem) as refused:
@@ -133,6 +133,9 @@ def test_a_nul_in_any_field_is_a_fault_with_its_pointer(field: str) -> None:
         ({"template": {"name": "welcome"}}, [("/subject", "conflict"), ("/text", "conflict")]),
         ({"subject": None, "text": None, "template": {"name": "", "data": []}},
          [("/template/data", "wrong_type"), ("/template/name", "too_short")]),
+        ({"stream": "News Letter"}, [("/stream", "malformed")]),
+        ({"stream": "news\n"}, [("/stream", "malformed")]),
+        ({"stream": 7}, [("/stream", "wrong_type")]),
         ({"subject": None, "text": None, "template": {"name": "welcome", "locale": "../de"}},
          [("/template/locale", "malformed")]),
         ({"subjct": "x"}, [("/subjct", "unknown")]),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.option("--bcc", multiple=True)
 @click.option("--reply-to", multiple=True)
 @click.option("--template", help="The template's name.")
+@click.option("--stream", help="The stream of mail, such as newsletter; else the template's.")
 @click.option("--locale", help="The template's locale, such as en or de-AT.")
 @click.option(
     "--data",
@@ -39,6 +40,7 @@ def send(  # one option is one parameter
     bcc: tuple[str, ...],
     reply_to: tuple[str, ...],
     template: str | None,
+    stream: str | None,
     locale: str | None,
     data: Path | None,
     pairs: tuple[str, ...],
@@ -55,6 +57,8 @@ def send(  # one option is one parameter
     for name, mailboxes in (("to", to), ("cc", cc), ("bcc", bcc), ("reply_to", reply_to)):
         if mailboxes:
             body[name] = list(mailboxes)
+    if stream is not None:
+        body["stream"] = stream
     if template is not None:
         body["template"] = {"name": template, "data": variables(data, pairs)}
         if locale is not None:

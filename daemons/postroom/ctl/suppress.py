@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _HASH = re.compile(r"#?([0-9a-f]{32})")
 _CAUSE = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_STREAM = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_OF_STREAM = "Only mail of this stream, such as newsletter, which the API alone can tell."
 
 
 @click.group()
@@ -56,8 +58,11 @@ def why(place: "Place", recipient: str, as_json: bool) -> None:
 @click.option("--cause", help="A word for why, told to whoever sends there; without it, manual or complaint.")
 @click.option("--expires", metavar="DURATION", help="For how long, such as 30d; without it, for ever.")
 @click.option("--complaint", is_flag=True, help="The recipient complained; without it, the operator says so.")
+@click.option("--stream", help=_OF_STREAM)
 @click.pass_obj
-def add(place: "Place", recipient: str, cause: str | None, expires: str | None, complaint: bool) -> None:
+def add(
+    place: "Place", recipient: str, cause: str | None, expires: str | None, complaint: bool, stream: str | None
+) -> None:
     """Let no mail go to a recipient any more; exit 1 when it is suppressed already (then it is as given now)."""
     from postroom.config.units import NotInUnits, duration
     from postroom.mail.addresses import domain_of, masked
@@ -66,6 +71,7 @@ def add(place: "Place", recipient: str, cause: str | None, expires: str | None, 
     word = cause or ("complaint" if complaint else "manual")
     if _CAUSE.fullmatch(word) is None:
         raise click.UsageError(f"--cause {word!r}: write a word of a-z, 0-9 and _, such as asked_not_to")
+    _check_stream(stream)
     try:
         lasts_s = None if expires is None else duration(expires)
     except NotInUnits as error:
@@ -81,6 +87,7 @@ def add(place: "Place", recipient: str, cause: str | None, expires: str | None, 
         source="complaint" if complaint else "manual",
         added_at=now,
         expires_at=None if lasts_s is None else now + lasts_s,
+        stream=stream or "",
     )
     (is_new,) = with_store(place, lambda store: store.suppress([suppression]))
     _tell(is_new, "suppressed", "was suppressed already")
@@ -88,11 +95,19 @@ def add(place: "Place", recipient: str, cause: str | None, expires: str | None, 
 
 @suppress.command()
 @click.argument("recipient", metavar="ADDRESS|HASH")
+@click.option("--stream", help=_OF_STREAM)
 @click.pass_obj
-def remove(place: "Place", recipient: str) -> None:
+def remove(place: "Place", recipient: str, stream: str | None) -> None:
     """Let mail go to a recipient again; exit 1 when it was not suppressed."""
+    _check_stream(stream)
     recipient_hash = _hash_of(place, recipient)
-    _tell(with_store(place, lambda store: store.lift(recipient_hash)), "gets mail again", "was not suppressed")
+    lifted = with_store(place, lambda store: store.lift(recipient_hash, stream))
+    _tell(lifted, "gets mail again", "was not suppressed")
+
+
+def _check_stream(stream: str | None) -> None:
+    if stream is not None and _STREAM.fullmatch(stream) is None:
+        raise click.UsageError(f"--stream {stream!r}: write a word of a-z, 0-9, - and _, such as newsletter")
 
 
 @suppress.command()

@@ -28,7 +28,8 @@ def in_a_line(each: "Suppression") -> str:
     status = f" {each.enhanced_status}" if each.enhanced_status else ""
     wave = "" if each.wave is None else f", {'held in ' if each.is_held else ''}wave {each.wave}"
     since = f"since {date_text(each.added_at)} {until}"
-    return f"{each.hint or '(by its hash)'}  {each.cause}{status}  {since}  by {each.source}{wave}"
+    stream = f"  of {each.stream}" if each.stream else ""
+    return f"{each.hint or '(by its hash)'}  {each.cause}{status}{stream}  {since}  by {each.source}{wave}"
 
 
 def story_text(recipient_hash: str, story: "Story") -> str:

@@ -58,11 +58,17 @@ class RecipientCheck:
         self._patience = patience
         self._budget_s = budget_s
 
-    async def refusals(self, addresses: Sequence[str], now: float | None = None) -> list[Refusal | None]:
-        """For each address, in order: why it is refused, or None."""
+    async def refusals(
+        self, addresses: Sequence[str], stream: str = "", now: float | None = None
+    ) -> list[Refusal | None]:
+        """For each address, in order: why it is refused, or None.
+
+        Args:
+            stream: of the mail; "" where it is not known, as at RCPT: then only what is about all mail refuses.
+        """
         hashes = [recipient_hash(self._key, address) for address in addresses]
         try:
-            found = await self._patience.ask(lambda: self._store.suppressed(hashes, now=now), self._budget_s)
+            found = await self._patience.ask(lambda: self._store.suppressed(hashes, stream, now), self._budget_s)
         except StoreUnavailable:
             found = {}
         return [
@@ -80,10 +86,11 @@ def _suppressed(suppression: Suppression | None) -> Refusal | None:
         return None
     # The code is 550, so its status must be of class 5 too (RFC 2034 §4).
     status = suppression.enhanced_status or ""
+    of_stream = f" for {suppression.stream}" if suppression.stream else ""
     since = datetime.fromtimestamp(suppression.added_at, UTC).date().isoformat()
     return Refusal(
         550,
         status if status.startswith("5.") else "5.1.1",
         "recipient_suppressed",
-        f"recipient is suppressed: {suppression.cause}, since {since}",
+        f"recipient is suppressed{of_stream}: {suppression.cause}, since {since}",
     )

@@ -57,6 +57,8 @@ def message(view: MessageView, away: Away | None, told: Sequence[DeliveryFact | 
         "states": states,
         "deliveries": deliveries,
     }
+    if view.message.stream:
+        document["stream"] = view.message.stream
     if view.message.template is not None:
         document["template"] = {"name": view.message.template, "version": view.message.template_version}
     return document

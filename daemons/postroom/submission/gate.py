@@ -84,7 +84,7 @@ class Gate:
         Raises:
             Problem: 422, it can never go out: no recipient is left, or there are too many for a limit.
         """
-        suppressed = await self._suppressed(written.recipients)
+        suppressed = await self._suppressed(written.recipients, written.message.stream)
         if len(suppressed) == len(written.recipients):
             raise Problem(
                 422, "suppressed", "no mail goes to any of the recipients; see errors", _faults(request, suppressed)
@@ -107,12 +107,16 @@ class Gate:
 
     async def hand_over(self, claimed: Sequence[Claimed]) -> list[tuple[Claimed, Held | None]]:
         """For each of these deliveries, in order: None when it may go out now, and is counted; else what holds it."""
-        suppressed = await self._suppressed([delivery.recipient for delivery in claimed])
+        streams = {delivery.stream for delivery in claimed}
+        suppressed = {
+            stream: await self._suppressed([each.recipient for each in claimed if each.stream == stream], stream)
+            for stream in streams
+        }
         verdicts: dict[str, Verdict] = {}
         decided: list[tuple[Claimed, Held | None]] = []
         for delivery in claimed:
             held: Held | None = None
-            if (refusal := suppressed.get(delivery.recipient)) is not None:
+            if (refusal := suppressed[delivery.stream].get(delivery.recipient)) is not None:
                 held = Held(State.SUPPRESSED, refusal.rule, refusal.enhanced_status, refusal.text)
             elif not delivery.is_counted:
                 if delivery.message not in verdicts:
@@ -121,8 +125,8 @@ class Gate:
             decided.append((delivery, held))
         return decided
 
-    async def _suppressed(self, recipients: Sequence[str]) -> dict[str, Refusal]:
-        refusals = zip(recipients, await self._check.refusals(recipients), strict=True)
+    async def _suppressed(self, recipients: Sequence[str], stream: str) -> dict[str, Refusal]:
+        refusals = zip(recipients, await self._check.refusals(recipients, stream), strict=True)
         return {
             recipient: refusal
             for recipient, refusal in refusals

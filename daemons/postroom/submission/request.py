@@ -192,6 +192,7 @@ class MessageRequest(_Strict):
     text: Annotated[str, StringConstraints(strict=True, min_length=1)] | None = None
     html: Annotated[str, StringConstraints(strict=True, min_length=1)] | None = None
     template: TemplateChoice | None = None
+    stream: Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z][a-z0-9_-]{0,63}$")] | None = None
 
     @property
     def recipients(self) -> tuple[str, ...]:
@@ -255,7 +256,7 @@ _CODES = {
     "dataclass_type": ("wrong_type", "must be a string"),
     "too_many": ("too_many", f"has more than {MAX_RECIPIENTS} mailboxes"),
     "string_too_short": ("too_short", "must not be empty"),
-    "string_pattern_mismatch": ("malformed", "is not a locale, such as en or de-AT"),
+    "string_pattern_mismatch": ("malformed", "must be a word such as newsletter: a-z first, then a-z, 0-9, - and _"),
 }
 
 
@@ -267,6 +268,8 @@ def _fault(error: Any) -> Fault:
         if isinstance(cause, AddressInvalid):
             return Fault(pointer, "address_invalid", cause.reason)
         return Fault(pointer, "control_character", str(cause))
+    if pointer == "/template/locale" and error["type"] == "string_pattern_mismatch":
+        return Fault(pointer, "malformed", "is not a locale, such as en or de-AT")
     if error["type"] == "string_too_long":
         return Fault(pointer, "too_long", f"has more than {error['ctx']['max_length']} characters")
     return Fault(pointer, *_CODES.get(error["type"], ("invalid", "cannot be read")))

@@ -83,6 +83,7 @@ class Writer:
                 accepted_at=now,
                 template=None if rendered is None else rendered.name,
                 template_version=None if rendered is None else rendered.version,
+                stream=request.stream or ("" if rendered is None else rendered.stream),
             ),
             request.recipients,
             octets,

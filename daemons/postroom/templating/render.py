@@ -33,7 +33,7 @@ _ITEM = re.compile(r"(?: *[-*•] )?")
 class Rendered(NamedTuple):
     """What one template made: the subject on one line; text and HTML with LF line ends, also the last.
 
-    `logo` is the image the HTML shows by its Content-ID, if it shows it.
+    `logo` is the image the HTML shows by its Content-ID, if it shows it; `stream` that of template.yaml.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Rendered(NamedTuple):
     text: str
     html: str
     logo: Logo | None = None
+    stream: str = ""
 
 
 class RenderFailed(Exception):
@@ -124,7 +125,7 @@ class Template:
             text = _set(self._write(parts.text, given))
             html = self._write(parts.html, given).strip() + "\n"
         shown = self.logo if self.logo and f'"cid:{self.logo.cid}"' in html else None
-        return Rendered(self.name, tag, self.version, subject, text, html, shown)
+        return Rendered(self.name, tag, self.version, subject, text, html, shown, self.manifest.stream)
 
     def _write(self, part: jinja2.Template, given: Mapping[str, object]) -> str:
         try:

@@ -16,7 +16,9 @@ BODY = b"Subject: hello\r\n\r\nyour code is in here\r\n"
 def letter(number: int, at: float = NOW, client: str = "shop") -> Message:
     """A message of its own for each number (below 2**32); ids grow with `at`."""
     message = new_id(at, number.to_bytes(RANDOM_OCTETS, "big"))
-    return Message(message, client, f"{message}@example.org", "*@bounces.example.org", at, "welcome", "v1", "#anna")
+    return Message(
+        message, client, f"{message}@example.org", "*@bounces.example.org", at, "welcome", "v1", "#anna", "news"
+    )
 
 
 async def put(

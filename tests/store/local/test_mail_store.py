@@ -21,6 +21,8 @@ from postroom.store.local.messages import (
     Replay,
     Unsent,
 )
+from postroom.store.local.schema import MAIL
+from postroom.store.sqlite import open_file
 
 # Accepting
 
@@ -156,9 +158,31 @@ def test_a_claim_has_what_the_hand_over_needs(mail_store: MailStore, run: Run) -
     claimed = one_claimed(mail_store, run)
     assert claimed == Claimed(
         claimed.delivery, letter(1).id, "jane@example.net", "*@bounces.example.org", NOW, 0, len(BODY),
-        "shop", "#anna", ("jane@example.net",), False,
+        "shop", "#anna", "news", ("jane@example.net",), False,
     )  # fmt: skip
     assert run(mail_store.handing(claimed.delivery, "token", NOW)) == BODY
+
+
+def test_a_file_of_before_streams_is_brought_up_to_date(tmp_path: Path, run: Run) -> None:
+    """What waits in it goes out, as mail that names no stream."""
+    path = tmp_path / "mail.db"
+    path.touch(0o600)
+    before = open_file(path, MAIL[:2], synchronous="FULL")
+    before.execute(
+        "INSERT INTO message VALUES ('m', 'shop', 'm@example.org', '*@b.example.org', 1.0, 4, NULL, NULL, '#anna');"
+        "INSERT INTO body VALUES ('m', 'body');"
+        "INSERT INTO delivery (message, recipient, state, due_at, changed_at)"
+        " VALUES ('m', 'a@b.c', 'accepted', 1.0, 1.0)"
+    )
+    before.close()
+    MailStore.init(path)
+    store = MailStore.open(path)
+    claimed = one_claimed(store, run)
+    assert (claimed.recipient, claimed.sender, claimed.stream) == ("a@b.c", "#anna", "")
+    view = run(store.message("m"))
+    assert view is not None
+    assert (view.message.stream, view.size) == ("", 4)
+    run(store.close())
 
 
 def test_the_claims_of_one_message_know_each_other(mail_store: MailStore, run: Run) -> None:

@@ -93,7 +93,7 @@ def test_what_has_ended_costs_those_who_ask_nothing(mail_store: MailStore, run: 
             for number in range(first, last):
                 row = letter(number)
                 connection.execute(
-                    "INSERT INTO message VALUES (?, 'shop', ?, '*@x', ?, 1, NULL, NULL, '')", (row.id, row.id, NOW)
+                    "INSERT INTO message VALUES (?, 'shop', ?, '*@x', ?, 1, NULL, NULL, '', '')", (row.id, row.id, NOW)
                 )
                 connection.execute(
                     "INSERT INTO delivery (message, recipient, state, changed_at) VALUES (?, 'j', 'queued', ?)",

@@ -87,3 +87,21 @@ def test_all_are_listed_in_pages(shared_store: SharedStore, run: Run) -> None:
         listed += page
         after = (page[-1].recipient_hash, page[-1].stream)
     assert listed == entries
+
+
+def test_a_suppression_of_one_stream_is_about_that_stream_alone(shared_store: SharedStore, run: Run) -> None:
+    """What is about all mail holds for each stream, and is told where both hold; each is lifted by itself."""
+    news = replace(MANUAL, stream="newsletter")
+    run(shared_store.suppress([news], now=NOW))
+    assert run(shared_store.suppressed(["0a"], now=NOW)) == {}
+    assert run(shared_store.suppressed(["0a"], "receipts", now=NOW)) == {}
+    assert run(shared_store.suppressed(["0a"], "newsletter", now=NOW)) == {"0a": news}
+    assert run(shared_store.suppress([BOUNCED], now=NOW)) == [True]
+    for stream in ("", "receipts", "newsletter"):
+        assert run(shared_store.suppressed(["0a"], stream, now=NOW)) == {"0a": BOUNCED}
+    assert run(shared_store.story("0a", now=NOW)).entries == (BOUNCED, news)
+    assert run(shared_store.suppressions(("0a", ""), 9, now=NOW)) == [news]
+    assert run(shared_store.lift("0a", "", now=NOW))
+    assert run(shared_store.suppressed(["0a"], "newsletter", now=NOW)) == {"0a": news}
+    assert run(shared_store.lift("0a", now=NOW))
+    assert run(shared_store.story("0a", now=NOW)).entries == ()

@@ -50,7 +50,7 @@ class Accepting(Part):
             if waiting + len(recipients) - len(unsent) > max_waiting:
                 raise OutboxFull(waiting, max_waiting)
             connection.execute(
-                "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     message.id,
                     message.client,
@@ -61,6 +61,7 @@ class Accepting(Part):
                     message.template,
                     message.template_version,
                     message.sender,
+                    message.stream,
                 ),
             )
             connection.execute("INSERT INTO body VALUES (?, ?)", (message.id, body))

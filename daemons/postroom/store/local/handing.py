@@ -41,7 +41,7 @@ class Handing(Part):
         def operation(connection: apsw.Connection) -> list[Claimed]:
             rows: list[Any] = connection.execute(
                 "SELECT d.id, d.message, d.recipient, m.return_path, m.accepted_at, d.attempts, m.size,"
-                " m.client, m.sender,"
+                " m.client, m.sender, m.stream,"
                 " (SELECT json_group_array(recipient) FROM delivery"
                 "  WHERE message = d.message AND (attempts > 0 OR due_at IS NOT NULL)),"
                 " EXISTS (SELECT 1 FROM delivery WHERE message = d.message AND attempts > 0)"
@@ -50,7 +50,7 @@ class Handing(Part):
                 (now, most),
             ).fetchall()
             connection.executemany("UPDATE delivery SET leased = 1 WHERE id = ?", [(row[0],) for row in rows])
-            return [Claimed(*(*row[:9], tuple(json.loads(row[9])), bool(row[10]))) for row in rows]
+            return [Claimed(*(*row[:10], tuple(json.loads(row[10])), bool(row[11]))) for row in rows]
 
         claimed = await self._thread.run(operation)
         if claimed:

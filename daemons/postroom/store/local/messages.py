@@ -12,6 +12,7 @@ class Message:
     Args:
         return_path: has '*' where the token goes.
         sender:      the sender as limits count it, hashed; "" where it is not known.
+        stream:      of the mail, such as newsletter; "" where neither client nor template names one.
     """
 
     id: str
@@ -22,6 +23,7 @@ class Message:
     template: str | None = None
     template_version: str | None = None
     sender: str = ""
+    stream: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Claimed:
 
     Args:
         client, sender: of its message, as limits count them.
+        stream:         of its message.
         recipients:     of its message, but for those that were never handed over.
         is_counted:     a delivery of its message was offered to Postfix, so the limits have been taken.
     """
@@ -75,6 +78,7 @@ class Claimed:
     size: int
     client: str
     sender: str
+    stream: str
     recipients: tuple[str, ...]
     is_counted: bool
 

@@ -20,8 +20,8 @@ class Reading(Part):
 
         def operation(connection: apsw.Connection) -> MessageView | None:
             row = connection.execute(
-                "SELECT id, client, message_id, return_path, accepted_at, template, template_version, sender, size"
-                " FROM message WHERE id = ?",
+                "SELECT id, client, message_id, return_path, accepted_at, template, template_version, sender, stream,"
+                " size FROM message WHERE id = ?",
                 (message,),
             ).fetchone()
             if row is None:
@@ -32,8 +32,8 @@ class Reading(Part):
                 (message,),
             ).fetchall()
             return MessageView(
-                Message(*row[:8]),
-                row[8],
+                Message(*row[:9]),
+                row[9],
                 tuple(
                     DeliveryView(recipient, State(state), *(*rest, tokens_of(connection, delivery)))
                     for delivery, recipient, state, *rest in deliveries

@@ -85,4 +85,8 @@ MAIL = (
     -- The sender as limits count it, hashed; '' in rows from before there were limits of mail.
     ALTER TABLE message ADD COLUMN sender TEXT NOT NULL DEFAULT '';
     """,
+    """
+    -- The stream of mail; '' where none was named.
+    ALTER TABLE message ADD COLUMN stream TEXT NOT NULL DEFAULT '';
+    """,
 )
