@@ -160,6 +160,64 @@ def test_a_burst_is_reviewed(ready: Postroom, state: Path) -> None:
     assert ready("suppress", "wave", "undo", "1").returncode == 1
 
 
+def test_a_list_is_exported_and_imported(ready: Postroom, state: Path, bed: Path) -> None:
+    """On another host with the same key it is the same; never an address; again it changes nothing."""
+    ready("suppress", "add", "jane@example.net", "--expires", "30d", "--cause", "asked_not_to")
+    ready("suppress", "add", "john@example.net", "--stream", "newsletter")
+    exports = {form: ready("suppress", "export", "--format", form).stdout for form in ("csv", "jsonl")}
+    assert exports["csv"].splitlines()[0] == "recipient_hash,domain,hint,stream,cause,since,until"
+    assert "jane@" not in str(exports)
+    for form, exported in exports.items():
+        (state / "shared" / "shared.db").unlink()
+        assert ready("store", "init").returncode == 0
+        done = ready("suppress", "import", "-", stdin=exported.encode())
+        assert (done.returncode, done.stdout) == (0, "2 suppressed, 0 were suppressed already\n"), form
+        assert ready("suppress", "export").stdout == exports["csv"]
+        assert ready("suppress", "import", "-", stdin=exported.encode()).stdout.startswith("0 suppressed, 2 were")
+    assert ready("suppress", "why", "jane@example.net").returncode == 0
+
+
+def test_nothing_is_imported_unless_all_is_good(ready: Postroom, bed: Path) -> None:
+    """Bad lines are told with file and number, and without what they say; --skip-bad takes the others."""
+    path = bed / "list.txt"
+    path.write_text("jane@example.net\n\nsecret.example\njohn@example.net\nno@no@\n", encoding="utf-8")
+    done = ready("suppress", "import", str(path))
+    assert (done.returncode, done.stdout) == (1, "")
+    first, second, last = done.stderr.splitlines()
+    assert first.startswith(f"{path}:3: is neither a mail address nor a hash: ")
+    assert second.startswith(f"{path}:5: ")
+    assert last == "nothing imported; mend these 2 lines, or --skip-bad"
+    assert "secret" not in done.stderr
+    assert ready("suppress", "list").stdout == ""
+    skipped = ready("suppress", "import", "--skip-bad", str(path))
+    assert (skipped.returncode, skipped.stdout) == (1, "2 suppressed, 0 were suppressed already\n")
+    assert ready("suppress", "list").stdout.count("imported  since ") == 2
+
+
+def test_what_an_operator_said_is_not_replaced_by_a_list(ready: Postroom) -> None:
+    """Nor lifted."""
+    ready("suppress", "add", "jane@example.net", "--cause", "asked_not_to")
+    done = ready("suppress", "import", "-", stdin=b"jane@example.net\n")
+    assert done.stdout == "0 suppressed, 1 were suppressed already\n"
+    assert "asked_not_to" in ready("suppress", "list").stdout
+
+
+def test_evidence_is_judged_again_by_the_rules_of_today(ready: Postroom, state: Path) -> None:
+    """What would be said otherwise is shown with both; exit 1 then."""
+    proof = replace(full(state, 0), is_proof=True)
+    learn(state, proof)
+    same = ready("suppress", "replay")
+    assert (same.returncode, same.stdout, same.stderr) == (0, "", "0 of 1 would be judged otherwise\n")
+    learn(
+        state, replace(proof, id="x", recipient_hash="b" * 32, evidence="550 5.7.1 listed in a DNSBL", rule="old.rule")
+    )
+    done = ready("suppress", "replay")
+    assert (done.returncode, done.stderr) == (1, "1 of 2 would be judged otherwise\n")
+    assert "    was: mailbox_full by old.rule version 2\n    now: blocklist, never, by " in done.stdout
+    (document,) = json.loads(ready("suppress", "replay", "--json").stdout)
+    assert (document["recipient_hash"], document["now"]["cause"]) == ("b" * 32, "blocklist")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -16,7 +16,7 @@ from postroom.store.local.facts import Fact, Fault, Seen, Tried
 from postroom.store.local.track import TrackStore
 from postroom.store.local.track_reader import TrackReader
 from postroom.store.shared.sqlite import SqliteSharedStore
-from postroom.store.shared.suppression import Enough, Guard
+from postroom.store.shared.suppression import Enough, Guard, Refused
 from postroom.submission.confirming import confirm
 
 KEY = b"k" * 32
@@ -71,3 +71,40 @@ async def test_a_bounce_counts_when_it_is_of_mail_we_handed_over(
     await track.close()
     assert hints == (["a…@example.net"] if counts else [])
     assert events == ["suppression.added" if counts else "suppression.unconfirmed"]
+
+
+@pytest.mark.parametrize(("to", "counts"), [("a@example.net", True), ("victim@example.net", False)])
+async def test_a_delivery_lifts_when_it_is_of_mail_we_handed_over(bed: Path, to: str, counts: bool) -> None:
+    """Else a local user could write an end to any suppression; it is passed over in silence."""
+    TrackStore.init(bed / "track.db")
+    track = TrackStore.open(bed / "track.db")
+    events = list[str]()
+    log = Log("submission", "debug", lambda _level, event, _fields: events.append(event))
+    async with outbox_at(bed) as at:
+        await at.settled(await at.accept("a@example.net"), "queued")
+        mail = next(command for command in at.postfix.sessions[0].commands if command.startswith("MAIL"))
+        token = of_sender(mail.removeprefix("MAIL FROM:<").split(">")[0])
+        assert token is not None
+        recipient = masked_recipient(KEY, to)
+        refused = Refused(
+            "1",
+            recipient.hash,
+            recipient.domain,
+            recipient.hint,
+            "invalid_recipient",
+            "",
+            0,
+            "5.1.1",
+            "",
+            NOW - 1,
+            True,
+        )
+        await at.shared.learn([refused], RULES, Guard(20, 60.0, 20), NOW)
+        tried = Tried(QUEUE_ID, recipient, None, State.DELIVERED, "2.0.0", "250 ok", "mx:25", NOW)
+        await track.apply("log", None, "1", [Seen(token, QUEUE_ID, "postfix"), tried], NOW, proven=False)
+        learner = Learner(at.shared, RULES, Guard(20, 60.0, 20), log)
+        await confirm(at.store, TrackReader(bed / "track.db"), learner, KEY, log)
+        found = await at.shared.suppressed([recipient.hash], now=NOW)
+    await track.close()
+    assert (found == {}) is counts
+    assert events == (["suppression.lifted"] if counts else [])

@@ -4,7 +4,6 @@ Works on the shared store itself, so it needs its files and the key the recipien
 """
 
 import json
-import re
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -12,14 +11,14 @@ from typing import TYPE_CHECKING
 import click
 
 from postroom.ctl.shared import hash_key, with_store
+from postroom.ctl.suppress_lists import export, import_
+from postroom.ctl.suppress_replay import replay
+from postroom.ctl.suppression_list import CAUSE, HASH, STREAM
 from postroom.ctl.suppressions import all_suppressions, document, in_a_line, story_json, story_text, time_text
 
 if TYPE_CHECKING:
     from postroom.ctl.main import Place
 
-_HASH = re.compile(r"#?([0-9a-f]{32})")
-_CAUSE = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_STREAM = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _OF_STREAM = "Only mail of this stream, such as newsletter, which the API alone can tell."
 
 
@@ -69,14 +68,14 @@ def add(
     from postroom.store.shared.suppression import Suppression
 
     word = cause or ("complaint" if complaint else "manual")
-    if _CAUSE.fullmatch(word) is None:
+    if CAUSE.fullmatch(word) is None:
         raise click.UsageError(f"--cause {word!r}: write a word of a-z, 0-9 and _, such as asked_not_to")
     _check_stream(stream)
     try:
         lasts_s = None if expires is None else duration(expires)
     except NotInUnits as error:
         raise click.UsageError(f"--expires: {error}") from error
-    now, is_hash = time.time(), _HASH.fullmatch(recipient) is not None
+    now, is_hash = time.time(), HASH.fullmatch(recipient) is not None
     suppression = Suppression(
         recipient_hash=_hash_of(place, recipient),
         domain="" if is_hash else domain_of(recipient),
@@ -106,7 +105,7 @@ def remove(place: "Place", recipient: str, stream: str | None) -> None:
 
 
 def _check_stream(stream: str | None) -> None:
-    if stream is not None and _STREAM.fullmatch(stream) is None:
+    if stream is not None and STREAM.fullmatch(stream) is None:
         raise click.UsageError(f"--stream {stream!r}: write a word of a-z, 0-9, - and _, such as newsletter")
 
 
@@ -162,9 +161,13 @@ def _hash_of(place: "Place", recipient: str) -> str:
     from postroom.mail.addresses import AddressInvalid, parse_mailbox
     from postroom.mail.hashes import recipient_hash
 
-    if (known := _HASH.fullmatch(recipient)) is not None:
+    if (known := HASH.fullmatch(recipient)) is not None:
         return known[1]
     try:
         return recipient_hash(hash_key(place), parse_mailbox(recipient).address)
     except AddressInvalid as invalid:
         raise click.UsageError(f"neither a mail address nor a hash: {invalid.reason}") from invalid
+
+
+for command in (export, import_, replay):
+    suppress.add_command(command)

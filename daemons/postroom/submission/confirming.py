@@ -47,7 +47,8 @@ async def confirm(store: MailStore, track: TrackReader, learner: Learner, key: b
             recipient = await store.recipient_of(fact.token, fact.queue_id)
             if recipient is not None and recipient_hash(key, recipient) == fact.recipient.hash:
                 confirmed.append(fact)
-            else:
+            elif fact.cause:
+                # A delivery to whom an alias names is no surprise, and as frequent as mail.
                 log.warning("suppression.unconfirmed", queue_id=fact.queue_id, domain=fact.recipient.domain)
         await learner.learn(confirmed)
         # After a crash before this they are looked into again, and count once.
