@@ -1,6 +1,7 @@
 """What the log says of recipients, told to a real store; what the log of ours says of that."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 from postroom.mail.recipients import masked_recipient
@@ -59,3 +60,22 @@ def test_a_burst_is_told_once_as_a_warning(tmp_path: Path) -> None:
     assert [fields["held"] for _, event, fields in lines if event == "suppression.added"] == [False, False, True, True]
     assert lines[2][2]["rule"] == "recipient.unknown"
     assert "jane" not in str(lines)
+
+
+def test_after_a_reload_facts_are_judged_by_the_new_rules(tmp_path: Path) -> None:
+    """What was told before counts too."""
+
+    async def run() -> list[Learned]:
+        SqliteSharedStore.init(tmp_path / "shared")
+        store = SqliteSharedStore(tmp_path / "shared")
+        log = Log("watcher", "debug", lambda level, event, fields: None)
+        guard = Guard(20, 60.0, 20)
+        learner = Learner(store, {"mailbox_full": Enough(3, 0.0, 1e9)}, guard, log)
+        full = [replace(fact(1, "mailbox_full", NOW + day), number=day, proof="after") for day in (1, 2)]
+        learned = await learner.learn(full[:1])
+        learner.use({"mailbox_full": Enough(2, 0.0, 1e9)}, guard)
+        learned += await learner.learn(full[1:])
+        await store.close()
+        return learned
+
+    assert asyncio.run(run()) == ["counted", "suppressed"]

@@ -40,6 +40,10 @@ class Learner:
         self._rules = rules
         self._log = log
 
+    def use(self, rules: Mapping[str, Enough], guard: Guard) -> None:
+        """Judge by these from now on."""
+        self._rules, self._guard = rules, guard
+
     async def learn(self, facts: Sequence[SharedFact]) -> list[Learned]:
         """Tell these facts, in one step; gives what each has changed.
 

@@ -25,7 +25,7 @@ from postroom.recipients.check import CHECK_LOST, RecipientCheck
 from postroom.recipients.configured import guard, proof_of_classes
 from postroom.recipients.learning import Learner
 from postroom.runtime.accounts import AccountUnknown, accounts_of
-from postroom.runtime.faults import FaultsRefused, armed_faults
+from postroom.runtime.faults import Faults, FaultsRefused, armed_faults
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life, StartRefused
 from postroom.runtime.listeners import BACKLOG, listen_unix
@@ -82,10 +82,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
     Raises:
         StartRefused: it cannot start as it is configured.
     """
-    try:
-        faults = armed_faults(os.environ, config.state_dir)
-    except FaultsRefused as refused:
-        raise StartRefused(str(refused)) from refused
+    faults = _faults(config)
     metrics = Metrics()
     random = Random()  # noqa: S311 - spreads retries, keeps no secret
     clients = _clients(config)
@@ -149,18 +146,19 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         beating = asyncio.create_task(beat_forever(WORD, shared, _samples(store, outbox, metrics), log))
         in_force = config
         sweeping = asyncio.create_task(_sweep_forever(store, shared, lambda: in_force, log))
-        confirming = asyncio.create_task(
-            confirm_forever(store, track, _learner(shared, config, log), recipient_key, log)
-        )
+        learner = Learner(shared, proof_of_classes(config.suppression), guard(config.suppression), log)
+        confirming = asyncio.create_task(confirm_forever(store, track, learner, recipient_key, log))
         site = web.SockSite(runner, listener.sock, backlog=BACKLOG)
         await site.start()
 
         async def reload() -> Sequence[str]:
             nonlocal in_force
+            # Off the loop: reading, checking and trying all templates takes a second or two.
             new, clients, writer = await asyncio.to_thread(_read_all, reread)
             # From here on nothing can fail: all of it is taken.
             in_force, api.clients, api.writer, api.max_waiting = new, clients, writer, new.submission.max_waiting
             limiter.use(rules(new.limits))
+            learner.use(proof_of_classes(new.suppression), guard(new.suppression))
             return changed(config, new, NEEDS_RESTART)
 
         life.on_reload(reload)
@@ -194,6 +192,13 @@ def findings(config: Config) -> list[str]:
 def _read_all(reread: Callable[[], Config]) -> tuple[Config, Clients, Writer]:
     config = reread()
     return config, _clients(config), _writer(config)
+
+
+def _faults(config: Config) -> Faults:
+    try:
+        return armed_faults(os.environ, config.state_dir)
+    except FaultsRefused as refused:
+        raise StartRefused(str(refused)) from refused
 
 
 def _opened(open_store: Callable[[], T]) -> T:
@@ -238,10 +243,6 @@ def _envelope_sender(path: ReturnPath) -> str:
     assert path.mailbox is not None
     local, _, domain = path.mailbox.rpartition("@")
     return f"{local}+*@{domain}"
-
-
-def _learner(shared: SqliteSharedStore, config: Config, log: Log) -> Learner:
-    return Learner(shared, proof_of_classes(config.suppression), guard(config.suppression), log)
 
 
 def _handover(config: Config) -> HandoverSettings:

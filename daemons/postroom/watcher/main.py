@@ -100,6 +100,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             nonlocal in_force
             in_force = await asyncio.to_thread(reread)
             correlator.is_relayhosted = in_force.watcher.relayhost
+            learner.use(proof_of_classes(in_force.suppression), guard(in_force.suppression))
             return changed(config, in_force, NEEDS_RESTART)
 
         life.on_reload(reload)
