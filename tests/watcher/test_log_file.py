@@ -1,12 +1,17 @@
 """logfile.py: each line once, whatever happens to the file."""
 
+import bz2
+import gzip
 import json
+import lzma
 import os
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +21,7 @@ from tests.watcher.log_lines import in_file
 from postroom.watcher.logfile import MAX_LINE, LogFile
 from postroom.watcher.source import BATCH_LINES, Batch, SourceUnavailable
 
+PACKERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -77,6 +83,16 @@ class Writer:
                 older.rename(self.path.with_name(f"{self.path.name}.{number + 1}"))
         if self.path.exists():
             self.path.rename(self.path.with_name(f"{self.path.name}.1"))
+
+    def pack(self, how: str = ".gz") -> None:
+        """logrotate, compress: what was rotated last, as gzip(1) does; the older ones are renamed with it."""
+        last = self.path.with_name(f"{self.path.name}.1")
+        if last.exists():
+            packed = last.with_name(f"{self.path.name}-{len(self.written)}{how}")
+            with last.open("rb") as octets, PACKERS[how](packed, "wb") as file:
+                shutil.copyfileobj(octets, file)
+            shutil.copystat(last, packed)
+            last.unlink()
 
     def copy_and_truncate(self) -> None:
         """logrotate, copytruncate."""
@@ -171,6 +187,121 @@ def test_after_rotations_without_us_nothing_is_missing(writer: Writer, rotations
     reader.close()
 
 
+@pytest.mark.parametrize("how", PACKERS)
+def test_packed_files_are_read_where_they_were_left(writer: Writer, how: str) -> None:
+    """The file we were in and one we never saw, packed while we were away: from the middle of the first on."""
+    writer.write(4)
+    reader = Reader(writer.path)
+    reader.to_end()
+    writer.write(3)
+    for number in range(2):
+        os.utime(writer.path, (1000 + number, 1000 + number))
+        writer.rename()
+        writer.pack(how)
+        reader.again()
+        writer.write(3 + BATCH_LINES)
+    assert reader.batch() is not None
+    reader.again()
+    assert reader.to_end() == writer.written
+    assert reader.gaps == []
+    reader.close()
+
+
+def test_files_that_come_and_go_between_two_looks_are_all_read(writer: Writer) -> None:
+    """A watcher that stood still finds its own file packed and two more since; none of them is skipped."""
+    writer.write(2)
+    reader = Reader(writer.path)
+    reader.to_end()
+    for number in range(3):
+        writer.write(2)
+        os.utime(writer.path, (1000 + number, 1000 + number))
+        writer.rename()
+        if number == 0:
+            writer.pack()
+    assert reader.to_end() == writer.written[:4], "the file itself is not there yet"
+    writer.write(2)
+    assert reader.to_end() == writer.written
+    assert reader.gaps == []
+    reader.close()
+
+
+def test_a_file_that_is_being_packed_is_read_as_it_is(writer: Writer) -> None:
+    """Half of its packed form is beside it; the older one has a copy: neither is read a second time."""
+    writer.write(4)
+    reader = Reader(writer.path)
+    reader.to_end()
+    for number in range(2):
+        writer.write(3)
+        os.utime(writer.path, (1000 + number, 1000 + number))
+        writer.rename()
+    last = writer.path.with_name("mail.log.1")
+    last.with_name("mail.log.1.gz").write_bytes(gzip.compress(last.read_bytes())[:-9])
+    shutil.copyfile(writer.path.with_name("mail.log.2"), writer.path.with_name("mail.log-copy"))
+    writer.write(2)
+    reader.again()
+    assert reader.to_end() == writer.written
+    assert reader.gaps == []
+    reader.close()
+
+
+def test_a_packed_file_that_is_broken_is_a_gap(writer: Writer) -> None:
+    """What it held is lost; what came after is read."""
+    writer.write(4)
+    reader = Reader(writer.path)
+    reader.to_end()
+    writer.write(3)
+    lost = writer.written[4:]
+    writer.rename()
+    writer.pack()
+    (packed,) = writer.path.parent.glob("*.gz")
+    packed.write_bytes(packed.read_bytes()[:-9])
+    writer.write(2)
+    reader.again()
+    assert reader.to_end() == [text for text in writer.written if text not in lost]
+    assert len(reader.gaps) == 1
+    reader.close()
+
+
+def test_where_the_file_is_gone_those_written_since_are_read(writer: Writer) -> None:
+    """Rotations went past it: a gap, and no line of an older file a second time."""
+    writer.write(2)
+    os.utime(writer.path, (1000, 1000))
+    writer.rename()
+    writer.pack()
+    writer.write(2)
+    reader = Reader(writer.path)
+    reader.to_end()
+    seen = list(reader.texts)
+    writer.write(2)
+    lost = writer.written[-2:]
+    writer.path.unlink()
+    for number in range(2):
+        writer.write(3)
+        os.utime(writer.path, (2000 + number, 2000 + number))
+        writer.rename()
+        writer.pack()
+    writer.write(1)
+    reader.again()
+    assert reader.to_end() == seen + [text for text in writer.written[4:] if text not in lost]
+    assert reader.gaps == ["the log file that was read last is gone"]
+    reader.close()
+
+
+def test_at_the_very_first_start_the_last_hour_is_read(writer: Writer) -> None:
+    """Of files that changed in it, and no older ones."""
+    for minutes in (70, 50):
+        writer.write(2)
+        changed_at = (NOW - timedelta(minutes=minutes)).timestamp()
+        os.utime(writer.path, (changed_at, changed_at))
+        writer.rename()
+        writer.pack()
+    writer.write(2)
+    reader = Reader(writer.path)
+    assert reader.to_end() == writer.written[2:]
+    assert reader.gaps == []
+    reader.close()
+
+
 def test_a_file_that_is_gone_is_a_gap(writer: Writer) -> None:
     """Deleted or compressed: what was not read of it is lost, and it is told, once."""
     writer.write(4)
@@ -253,6 +384,7 @@ def test_a_shorter_file_that_begins_as_the_last_one_is_a_gap_and_is_followed(wri
 STEPS: dict[str, Callable[[Writer, Reader, Random], object]] = {
     "write": lambda writer, _reader, random: writer.write(random.randint(1, 5)),
     "rename": lambda writer, _reader, _random: writer.rename(),
+    "pack": lambda writer, _reader, _random: writer.pack(),
     "copytruncate": lambda writer, _reader, _random: writer.copy_and_truncate() if writer.path.exists() else None,
     "read": lambda _writer, reader, _random: reader.batch(),
     "kill": lambda _writer, reader, _random: reader.again(),
@@ -267,29 +399,30 @@ def test_whatever_happens_no_line_is_read_twice_and_none_is_missed(
     writer = Writer(tmp_path_factory.mktemp("log") / "mail.log")
     writer.write(1)
     os.utime(writer.path, (999, 999))
-    reader = Reader(writer.path)
-    reader.to_end()
-    for number, step in enumerate(steps):
-        STEPS[step](writer, reader, random)
-        if writer.path.exists():
-            os.utime(writer.path, (1000 + number, 1000 + number))
-        newest = writer.path.with_name("mail.log.1")
-        if step == "copytruncate" and newest.exists():
-            os.utime(newest, (1000 + number - 0.5, 1000 + number - 0.5))
-    reader.again()
-    assert reader.to_end() == writer.written
-    reader.close()
+    # Hypothesis may end an example early, where it draws.
+    with closing(Reader(writer.path)) as reader:
+        reader.to_end()
+        for number, step in enumerate(steps):
+            STEPS[step](writer, reader, random)
+            if writer.path.exists():
+                os.utime(writer.path, (1000 + number, 1000 + number))
+            newest = writer.path.with_name("mail.log.1")
+            if step == "copytruncate" and newest.exists():
+                os.utime(newest, (1000 + number - 0.5, 1000 + number - 0.5))
+        reader.again()
+        assert reader.to_end() == writer.written
 
 
 def test_a_position_is_plain_text(writer: Writer) -> None:
-    """It is stored, and outlives the process: device, inode, what the file is known by, offset."""
+    """It is stored, and outlives the process: device, inode, first line, offset, time of the last line."""
     writer.write(1)
     reader = Reader(writer.path)
     reader.to_end()
     assert reader.position is not None
-    _dev, inode, head, offset = json.loads(reader.position)
+    _dev, inode, head, offset, at = json.loads(reader.position)
     assert (inode, offset) == (writer.path.stat().st_ino, writer.path.stat().st_size)
     assert len(head) == 32
+    assert at == datetime(2026, 11, 24, 2, tzinfo=UTC).timestamp()
     reader.close()
 
 
@@ -306,5 +439,5 @@ def test_a_line_without_time_or_pid_is_not_followed(tmp_path: Path) -> None:
     path.write_text("postfix/smtpd[1]: bare\nNov 24 02:10:10 mail postfix/smtpd: no pid\n" + in_file("smtpd", "whole"))
     reader = Reader(path)
     assert reader.to_end() == ["whole"]
-    assert json.loads(reader.position or "")[-1] == path.stat().st_size
+    assert json.loads(reader.position or "")[3] == path.stat().st_size
     reader.close()

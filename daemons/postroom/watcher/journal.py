@@ -21,13 +21,10 @@ from typing import Any
 from systemd import journal
 
 from postroom.watcher.lines import Line, line_of_entry
-from postroom.watcher.source import BATCH_LINES, Batch, SourceUnavailable
+from postroom.watcher.source import BATCH_LINES, FIRST_LOOK_BACK_S, Batch, SourceUnavailable
 
 SUPPRESSED = "a596d6fe7bfa4994828e72309e95d61e"
 """MESSAGE_ID of "Suppressed N messages from UNIT" (sd-messages.h, SD_MESSAGE_JOURNAL_DROPPED)."""
-
-FIRST_LOOK_BACK_S = 3_600.0
-"""How much of the journal is read at the very first start."""
 
 _FIELDS = (
     "_TRANSPORT",

@@ -152,6 +152,14 @@ class LineReader:
         name, daemon, pid = program
         return Line(name, daemon, pid, at, text[tag_end + 2 : MAX_TEXT].rstrip(), text[host_at:host_end], stamp)
 
+    def written_at(self, text: str) -> float | None:
+        """When a line of any program was written, in Unix seconds; None where it does not say."""
+        line = self.line(text)
+        if isinstance(line, Line):
+            return line.at or None
+        header = _RFC5424.fullmatch(text[:MAX_TEXT]) or _HEADER.match(text)
+        return None if header is None else self._time(header["stamp"])
+
     def _uncommon(self, text: str) -> Line | NoLine:
         if text.startswith("{"):
             return self._of_json(text)

@@ -1,12 +1,14 @@
 """Postfix's log as a file: followed over rotation, each line once.
 
-A file is known by its first line, which no other file has (its time stands in it), and a position is a file and
-an offset. So what was read is found again under whatever name: after a rename (logrotate, `postfix logrotate`)
-as well as in the copy that copytruncate makes. The rest of it is read first, then what came after, in the order
-of their last change, then the file itself.
+A position is a file, by its first line (rotation.py), and an offset. So what was read is found again under whatever
+name: renamed, copied, packed. The rest of it is read first, then what came after, in the order of their last
+change, then the file itself.
 
-What is a gap: the file we were in is nowhere (deleted, compressed), or it was truncated: what was written between
-copy and truncation is lost without a trace (logrotate(8), "copytruncate").
+What is a gap: the file we were in is nowhere, or it is packed and broken; or it was truncated: what was written
+between copy and truncation is lost without a trace (logrotate(8), "copytruncate"). When it is nowhere, those are
+read whose first line is not older than the last one that was read.
+
+At the very first start the files that changed in the last hour are read.
 
 A file that was renamed is left when the new one has its first line: until then whoever writes may still have the
 old one open.
@@ -19,38 +21,45 @@ BUGS:    any local user can write perfect lines here (postlog(1), logger(1)): th
 """
 
 import json
-import os
-import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 
 from postroom.watcher.lines import Line, LineReader
-from postroom.watcher.source import BATCH_LINES, Batch, SourceUnavailable
+from postroom.watcher.rotation import CHUNK, Part, close, is_whole, rotated
+from postroom.watcher.source import BATCH_LINES, FIRST_LOOK_BACK_S, Batch, SourceUnavailable
 
-CHUNK = 256 * 1024
 MAX_LINE = 64 * 1024
-HEAD = 4_096
-"""Octets of the first line that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Position:
-    """A place in a file; `head` is what the file is known by, "" while it has no first line."""
+    """A place in a file.
+
+    Attributes:
+        head: what the file is known by, "" while it has no first line.
+        at:   the time of the last line that was read (Unix seconds); 0 while there was none.
+    """
 
     dev: int
     inode: int
     head: str
     offset: int
+    at: float = 0.0  # 0.1 stored none
 
     def __str__(self) -> str:
-        return json.dumps([self.dev, self.inode, self.head, self.offset])
+        return json.dumps([self.dev, self.inode, self.head, self.offset, self.at])
 
     @staticmethod
     def parse(text: str) -> "_Position":
         return _Position(*json.loads(text))
+
+    def is_in(self, part: Part) -> bool:
+        """Whether this place is in that file, or in what it is a copy of."""
+        if part.is_file(self.dev, self.inode) and not self.head:
+            return True  # it has its first line by now
+        return self.head != "" and part.head() == self.head and part.size() >= self.offset
 
 
 class LogFile:
@@ -66,31 +75,33 @@ class LogFile:
         self.name = f"file:{path}"
         self._path = path
         self._clock = clock
-        self._fd: int | None = None
+        self._part: Part | None = None
         self._at: _Position | None = None
         self._after: str | None = None
         self._gaps: list[str] = []
-        self._later: list[int] = []
-        """Open files that come behind this one, before the file at `path` itself."""
+        self._is_left_behind = False
+        """Whether it is known that another file comes behind this one."""
 
     def resume(self, position: str | None) -> None:
         self.close()
         self._after = position
         if position is None:
-            self._open_current()
-            return
-        self._find(_Position.parse(position))
+            since = self._clock().timestamp() - FIRST_LOOK_BACK_S
+            recent, older = _split(rotated(self._path), lambda part: part.changed_at >= since)
+            close(older)
+            self._go_on(None, [*recent, *self._current()])
+        else:
+            self._find(_Position.parse(position))
 
     def close(self) -> None:
-        for fd in (self._fd, *self._later):
-            if fd is not None:
-                os.close(fd)
-        self._fd, self._at, self._later, self._gaps = None, None, [], []
+        if self._part is not None:
+            self._part.close()
+        self._part, self._at, self._gaps = None, None, []
 
     def read(self) -> Batch | None:
-        if self._fd is None and not self._open_current():
+        if self._part is None and not self._enter_first(self._at, self._current()):
             return None
-        assert self._fd is not None
+        assert self._part is not None
         assert self._at is not None
         # Looked at before the file is read: what is written later is in the next batch.
         is_followed = self._is_followed()
@@ -98,22 +109,21 @@ class LogFile:
         if octets is None:
             return self._truncated()
         whole, lines = self._lines(octets)
-        self._at = _Position(self._at.dev, self._at.inode, self._at.head or _head(self._fd), self._at.offset + whole)
+        reader = LineReader(self._clock())
+        parsed = [reader.line(line.decode("utf-8", "replace")) for line in lines]
+        # Without time or pid it cannot be told whose session a line is of, nor when.
+        counted = tuple(line for line in parsed if isinstance(line, Line) and line.pid and line.at)
+        self._at = replace(
+            self._at,
+            head=self._at.head or self._part.head(),
+            offset=self._at.offset + whole,
+            at=counted[-1].at if counted else self._at.at,
+        )
         is_at_end = whole == 0
         if is_at_end and is_followed:
             self._next_file()
             is_at_end = False
-        reader = LineReader(self._clock())
-        parsed = (reader.line(line.decode("utf-8", "replace")) for line in lines)
-        batch = Batch(
-            self._after,
-            str(self._at),
-            tuple(self._gaps),
-            # Without time or pid it cannot be told whose session a line is of, nor when.
-            tuple(line for line in parsed if isinstance(line, Line) and line.pid and line.at),
-            len(lines),
-            is_at_end,
-        )
+        batch = Batch(self._after, str(self._at), tuple(self._gaps), counted, len(lines), is_at_end)
         self._after, self._gaps = batch.position, []
         return batch
 
@@ -131,17 +141,18 @@ class LogFile:
 
     def _checked_chunk(self) -> bytes | None:
         """What comes next in the file; None when it is no longer the file it was."""
-        assert self._fd is not None
+        assert self._part is not None
         assert self._at is not None
-        size = os.fstat(self._fd).st_size
-        if size < self._at.offset or (self._at.head and _head(self._fd) != self._at.head):
+        if not self._part.is_packed and (
+            self._part.size() < self._at.offset or (self._at.head and self._part.head() != self._at.head)
+        ):
             return None
-        return os.pread(self._fd, CHUNK, self._at.offset)
+        return self._part.read(self._at.offset, CHUNK)
 
     def _is_followed(self) -> bool:
         """Whether another file has taken this one's place, and has its first line."""
         assert self._at is not None
-        if self._later:
+        if self._is_left_behind:
             return True
         try:
             status = self._path.stat()
@@ -149,117 +160,116 @@ class LogFile:
             return False
         if (status.st_dev, status.st_ino) == (self._at.dev, self._at.inode):
             return False
-        fd = _opened(self._path)
-        if fd is None:
-            return False
-        try:
-            return _head(fd) != ""
-        finally:
-            os.close(fd)
-
-    def _next_file(self) -> None:
-        assert self._fd is not None
-        assert self._at is not None
-        before = self._at
-        os.close(self._fd)
-        self._fd = None
-        if self._later:
-            self._enter(self._later.pop(0), 0)
-        elif self._open_current() and self._at.head == before.head:
-            # The same lines in another place (an editor, cp and mv).
-            assert self._fd is not None
-            size = os.fstat(self._fd).st_size
-            if size < before.offset:
-                # Fewer of them: what was read counts once, and what is written from now on follows.
-                self._gaps.append("the log file was replaced by a shorter one that begins as it did")
-            self._at = replace(self._at, offset=min(size, before.offset))
+        current = self._current()
+        is_begun = any(part.head() for part in current)
+        close(current)
+        return is_begun
 
     def _truncated(self) -> Batch | None:
         """The file was emptied under us: its copy may have the rest."""
-        assert self._fd is not None
         assert self._at is not None
-        os.close(self._fd)
-        self._fd = None
         self._find(self._at)
         return self.read()
 
     def _find(self, wanted: _Position) -> None:
-        """Open the file that holds the position, and those behind it; where there is none, begin with the file."""
-        rotated, current = self._candidates()
-        files = [*rotated, *current]
-        index = _index(files, wanted)
-        for fd in files[: len(files) if index is None else index]:
-            os.close(fd)
-        if index is None:
+        """Open the file that holds the position; where there is none, what comes behind it."""
+        found, behind = self._look_up(wanted)
+        if found is None:
             self._gaps.append("the log file that was read last is gone")
-            self._open_current()
+            self._go_on(wanted, behind)
             return
-        status = os.fstat(files[index])
-        if (status.st_dev, status.st_ino) != (wanted.dev, wanted.inode):
+        is_moved = not found.is_file(wanted.dev, wanted.inode)
+        is_emptied = any(part.is_file(wanted.dev, wanted.inode) for part in behind)
+        if is_moved and (is_emptied or not found.is_packed):
             self._gaps.append("the log file was copied and truncated")
-        self._enter(files[index], wanted.offset)
-        self._later = files[index + 1 : len(rotated)]
-        if index < len(rotated):
-            # The file itself is opened when its turn comes, as in following.
-            for fd in current:
-                os.close(fd)
+        self._enter(found, replace(wanted, dev=found.dev, inode=found.inode), is_left_behind=_begun(behind))
+        close(behind)
 
-    def _candidates(self) -> tuple[list[int], list[int]]:
-        """Those the file was rotated to, open, the oldest first; and the file itself, if it is there."""
-        opened: list[tuple[float, int]] = []
-        for path in self._path.parent.glob(f"{self._path.name}[.-]*"):
-            fd = _opened(path) if path.suffix not in {".gz", ".xz", ".bz2", ".zst"} else None
-            if fd is not None:
-                opened.append((os.fstat(fd).st_mtime, fd))
-        current = _opened(self._path)
-        return [fd for _, fd in sorted(opened)], [] if current is None else [current]
+    def _next_file(self) -> None:
+        """Leave this file, which was read to its end."""
+        assert self._at is not None
+        found, behind = self._look_up(self._at)
+        if found is not None and not behind:
+            # The same lines in another place (an editor, cp and mv): there they go on.
+            behind = [found]
+        elif found is not None:
+            found.close()
+        self._go_on(self._at, behind)
 
-    def _open_current(self) -> bool:
-        try:
-            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+    def _look_up(self, wanted: _Position) -> tuple[Part | None, list[Part]]:
+        """The file that holds the position, if it is there, and those that come behind it, the oldest first."""
+        current = self._current()
+        files = [*rotated(self._path), *current]
+        holds = [index for index, part in enumerate(files) if wanted.is_in(part)]
+        # The very file, before one with the same lines.
+        holds.sort(key=lambda index: not files[index].is_file(wanted.dev, wanted.inode))
+        if holds:
+            found, before, behind = files[holds[0]], files[: holds[0]], files[holds[0] + 1 :]
+        else:
+            reader = LineReader(self._clock())
+            found = None
+            behind, before = _split(files, lambda part: part in current or _began_behind(part, wanted, reader))
+        close(before)
+        behind, broken = _split(behind, is_whole)
+        close(broken)
+        self._gaps += ["a packed log file is broken"] * len(broken)
+        if found is not None and not is_whole(found):
+            found.close()
+            found = None
+        return found, behind
+
+    def _go_on(self, before: _Position | None, parts: Sequence[Part]) -> None:
+        """Enter the first of these files; none of them is there when the log is about to be made anew."""
+        if self._enter_first(before, parts):
+            close(parts[1:])
+
+    def _enter_first(self, before: _Position | None, parts: Sequence[Part]) -> bool:
+        if not parts:
+            if self._part is not None:
+                self._part.close()
+            self._part, self._at = None, before
             return False
+        part, behind = parts[0], parts[1:]
+        head, offset = part.head(), 0
+        if before is not None and head and head == before.head:
+            # The lines that were read last, in another file: each counts once, and what is behind them follows.
+            offset = min(part.size(), before.offset)
+            if offset < before.offset:
+                self._gaps.append("the log file was replaced by a shorter one that begins as it did")
+        at = 0.0 if before is None else before.at
+        self._enter(part, _Position(part.dev, part.inode, head, offset, at), is_left_behind=_begun(behind))
+        return True
+
+    def _enter(self, part: Part, at: _Position, *, is_left_behind: bool) -> None:
+        if self._part is not None:
+            self._part.close()
+        self._part, self._at, self._is_left_behind = part, at, is_left_behind
+
+    def _current(self) -> list[Part]:
+        """The file itself, if it is there."""
+        try:
+            return [Part(self._path)]
+        except FileNotFoundError:
+            return []
         except OSError as error:
             raise SourceUnavailable(
                 f"{self._path}: cannot be read ({error.strerror}); "
                 "mend: let the watcher's user read it (on Debian: group adm), and check watcher.source"
             ) from error
-        self._enter(fd, 0)
-        return True
-
-    def _enter(self, fd: int, offset: int) -> None:
-        status = os.fstat(fd)
-        self._fd, self._at = fd, _Position(status.st_dev, status.st_ino, _head(fd), offset)
 
 
-def _index(files: Sequence[int], wanted: _Position) -> int | None:
-    """Which of the files holds the position: the very file, else one with the same lines."""
-    found = None
-    for index, fd in enumerate(files):
-        status = os.fstat(fd)
-        is_same = (status.st_dev, status.st_ino) == (wanted.dev, wanted.inode)
-        if status.st_size < wanted.offset or not (is_same or wanted.head) or _head(fd) != wanted.head:
-            continue
-        if is_same:
-            return index
-        found = index if found is None else found
-    return found
+def _begun(parts: Sequence[Part]) -> bool:
+    return any(part.head() for part in parts)
 
 
-def _head(fd: int) -> str:
-    """What a file is known by; "" while it has no first line."""
-    octets = os.pread(fd, HEAD, 0)
-    first, end, _ = octets.partition(b"\n")
-    return sha256(first).hexdigest()[:32] if end or len(octets) == HEAD else ""
+def _began_behind(part: Part, wanted: _Position, reader: LineReader) -> bool:
+    """Whether its first line was written when those before the position had been read."""
+    first = part.first_line()
+    began_at = None if first is None else reader.written_at(first.decode("utf-8", "replace"))
+    return began_at is not None and 0 < wanted.at <= began_at
 
 
-def _opened(path: Path) -> int | None:
-    try:
-        # A pipe that is named as the log is must not keep us waiting.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return None
-    if stat.S_ISREG(os.fstat(fd).st_mode):
-        return fd
-    os.close(fd)
-    return None
+def _split(parts: Sequence[Part], is_wanted: Callable[[Part], bool]) -> tuple[list[Part], list[Part]]:
+    """Those that are, and those that are not."""
+    wanted = [part for part in parts if is_wanted(part)]
+    return wanted, [part for part in parts if part not in wanted]

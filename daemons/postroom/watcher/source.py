@@ -10,6 +10,9 @@ from postroom.watcher.lines import Line
 
 BATCH_LINES = 1_000
 
+FIRST_LOOK_BACK_S = 3_600.0
+"""How much of the log of before is read at the very first start."""
+
 
 class SourceUnavailable(Exception):
     """The log cannot be read now; the text says why and how to mend."""
