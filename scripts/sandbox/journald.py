@@ -1,10 +1,13 @@
 """A systemd-journald of its own, in a mount namespace where /run is empty and /dev/log leads to it.
 
-Without root it runs in a user namespace too. It drops no lines: set-up raises its limit for Postfix as well.
+Without root it runs in a user namespace too. It drops no lines, for set-up raises its limit for Postfix as well;
+where a test wants it to, it drops those of a unit past `BURST` in `INTERVAL` (journald.conf(5), and more of them when
+the file system is large).
 """
 
 import os
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,6 +17,16 @@ from sandbox.process import BedError
 SOURCES = Path(__file__).resolve().parents[2] / "daemons"
 WHOEVER = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
 
+
+@dataclass(frozen=True)
+class Limit:
+    """Lines past `burst` of one unit in `interval_s` seconds are dropped, about: journald lets more pass where there
+    is much room."""
+
+    burst: int
+    interval_s: int
+
+
 JOURNALD = """
     mount -t tmpfs tmpfs /run
     mkdir -p /run/dev /run/systemd/journal
@@ -22,7 +35,8 @@ JOURNALD = """
     ln -s /run/systemd/journal/dev-log /run/dev/log
     mount --rbind /run/dev /dev
     mkdir -p /run/systemd/journald.conf.d
-    printf '[Journal]\nRateLimitBurst=0\n' >/run/systemd/journald.conf.d/bed.conf
+    printf '[Journal]\nRateLimitBurst=%s\nRateLimitIntervalSec=%s\n' "${BURST:-0}" "${INTERVAL:-30s}" \
+        >/run/systemd/journald.conf.d/bed.conf
     /lib/systemd/systemd-journald 2>/run/journald.err &
     journald=$!
     trap 'kill $journald; wait $journald || :' EXIT
@@ -36,16 +50,20 @@ JOURNALD = """
 """Shell commands that start it; it ends with the shell."""
 
 
-def in_a_namespace(script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def in_a_namespace(script: str, *arguments: str, limit: Limit | None = None) -> "subprocess.CompletedProcess[str]":
     """Run a shell script in a mount namespace of its own; `arguments` are its $1 and so on."""
     return subprocess.run(
         ["unshare", "--mount", "--fork", "--kill-child", *WHOEVER, "sh", "-euc", script, "sh", *arguments],
-        env={**os.environ, "PYTHONPATH": str(SOURCES)},
+        env={**os.environ, "PYTHONPATH": str(SOURCES), **_environment(limit)},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+def _environment(limit: Limit | None) -> dict[str, str]:
+    return {} if limit is None else {"BURST": str(limit.burst), "INTERVAL": f"{limit.interval_s}s"}
 
 
 class Journald:
@@ -54,7 +72,8 @@ class Journald:
     `enter` are the words before the command of a process that is to log there, or to read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: Limit | None = None) -> None:
+        self._limit = limit
         self._child: subprocess.Popen[str] | None = None
 
     @property
@@ -72,6 +91,7 @@ class Journald:
         # It ends with its input: also when we are killed.
         self._child = subprocess.Popen(
             ["unshare", "--mount", "--fork", "--kill-child", "sh", "-euc", f"{JOURNALD}\necho ready\ncat >/dev/null"],
+            env={**os.environ, **_environment(self._limit)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

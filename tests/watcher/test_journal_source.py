@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.journald import JOURNALD, in_a_namespace
+from sandbox.journald import JOURNALD, Limit, in_a_namespace
 
 pytestmark = pytest.mark.postfix
 
@@ -30,4 +30,17 @@ def test_only_root_and_postfix_speaking_through_postfixs_programs_count(bed: Pat
         "of_unit": ["any program in the unit"],
         "cut": [["after the cut"], ["the journal was cut back further than it had been read"]],
         "emptied": [[], ["the journal was cut back further than it had been read"]],
+    }
+
+
+def test_lines_that_journald_suppressed_are_a_gap_and_counted(bed: Path) -> None:
+    """Those of Postfix's unit, as many as journald says; another unit's are no matter of ours."""
+    limit = Limit(burst=20, interval_s=1)
+    done = in_a_namespace(
+        JOURNALD + '"$1" "$2" "$3" suppressed', sys.executable, str(READER), str(bed / "none"), limit=limit
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "other.service": {"gaps": 0, "stored or missing": 0, "missing": False},
+        "postfix@-.service": {"gaps": 1, "stored or missing": 300, "missing": True},
     }

@@ -48,7 +48,7 @@ class Reader:
             assert batch.after == self.position
             self.position = batch.position
             self.texts += [line.text for line in batch.lines]
-            self.gaps += batch.gaps
+            self.gaps += [gap.reason for gap in batch.gaps]
         return batch
 
     def to_end(self) -> list[str]:

@@ -34,6 +34,7 @@ HELP = {
     "postroom_milter_faults_total": "messages refused for now by a fault of Postroom",
     "postroom_watcher_lines_total": "lines of the log read",
     "postroom_watcher_gaps_total": "gaps in the log",
+    "postroom_watcher_lines_suppressed_total": "lines of Postfix that journald says it suppressed",
     "postroom_watcher_{state}_total": "tries to deliver, of all mail, by how they ended: delivered, relayed, deferred,"
     " bounced",
     "postroom_watcher_suppressed_total": "recipients sent to the suppression list",

@@ -15,7 +15,7 @@ from postroom.mail.states import State
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
-from postroom.store.local.facts import Bounce, Fact, Gap, Tried
+from postroom.store.local.facts import Bounce, Fact, Tried
 from postroom.store.local.track import PositionMoved, TrackStore
 from postroom.watcher.correlate import Correlator, noops
 from postroom.watcher.source import Batch, Source, SourceUnavailable
@@ -108,7 +108,7 @@ class Follower:
     async def _take(self, batch: Batch, stopping: asyncio.Event) -> None:
         if batch.position == batch.after and not batch.gaps:
             return
-        facts: list[Fact] = [Gap(reason) for reason in batch.gaps]
+        facts: list[Fact] = list(batch.gaps)
         for line in batch.lines:
             facts.extend(self._correlator.facts(line))
         while not stopping.is_set():
@@ -134,7 +134,14 @@ class Follower:
         self._metrics.count("postroom_watcher_lines_total", batch.read)
         for gap in batch.gaps:
             self._metrics.count("postroom_watcher_gaps_total")
-            self._log.warning("watcher.gap", source=self._source.name, reason=gap, effect="doubts of before stay")
+            self._metrics.count("postroom_watcher_lines_suppressed_total", gap.lines)
+            self._log.warning(
+                "watcher.gap",
+                source=self._source.name,
+                reason=gap.reason,
+                lines=gap.lines or None,
+                effect="doubts of before stay",
+            )
         tried = [fact for fact in facts if isinstance(fact, Tried)]
         for state in (State.DELIVERED, State.RELAYED, State.DEFERRED, State.BOUNCED):
             count = sum(fact.state is state for fact in tried)

@@ -13,6 +13,7 @@ BUGS:    a program that ends at once may be gone before journald has looked up w
          not count then. Postfix's daemons live longer; some lines of postfix-script do not.
 """
 
+import re
 from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
@@ -20,11 +21,14 @@ from typing import Any
 
 from systemd import journal
 
+from postroom.store.local.facts import Gap
 from postroom.watcher.lines import Line, line_of_entry
 from postroom.watcher.source import BATCH_LINES, FIRST_LOOK_BACK_S, Batch, SourceUnavailable
 
 SUPPRESSED = "a596d6fe7bfa4994828e72309e95d61e"
 """MESSAGE_ID of "Suppressed N messages from UNIT" (sd-messages.h, SD_MESSAGE_JOURNAL_DROPPED)."""
+
+_SUPPRESSED_TEXT = re.compile(r"(?P<lines>[0-9]{1,15}) messages from (?P<unit>\S+)$")
 
 _FIELDS = (
     "_TRANSPORT",
@@ -67,7 +71,7 @@ class Journal:
         self._reader: journal.Reader | None = None
         self._after: str | None = None
         self._first: dict[str, Any] | None = None
-        self._gaps: list[str] = []
+        self._gaps: list[Gap] = []
         self._seen_units: set[str] = set()
 
     def resume(self, position: str | None) -> None:
@@ -88,7 +92,7 @@ class Journal:
                 # The entry at the cursor was read already. When it is gone, this is the next one that is there.
                 entry = reader.get_next()
                 if not entry or entry["__CURSOR"] != position:
-                    self._gaps.append("the journal was cut back further than it had been read")
+                    self._gaps.append(Gap("the journal was cut back further than it had been read"))
                     self._first = entry or None
         except OSError as error:
             raise SourceUnavailable(
@@ -116,9 +120,7 @@ class Journal:
                     break
                 position, read = entry["__CURSOR"], read + 1
                 if entry.get("_TRANSPORT") == "driver":
-                    if self._concerns_us(str(entry.get("MESSAGE", "")).rpartition(" ")[2]):
-                        # What stands before it in this batch was said before: it is whole up to here.
-                        self._gaps.append("journald suppressed lines; mend: raise its RateLimitBurst= for Postfix")
+                    self._suppressed(str(entry.get("MESSAGE", "")))
                 elif (line := self._line(entry)) is not None:
                     lines.append(line)
         except OSError as error:
@@ -129,9 +131,17 @@ class Journal:
         self._after, self._gaps = position, []
         return batch
 
-    def _concerns_us(self, unit: str) -> bool:
+    def _suppressed(self, text: str) -> None:
+        """Take journald's word that lines are missing, if they may be Postfix's.
+
+        It says so before the next line of that unit that it stores, and what stands before it in this batch was
+        said before: it is whole up to here.
+        """
+        found = _SUPPRESSED_TEXT.search(text)
         known = self._units or self._seen_units
-        return not known or unit in known
+        if found is None or not known or found["unit"] in known:
+            lines = 0 if found is None else int(found["lines"])
+            self._gaps.append(Gap("journald suppressed lines; mend: raise its RateLimitBurst= for Postfix", lines))
 
     def _line(self, entry: dict[str, Any]) -> Line | None:
         """The line of an entry that counts; None for all others."""

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from postroom.store.local.facts import Gap
 from postroom.watcher.lines import Line, LineReader
 from postroom.watcher.rotation import CHUNK, Part, close, is_whole, rotated
 from postroom.watcher.source import BATCH_LINES, FIRST_LOOK_BACK_S, Batch, SourceUnavailable
@@ -123,7 +124,7 @@ class LogFile:
         if is_at_end and is_followed:
             self._next_file()
             is_at_end = False
-        batch = Batch(self._after, str(self._at), tuple(self._gaps), counted, len(lines), is_at_end)
+        batch = Batch(self._after, str(self._at), tuple(map(Gap, self._gaps)), counted, len(lines), is_at_end)
         self._after, self._gaps = batch.position, []
         return batch
 

@@ -66,6 +66,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         except StoreUnavailable as error:
             raise StartRefused(str(error)) from error
         if is_gap:
+            metrics.count("postroom_watcher_gaps_total")
             log.warning("watcher.gap", reason="another boot or source than before", effect="doubts of before stay")
         clock = ForwardClock(time.time, read_at)
         follower = Follower(source, store, correlator, log=log, metrics=metrics, now=clock.now)

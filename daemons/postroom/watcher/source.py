@@ -6,6 +6,7 @@ A source is read from one thread. It never waits: an empty batch at the end mean
 from dataclasses import dataclass
 from typing import Protocol
 
+from postroom.store.local.facts import Gap
 from postroom.watcher.lines import Line
 
 BATCH_LINES = 1_000
@@ -33,7 +34,7 @@ class Batch:
 
     after: str | None
     position: str
-    gaps: tuple[str, ...]
+    gaps: tuple[Gap, ...]
     lines: tuple[Line, ...]
     read: int
     is_at_end: bool

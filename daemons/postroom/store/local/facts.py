@@ -105,9 +105,10 @@ class InstanceStarted:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The log is not whole here: something may be missing before what follows."""
+    """The log is not whole here: something may be missing before what follows. `lines`: how many, where it is known."""
 
     reason: str
+    lines: int = 0
 
 
 Fact = Seen | Tried | GaveUp | Left | SessionOpened | SessionEnded | InstanceStopping | InstanceStarted | Gap
