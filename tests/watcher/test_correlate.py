@@ -50,6 +50,25 @@ def test_other_mail_is_not(sender: str) -> None:
     assert facts(line("qmgr", active("913AA2144D6", sender))) == []
 
 
+def test_a_mail_says_how_many_recipients_it_has() -> None:
+    """More than one where Postfix rewrote ours."""
+    text = active("913AA2144D6", f"{token(1)}@b.c").replace("nrcpt=1", "nrcpt=3")
+    assert facts(line("qmgr", text)) == [Seen(token(1), "913AA2144D6", "postfix", 3)]
+
+
+@pytest.mark.parametrize(
+    ("action", "found"),
+    [
+        ("removed", [Left("913AA2144D6", NOW, State.DISCARDED)]),
+        ("requeued", [Left("913AA2144D6", NOW, None)]),
+        ("placed on hold", []),
+    ],
+)
+def test_an_operator_takes_mail_out_of_the_queue(action: str, found: list[Fact]) -> None:
+    """Deleted it is gone; requeued it comes again under another id; held it stays."""
+    assert facts(line("postsuper", f"913AA2144D6: {action}")) == found
+
+
 def test_held_mail_is_in_the_queue() -> None:
     """A milter or a table held it: it was queued."""
     text = f"913AA2144D6: milter-hold: END-OF-MESSAGE from localhost[127.0.0.1]: x; from=<{token(2)}@b.c> to=<a@b.c>"

@@ -44,6 +44,7 @@ _BECAME = {
     State.BOUNCED: "refused for good",
     State.EXPIRED: "given up by Postfix",
     State.DISCARDED: "thrown away by Postfix",
+    State.UNTRACKED: "their end is in missing lines of the log",
 }
 _ALWAYS_SHOWN = (State.DELIVERED, State.DEFERRED, State.BOUNCED)
 

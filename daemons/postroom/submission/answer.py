@@ -85,9 +85,9 @@ def _at_postfix(delivery: DeliveryView, fact: DeliveryFact) -> dict[str, object]
         fact.state,
         fact.changed_at,
         queue_id=fact.queue_id,
-        enhanced_status=fact.enhanced_status,
+        enhanced_status=fact.enhanced_status or None,
         reason=fact.reason,
-        relay=fact.relay,
+        relay=fact.relay or None,
         tries=fact.attempts,
     )
 

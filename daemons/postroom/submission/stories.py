@@ -6,7 +6,7 @@ from postroom.mail.states import State
 from postroom.store.errors import StoreUnavailable
 from postroom.store.local.facts import DeliveryFact
 from postroom.store.local.messages import MessageView
-from postroom.store.local.track_reader import TrackReader
+from postroom.store.local.track_reader import NO_STORY, TrackReader
 from postroom.submission.story import told
 
 
@@ -25,7 +25,7 @@ class Stories:
         """For each delivery what Postfix's log says of it; None where it says nothing, or cannot be read."""
         tokens = [token for one in view.deliveries if one.state is State.QUEUED for token in one.tokens]
         try:
-            stories = await self._track.story(tokens)
+            story = await self._track.story(tokens)
         except StoreUnavailable:
-            stories = {}
-        return [told(self._key, delivery, stories) for delivery in view.deliveries]
+            story = NO_STORY
+        return [told(self._key, delivery, story) for delivery in view.deliveries]

@@ -5,34 +5,57 @@ made of all mail. What is told is of the recipient itself where Postfix names it
 rewritten; where it does not, of all there are, the worst first.
 """
 
-from collections.abc import Mapping, Sequence
-
 from postroom.mail.hashes import recipient_hash
+from postroom.mail.recipients import masked_recipient
 from postroom.mail.states import State
-from postroom.store.local.facts import DeliveryFact
+from postroom.store.local.facts import DeliveryFact, Story
 from postroom.store.local.messages import DeliveryView
 
-_WORST_FIRST = (State.BOUNCED, State.EXPIRED, State.DISCARDED, State.DEFERRED, State.RELAYED, State.DELIVERED)
+_WORST_FIRST = (
+    State.BOUNCED,
+    State.EXPIRED,
+    State.DISCARDED,
+    State.UNTRACKED,
+    State.DEFERRED,
+    State.RELAYED,
+    State.DELIVERED,
+)
 
 
-def told(key: bytes, delivery: DeliveryView, stories: Mapping[str, Sequence[DeliveryFact]]) -> DeliveryFact | None:
+def told(key: bytes, delivery: DeliveryView, story: Story) -> DeliveryFact | None:
     """What became of a delivery that is `queued`; None when nothing is known, or it is not there.
 
+    One that the log never named and the queue no longer has is `untracked`.
+
     Args:
-        key:     recipients are hashed with it.
-        stories: token → facts (TrackReader.story).
+        key:   recipients are hashed with it.
+        story: of all its tokens, at least (TrackReader.story).
     """
     if delivery.state is not State.QUEUED:
         return None
-    facts = [fact for token in delivery.tokens for fact in stories.get(token, ())]
+    facts = [fact for token in delivery.tokens for fact in story.facts.get(token, ())]
     hashed = recipient_hash(key, delivery.recipient)
+    nameless = [fact for fact in facts if not fact.recipient.hash]
     for ours in (
         [fact for fact in facts if fact.recipient.hash == hashed],
-        [fact for fact in facts if fact.original == hashed],
+        [fact for fact in facts if fact.original == hashed] + nameless,
         facts,
     ):
         if ours:
             # One queue id after the other: mail that was taken out and in again goes on under a new one.
             last = [fact for fact in ours if fact.queue_id == ours[-1].queue_id]
             return min(last, key=lambda fact: _WORST_FIRST.index(fact.state))
+    is_never_named = story.known.isdisjoint(delivery.tokens)
+    if is_never_named and delivery.changed_at < story.reconciled_at:
+        return DeliveryFact(
+            delivery.queue_id or "",
+            masked_recipient(key, delivery.recipient),
+            None,
+            State.UNTRACKED,
+            "",
+            "Postfix's log as it was read does not name it, and it is not in the queue",
+            "",
+            0,
+            story.reconciled_at,
+        )
     return None

@@ -36,6 +36,8 @@ REASON_CHARS = 500
 
 _SILENT = frozenset({"anvil", "bounce", "pickup", "postscreen", "scache", "tlsproxy", "trivial-rewrite", "verify"})
 """Programs whose words are no facts."""
+_TAKEN_OUT = {"removed": State.DISCARDED, "requeued": None}
+"""What of postsuper's actions ends a queue id, and the state of recipients without an outcome."""
 
 
 class Correlator:
@@ -58,10 +60,13 @@ class Correlator:
         match record(line):
             case kinds.Delivery() as delivery:
                 yield from self._tried(delivery, line)
-            case kinds.Active(queue_id, sender) | kinds.Held(queue_id, _, sender):
-                token = tokens.of_sender(sender)
+            case kinds.Active() | kinds.Held() as said:
+                token = tokens.of_sender(said.sender)
                 if token is not None:
-                    yield Seen(token, queue_id, line.syslog_name)
+                    recipients = said.recipients if isinstance(said, kinds.Active) else 1
+                    yield Seen(token, said.queue_id, line.syslog_name, recipients)
+            case kinds.Operated(queue_id, action) if action in _TAKEN_OUT:
+                yield Left(queue_id, line.at, _TAKEN_OUT[action])
             case kinds.Removed(queue_id):
                 yield Left(queue_id, line.at)
             case kinds.Expired(queue_id):

@@ -12,7 +12,8 @@ order; each step begins when the one before has ended.
 Then a token that is in no line and was in no answer was not queued. What is stored of it, and when it holds, is
 told in store/local/track.py. An attempt that ended before A has no session that began after A.
 
-The log counts as whole from the end of a first probe on; each gap takes that away until another one is read.
+The log counts as whole from the end of a first probe on; each gap takes that away until another one is read. Then
+the queue is asked, and a probe read after it: what is not there any more has its end in the gap (store/local/track.py).
 
 Limits:  Postfix must run: while it is stopped nothing is found out. A session that never ends in the log (smtpd
          killed) leaves the attempts made since its beginning, up to its own end, unknown; a Postfix that is
@@ -97,6 +98,8 @@ class WitnessTask:
                 since, gaps = await self._store.coverage()
                 if since is None:
                     await self._cover(gaps)
+                elif await self._store.reconciled_gaps() != gaps:
+                    await self._reconcile(gaps)
                 elif wished_at(self._wish) > self._looked_at:
                     await self._look()
                     await asyncio.sleep(rest_s)
@@ -117,6 +120,15 @@ class WitnessTask:
         since = self._clock.now()
         if await self._store.covered(since, gaps):
             self._log.info("watcher.covered", gaps=gaps)
+
+    async def _reconcile(self, gaps: int) -> None:
+        """After a gap: find out what is no longer in the queue though no line tells how it left."""
+        began_at = self._clock.now()
+        found = await self._ask() | await self._ask()
+        await self._probe()
+        untracked = await self._store.reconcile(began_at, gaps, found, self._clock.now())
+        if untracked is not None:
+            self._log.info("watcher.reconciled", gaps=gaps, found=len(found), untracked=untracked)
 
     async def _look(self) -> None:
         began_at = self._clock.now()

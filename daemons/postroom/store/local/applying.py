@@ -28,6 +28,10 @@ from postroom.store.local.facts import (
     Tried,
 )
 
+_REASONS = {
+    State.UNTRACKED: "lines that are missing from Postfix's log hide its end",
+    State.DISCARDED: "deleted from Postfix's queue by an operator",
+}
 _ALIVE = "SELECT id, token FROM queue WHERE queue_id = ? AND ended_at IS NULL"
 
 
@@ -39,15 +43,17 @@ def apply_fact(connection: apsw.Connection, fact: Fact, source: str, now: float,
         proven: whether the source proves who wrote its lines.
     """
     match fact:
-        case Seen(token, queue_id, instance):
-            seen(connection, token, queue_id, now)
+        case Seen(token, queue_id, instance, recipients):
+            seen(connection, token, queue_id, now, instance, recipients)
             set_meta(connection, "instance", instance)
         case Tried():
             return _tried(connection, fact, source, proven=proven)
         case GaveUp():
             _gave_up(connection, fact, source, proven=proven)
-        case Left(queue_id):
-            connection.execute("UPDATE queue SET ended_at = ? WHERE queue_id = ? AND ended_at IS NULL", (now, queue_id))
+        case Left(queue_id, at, rest):
+            alive = connection.execute(_ALIVE, (queue_id,)).fetchone()
+            if alive is not None:
+                ended(connection, alive[0], now, rest, at)
         case SessionOpened(pid):
             # The one before of this process, whose end was not logged, has ended: it has one at a time.
             connection.execute("REPLACE INTO session VALUES (?, ?)", (pid, now))
@@ -66,14 +72,41 @@ def apply_fact(connection: apsw.Connection, fact: Fact, source: str, now: float,
     return None
 
 
-def seen(connection: apsw.Connection, token: str, queue_id: str, now: float) -> None:
-    """A mail with this token is in the queue as `queue_id`."""
+def seen(
+    connection: apsw.Connection, token: str, queue_id: str, now: float, instance: str = "", recipients: int = 1
+) -> None:
+    """A mail with this token is in the queue as `queue_id`, with so many recipients left."""
     alive = connection.execute(_ALIVE, (queue_id,)).fetchone()
     if alive is not None and alive[1] == token:
+        connection.execute(
+            "UPDATE queue SET seen_at = ?, recipients = max(recipients, ?) WHERE id = ?", (now, recipients, alive[0])
+        )
         return
     if alive is not None:
-        connection.execute("UPDATE queue SET ended_at = ? WHERE id = ?", (now, alive[0]))
-    connection.execute("INSERT INTO queue (queue_id, token, seen_at) VALUES (?, ?, ?)", (queue_id, token, now))
+        ended(connection, alive[0], now, State.UNTRACKED, now)
+    connection.execute(
+        "INSERT INTO queue (queue_id, token, seen_at, instance, recipients) VALUES (?, ?, ?, ?, ?)",
+        (queue_id, token, now, instance, recipients),
+    )
+
+
+def ended(connection: apsw.Connection, queue: int, now: float, rest: State | None, at: float) -> None:
+    """A mail is no longer in the queue; recipients whose end no line told of are in state `rest` from `at` on.
+
+    Where fewer were named than it has, one without a name stands for the others.
+    """
+    connection.execute("UPDATE queue SET ended_at = ? WHERE id = ?", (now, queue))
+    if rest is None:
+        return
+    connection.execute(
+        "UPDATE delivery SET state = ?, enhanced_status = '', reason = ?, changed_at = ? WHERE queue = ? AND state = ?",
+        (rest, _REASONS[rest], at, queue, State.DEFERRED),
+    )
+    connection.execute(
+        "INSERT INTO delivery SELECT id, '', '', '', NULL, ?, '', ?, '', 0, ? FROM queue"
+        " WHERE id = ? AND recipients > (SELECT count(*) FROM delivery WHERE queue = queue.id)",
+        (rest, _REASONS[rest], at, queue),
+    )
 
 
 def gap(connection: apsw.Connection) -> None:

@@ -1,5 +1,6 @@
 """What Postfix's log says, as facts for track.db, and what is read back from there."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,12 +14,13 @@ Proof = Literal["now", "after"]
 class Seen:
     """A mail with this attempt token in its envelope sender is in Postfix's queue: proof that it was queued.
 
-    `instance` is the syslog_name of the Postfix instance that says so.
+    `instance` is the syslog_name of the Postfix instance that says so, `recipients` how many it has there.
     """
 
     token: str
     queue_id: str
     instance: str
+    recipients: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,16 @@ class GaveUp:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """The mail left the queue; its id may be used again."""
+    """The mail left the queue; its id may be used again.
+
+    Attributes:
+        rest: the state of recipients whose end no line told of: untracked, discarded where an operator deleted it,
+              None where it goes on under another id.
+    """
 
     queue_id: str
     at: float
+    rest: State | None = State.UNTRACKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,22 @@ class DeliveryFact:
     relay: str
     attempts: int
     changed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What Postfix's log says of some attempts.
+
+    Attributes:
+        facts:         token → its recipients, the latest queue id last.
+        known:         the tokens that the log has named at all, or the queue when it was asked.
+        reconciled_at: everything queued before it (Unix seconds) was in the log that was read, or in the queue when it
+                       was asked, or its whole story is in lines that are missing; 0 when that was never looked at.
+    """
+
+    facts: Mapping[str, Sequence[DeliveryFact]]
+    known: frozenset[str]
+    reconciled_at: float
 
 
 @dataclass(frozen=True, slots=True)

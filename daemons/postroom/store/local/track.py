@@ -16,6 +16,11 @@ one whose token is not in this file was not queued. How it comes about: watcher/
         the beginning of the youngest session that had not ended when the queue was asked
         the beginning of the youngest session that was forgotten (sweep)
 
+Reconciling. The end of a mail may be in a gap; then no line will ever tell of it. Once the log is whole again the
+queue is asked, and the log read past the answer: what is alive here, was not seen since and is not in the queue has
+left it, and its recipients without an outcome are `untracked`. What was queued before and is not in this file at all
+has its whole story in missing lines (Story.reconciled_at).
+
 Times of sessions are when their lines were read, so they lie at or behind the true ones, and the clock of the
 watcher never goes back. That errs on the side of doubt.
 """
@@ -28,6 +33,7 @@ from pathlib import Path
 import apsw
 
 from postroom.mail.recipients import MaskedRecipient
+from postroom.mail.states import State
 from postroom.store.errors import StoreUnavailable
 from postroom.store.local import applying
 from postroom.store.local.alone import hold_alone
@@ -214,10 +220,7 @@ class TrackStore:
         """
 
         def operation(connection: apsw.Connection) -> float | None:
-            for token, queue_id in found.items():
-                # One the log has told of may have left the queue since it was asked.
-                if connection.execute("SELECT 1 FROM queue WHERE token = ?", (token,)).fetchone() is None:
-                    applying.seen(connection, token, queue_id, now)
+            _found(connection, found, now)
             covered = applying.meta(connection, "covered_since")
             if covered is None:
                 return None
@@ -225,6 +228,57 @@ class TrackStore:
             clear_since = max(float(covered), float(forgotten), open_since)
             connection.execute("REPLACE INTO checkpoint VALUES (?, ?, ?)", (began_at, asked_at, clear_since))
             return clear_since
+
+        return await self._thread.run(operation)
+
+    # After a gap
+
+    async def reconciled_gaps(self) -> int | None:
+        """How many gaps there were when the queue was last compared with what is known; None when it never was."""
+
+        def operation(connection: apsw.Connection) -> int | None:
+            known = applying.meta(connection, "reconciled_gaps")
+            return None if known is None else int(known)
+
+        return await self._thread.run(operation)
+
+    async def reconcile(self, began_at: float, gaps: int, found: Mapping[str, str], now: float) -> int | None:
+        """Compare what is known with Postfix's queue: what is not there any more has its end in missing lines.
+
+        Args:
+            began_at: when the log was whole, and the queue had not been asked yet.
+            gaps:     how many there were then.
+            found:    token → queue id of what was in the queue; the log was read past that answer.
+
+        Returns:
+            How many mails are no longer there; None when another gap came meanwhile, then nothing is changed.
+        """
+
+        def operation(connection: apsw.Connection) -> int | None:
+            if applying.gaps(connection) != gaps:
+                return None
+            _found(connection, found, now)
+            lost = 0
+            # What was seen since may have come after the question; of what was not, each move shows in the log.
+            alive: dict[int, str] = dict(
+                connection.execute(
+                    # The queue of another Postfix on this host, where ours hands on to, was not asked.
+                    "SELECT id, token FROM queue AS mail WHERE ended_at IS NULL AND seen_at < ? AND instance IN"
+                    " ('', (SELECT instance FROM queue WHERE token = mail.token ORDER BY id LIMIT 1))",
+                    (began_at,),
+                )
+            )
+            for queue, token in alive.items():
+                if token in found:
+                    continue
+                (goes_on,) = connection.execute(
+                    "SELECT EXISTS (SELECT 1 FROM queue WHERE token = ? AND id > ?)", (token, queue)
+                ).fetchall()[0]
+                applying.ended(connection, queue, now, None if goes_on else State.UNTRACKED, now)
+                lost += not goes_on
+            applying.set_meta(connection, "reconciled_gaps", gaps)
+            applying.set_meta(connection, "reconciled_at", began_at)
+            return lost
 
         return await self._thread.run(operation)
 
@@ -278,6 +332,14 @@ class TrackStore:
             return deleted
 
         return await self._thread.run(operation)
+
+
+def _found(connection: apsw.Connection, found: Mapping[str, str], now: float) -> None:
+    """Take what the queue was asked for: token → queue id."""
+    for token, queue_id in found.items():
+        # One the log has told of may have left the queue since it was asked.
+        if connection.execute("SELECT 1 FROM queue WHERE token = ?", (token,)).fetchone() is None:
+            applying.seen(connection, token, queue_id, now)
 
 
 def shared_facts(connection: apsw.Connection, which: str, after: int, most: int) -> list[SharedFact]:

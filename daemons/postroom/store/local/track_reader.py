@@ -16,7 +16,7 @@ from postroom.mail.recipients import MaskedRecipient
 from postroom.mail.states import State
 from postroom.mail.tokens import of_sender
 from postroom.store.local import applying
-from postroom.store.local.facts import Absent, DeliveryFact, Outcome, Queued, SharedFact, Unknown, Witness
+from postroom.store.local.facts import Absent, DeliveryFact, Outcome, Queued, SharedFact, Story, Unknown, Witness
 from postroom.store.local.track import shared_facts
 from postroom.store.sqlite import translated
 
@@ -29,24 +29,30 @@ CLOCK_SLACK_S = 0.2
 which is less), the watcher drops what it had shown."""
 
 
+NO_STORY = Story({}, frozenset(), 0.0)
+"""Nothing is known."""
+
+
 class TrackReader:
     """Reads track.db."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def story(self, tokens: Sequence[str]) -> dict[str, list[DeliveryFact]]:
-        """What became of the attempts with these tokens, the latest queue id last; without those nothing is known of.
+    async def story(self, tokens: Sequence[str]) -> Story:
+        """What became of the attempts with these tokens.
 
         Raises:
             StoreUnavailable: it cannot be read.
         """
 
-        def read(connection: apsw.Connection) -> dict[str, list[DeliveryFact]]:
-            stories = {token: _deliveries(connection, token) for token in tokens}
-            return {token: story for token, story in stories.items() if story}
+        def read(connection: apsw.Connection) -> Story:
+            known = frozenset(token for token in tokens if _is_known(connection, token))
+            facts = {token: found for token in known if (found := _deliveries(connection, token))}
+            reconciled_at = float(applying.meta(connection, "reconciled_at") or 0.0)
+            return Story(facts, known, max(0.0, reconciled_at - CLOCK_SLACK_S))
 
-        return await self._read(read) if tokens else {}
+        return await self._read(read) if tokens else NO_STORY
 
     async def witness(self, sender: str, started_at: float, ended_at: float) -> Witness:
         """Whether the attempt with this envelope sender was queued.
@@ -124,6 +130,10 @@ class TrackReader:
                 return operation(connection)
         except apsw.Error as error:
             raise translated(error, self._path) from error
+
+
+def _is_known(connection: apsw.Connection, token: str) -> bool:
+    return connection.execute("SELECT 1 FROM queue WHERE token = ? LIMIT 1", (token,)).fetchone() is not None
 
 
 def _deliveries(connection: apsw.Connection, token: str) -> list[DeliveryFact]:

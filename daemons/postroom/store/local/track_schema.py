@@ -18,7 +18,7 @@ TRACK = (
         id       INTEGER PRIMARY KEY,
         queue_id TEXT NOT NULL,
         token    TEXT NOT NULL,     -- of the attempt (mail/tokens.py)
-        seen_at  REAL NOT NULL,     -- Unix seconds, as all times here
+        seen_at  REAL NOT NULL,     -- last; Unix seconds, as all times here
         ended_at REAL
     ) STRICT;
     CREATE INDEX queue_alive ON queue (queue_id) WHERE ended_at IS NULL;
@@ -89,5 +89,11 @@ TRACK = (
     -- What the last deferral says against the recipient, for the time Postfix gives up (JSON list: cause, proof,
     -- rule, version).
     ALTER TABLE delivery ADD COLUMN fault TEXT;
+    """,
+    """
+    -- As Postfix says it when it takes the mail up: more than one where it rewrote ours.
+    ALTER TABLE queue ADD COLUMN recipients INTEGER NOT NULL DEFAULT 1;
+    -- The syslog_name of the Postfix that says so; '' where its queue did.
+    ALTER TABLE queue ADD COLUMN instance TEXT NOT NULL DEFAULT '';
     """,
 )
