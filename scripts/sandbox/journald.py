@@ -66,14 +66,27 @@ def _environment(limit: Limit | None) -> dict[str, str]:
     return {} if limit is None else {"BURST": str(limit.burst), "INTERVAL": f"{limit.interval_s}s"}
 
 
+UNIT = """
+    mkdir /run/cgroup
+    mount -t cgroup2 none /run/cgroup
+    slice=/run/cgroup/bed-$$.slice
+    mkdir -p "$slice/$1"
+    ln -s "$slice/$1" /run/unit
+    trap 'kill $journald; wait $journald || :; rmdir "$slice/$1" "$slice"' EXIT
+"""
+"""Shell commands that make a control group by the name of a unit, which is how journald knows one."""
+
+
 class Journald:
     """One that runs until it is stopped; others come into its namespace one by one.
 
-    `enter` are the words before the command of a process that is to log there, or to read.
+    `enter` are the words before the command of a process that is to log there, or to read, and `enter_unit` those of
+    one that is to be of `unit` besides.
     """
 
-    def __init__(self, limit: Limit | None = None) -> None:
+    def __init__(self, limit: Limit | None = None, unit: str = "") -> None:
         self._limit = limit
+        self._unit = unit
         self._child: subprocess.Popen[str] | None = None
 
     @property
@@ -82,15 +95,31 @@ class Journald:
             raise BedError("journald was not started")
         return ("nsenter", f"--mount=/proc/{self._child.pid}/ns/mnt")
 
+    @property
+    def enter_unit(self) -> tuple[str, ...]:
+        if not self._unit:
+            return self.enter
+        return (*self.enter, "sh", "-euc", 'echo $$ >/run/unit/cgroup.procs; exec "$@"', "sh")
+
+    def command(self, *words: str) -> str:
+        """Run journalctl there.
+
+        Raises:
+            CalledProcessError: it failed.
+        """
+        command = [*self.enter, "journalctl", "--quiet", "--no-pager", *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
     def lines(self) -> list[str]:
         """What it has stored, as a log file would have it."""
-        command = [*self.enter, "journalctl", "--quiet", "--no-pager", "--all"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
+        return self.command("--all").splitlines()
 
     def __enter__(self) -> Self:
+        namespace = ("unshare", "--mount", "--fork", "--kill-child")
+        script = JOURNALD + (UNIT if self._unit else "")
         # It ends with its input: also when we are killed.
         self._child = subprocess.Popen(
-            ["unshare", "--mount", "--fork", "--kill-child", "sh", "-euc", f"{JOURNALD}\necho ready\ncat >/dev/null"],
+            [*namespace, "sh", "-euc", f"{script}\necho ready\ncat >/dev/null", "sh", self._unit],
             env={**os.environ, **_environment(self._limit)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

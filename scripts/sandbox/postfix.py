@@ -323,7 +323,7 @@ class PrivatePostfix:
         return done.stdout
 
     def _run(self, program: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        enter = () if self._journald is None else self._journald.enter
+        enter = () if self._journald is None else self._journald.enter_unit
         # /usr/sbin by name: it is not on every user's PATH. Output to one place: Postfix speaks on stderr.
         return subprocess.run(
             [*enter, f"/usr/sbin/{program}", *arguments],

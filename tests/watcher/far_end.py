@@ -94,7 +94,8 @@ class FarEnd(socketserver.ThreadingTCPServer):
         """The same, counted."""
         self.refused: Counter[str] = Counter()
         """How often it refused each recipient for good."""
-        self._tries: Counter[str] = Counter()
+        self.tries: Counter[str] = Counter()
+        """How often each recipient was written to."""
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,))
 
@@ -103,8 +104,8 @@ class FarEnd(socketserver.ThreadingTCPServer):
         name = address.partition("@")[0].strip('"0123456789')
         reply = REPLIES.get(name, "250 2.1.5 Ok").format(address)
         with self._lock:
-            self._tries[address] += 1
-            if name == "slow" and self._tries[address] > SLOW_TRIES:
+            self.tries[address] += 1
+            if name == "slow" and self.tries[address] > SLOW_TRIES:
                 reply = "250 2.1.5 Ok"
             if reply.startswith("5"):
                 self.refused[address] += 1
