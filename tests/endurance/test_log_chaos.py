@@ -117,11 +117,15 @@ def play(stage: Stage, senders: Senders, random: Random) -> None:
     scenes = ["kill"] * KILLS + ["flood"] * FLOODS
     random.shuffle(scenes)
     last = max(index for index, scene in enumerate(scenes) if scene == "kill")
+    flooded_at = 0.0
     marks = sorted(random.randint(1, MESSAGES * 8 // 10) for _ in scenes)
     for index, (scene, mark) in enumerate(zip(scenes, marks, strict=True)):
         senders.reached(mark)
         if scene == "flood":
+            # A flood of its own: journald tells of the one before when its interval is over.
+            time.sleep(max(0.0, flooded_at + LIMIT.interval_s + 1 - time.monotonic()))
             flood(stage.journald)
+            flooded_at = time.monotonic()
             continue
         time.sleep(random.uniform(0.0, 0.2))
         stage.watcher.kill()

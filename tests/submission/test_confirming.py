@@ -1,5 +1,6 @@
 """confirming.py: what only a log file says of a recipient counts when we handed over that very mail."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from postroom.store.local.track import TrackStore
 from postroom.store.local.track_reader import TrackReader
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import Enough, Guard, Refused
-from postroom.submission.confirming import confirm
+from postroom.submission.confirming import Confirming
 
 KEY = b"k" * 32
 RULES = {"invalid_recipient": Enough(3, 60.0, 3_600.0 * 24 * 365 * 10)}
@@ -33,18 +34,24 @@ def bounced(token: str, queue_id: str, to: str) -> list[Fact]:
 
 
 @pytest.mark.parametrize(
-    ("is_token", "queue_id", "to", "counts"),
+    ("is_token", "queue_id", "to", "looks_in_queue", "last", "counts"),
     [
-        (True, QUEUE_ID, "a@example.net", True),
-        (True, QUEUE_ID, "victim@example.net", False),
-        (True, "OTHER1", "a@example.net", False),
-        (False, QUEUE_ID, "a@example.net", False),
+        (True, QUEUE_ID, "a@example.net", 0, None, True),
+        (True, QUEUE_ID, "a@example.net", 1, None, True),
+        (True, QUEUE_ID, "a@example.net", 2, None, False),
+        (True, QUEUE_ID, "a@example.net", 0, State.DELIVERED, False),
+        (True, QUEUE_ID, "victim@example.net", 0, None, False),
+        (True, "OTHER1", "a@example.net", 0, None, False),
+        (False, QUEUE_ID, "a@example.net", 0, None, False),
     ],
 )
-async def test_a_bounce_counts_when_it_is_of_mail_we_handed_over(
-    bed: Path, is_token: bool, queue_id: str, to: str, counts: bool
+async def test_a_bounce_counts_when_it_is_of_mail_we_handed_over_and_that_is_gone(
+    bed: Path, is_token: bool, queue_id: str, to: str, looks_in_queue: int, last: State | None, counts: bool
 ) -> None:
-    """Token, queue id and recipient must all be ours; each fact is looked into once, also when the list is away."""
+    """Token, queue id and recipient must all be ours; each fact is looked into once, also when the list is away.
+
+    Mail that Postfix still has has not bounced, nor one of which the log says something else later.
+    """
     TrackStore.init(bed / "track.db")
     track = TrackStore.open(bed / "track.db")
     away = SqliteSharedStore(bed / "nowhere")
@@ -60,12 +67,21 @@ async def test_a_bounce_counts_when_it_is_of_mail_we_handed_over(
         token = of_sender(mail.removeprefix("MAIL FROM:<").split(">")[0])
         assert token is not None
         facts = bounced(token if is_token else "pr" + "a" * 26, queue_id, to)
+        if last is not None:
+            facts.append(Tried(queue_id, masked_recipient(KEY, to), None, last, "2.0.0", "250 Ok", "mx:25", NOW))
         await track.apply("log", None, "1", facts, NOW, proven=False)
+        looks = iter([True] * looks_in_queue)
+
+        async def queued(tokens: Collection[str]) -> set[str]:
+            return set(tokens) if next(looks, False) else set()
+
         if counts:
             with pytest.raises(StoreUnavailable):
-                await confirm(at.store, reader, Learner(away, RULES, Guard(20, 60.0, 20), log), KEY, log)
+                learner = Learner(away, RULES, Guard(20, 60.0, 20), log)
+                await Confirming(at.store, reader, learner, queued, KEY, log).confirm(0.0, 0.0)
+        learner = Learner(at.shared, RULES, Guard(20, 60.0, 20), log)
         for _ in range(2):
-            await confirm(at.store, reader, Learner(at.shared, RULES, Guard(20, 60.0, 20), log), KEY, log)
+            await Confirming(at.store, reader, learner, queued, KEY, log).confirm(0.0, 0.0)
         hints = [suppression.hint for suppression in await at.shared.suppressions(("", ""), 9, NOW)]
     await away.close()
     await track.close()
@@ -103,7 +119,11 @@ async def test_a_delivery_lifts_when_it_is_of_mail_we_handed_over(bed: Path, to:
         tried = Tried(QUEUE_ID, recipient, None, State.DELIVERED, "2.0.0", "250 ok", "mx:25", NOW)
         await track.apply("log", None, "1", [Seen(token, QUEUE_ID, "postfix"), tried], NOW, proven=False)
         learner = Learner(at.shared, RULES, Guard(20, 60.0, 20), log)
-        await confirm(at.store, TrackReader(bed / "track.db"), learner, KEY, log)
+
+        async def queued(tokens: Collection[str]) -> set[str]:
+            raise AssertionError(f"a delivery needs no look into the queue: {tokens}")
+
+        await Confirming(at.store, TrackReader(bed / "track.db"), learner, queued, KEY, log).confirm(0.0, 0.0)
         found = await at.shared.suppressed([recipient.hash], now=NOW)
     await track.close()
     assert (found == {}) is counts

@@ -1,55 +1,120 @@
 """What a log file says of recipients, confirmed by what we saw ourselves.
 
-Any local user can write lines into Postfix's log file, so a bounce that stands only there suppresses nobody. It
-does when the mail was ours: handed over under that token, taken by Postfix as that queue id, to that recipient.
-So it is with a delivery, which lifts a suppression. The watcher leaves such facts (TrackReader.unproven).
+Any local user can write lines into Postfix's log file, so what stands only there proves nothing by itself. A bounce
+speaks against a recipient when the mail was ours (handed over under that token, taken by Postfix as that queue id, to
+that recipient), when Postfix's queue no longer has it, and when the log has no later word of it; a delivery lifts a
+suppression when the mail was ours. The watcher leaves such facts (TrackReader.unproven).
 
-BUGS:    a local user who knows token and queue id of a mail of ours, as its recipient does, can still write its
-         bounce. Whoever must not trust local users lets Postfix log to the journal.
+BUGS:    a local user who knows token and queue id of a mail of ours, as its recipient does, can still write its bounce
+         within the moment between its delivery and our look. Whoever must not trust local users lets Postfix log to
+         the journal.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from pathlib import Path
 
 from postroom.mail.hashes import recipient_hash
+from postroom.mail.states import State
+from postroom.mail.tokens import of_sender
+from postroom.postfix.showq import ShowqError, queue_ids
 from postroom.recipients.learning import Learner
 from postroom.runtime.log import Log
 from postroom.store.errors import StoreUnavailable
+from postroom.store.local.facts import SharedFact, Story
 from postroom.store.local.mail import MailStore
-from postroom.store.local.track_reader import TrackReader
+from postroom.store.local.track_reader import NO_STORY, TrackReader
 
 EVERY_S = 2.0
-MOST = 100
+MOST = 500
+REMOVED_S = 5.0
+"""How long Postfix may take to remove a mail from its queue behind the line of its bounce."""
+READ_S = 1.0
+"""How long the watcher may take to read what was written before a mail left the queue."""
+ANSWER_S = 60.0
+
+Queued = Callable[[Collection[str]], Awaitable[set[str]]]
+"""Which of these tokens are in Postfix's queue. Raises ShowqError."""
 
 
-async def confirm_forever(store: MailStore, track: TrackReader, learner: Learner, key: bytes, log: Log) -> None:
-    """Look into what waits, every EVERY_S seconds, until cancelled. What cannot be read or written now waits.
+def queued_at(showq: Path) -> Queued:
+    """Ask showq(8) at this socket."""
+
+    async def queued(tokens: Collection[str]) -> set[str]:
+        found = await queue_ids(showq, lambda sender: of_sender(sender) in tokens, ANSWER_S)
+        return {token for sender in found if (token := of_sender(sender)) is not None}
+
+    return queued
+
+
+class Confirming:
+    """Looks into what a log file says.
 
     Args:
         key: recipients are hashed with it.
     """
-    while True:
-        try:
-            await confirm(store, track, learner, key, log)
-        except StoreUnavailable as error:
-            log.debug("suppression.waits", error=str(error))
-        await asyncio.sleep(EVERY_S)
+
+    def __init__(
+        self, store: MailStore, track: TrackReader, learner: Learner, queued: Queued, key: bytes, log: Log
+    ) -> None:
+        self._store = store
+        self._track = track
+        self._learner = learner
+        self._queued = queued
+        self._key = key
+        self._log = log
+
+    async def run(self) -> None:
+        """Look into what waits, every EVERY_S seconds, until cancelled. What cannot be read or written now waits."""
+        while True:
+            try:
+                await self.confirm(REMOVED_S, READ_S)
+            except (StoreUnavailable, ShowqError) as error:
+                self._log.debug("suppression.waits", error=str(error))
+            await asyncio.sleep(EVERY_S)
+
+    async def confirm(self, removed_s: float, read_s: float) -> None:
+        """Look into what waits.
+
+        Args:
+            removed_s: seconds Postfix may take to remove a mail that bounced.
+            read_s:    seconds the watcher may be behind the log.
+
+        Raises:
+            StoreUnavailable: a store cannot be used; what is left waits.
+            ShowqError:       Postfix does not say what is in its queue.
+        """
+        while facts := await self._track.unproven(await self._store.confirmed(), MOST):
+            waiting, story = set[str](), NO_STORY
+            refused = {fact.token for fact in facts if fact.cause}
+            if refused:
+                waiting = await self._queued(refused)
+                if waiting:
+                    await asyncio.sleep(removed_s)
+                    waiting &= await self._queued(waiting)
+                await asyncio.sleep(read_s)
+                story = await self._track.story(list(refused))
+            confirmed = []
+            for fact in facts:
+                is_over = not fact.cause or (fact.token not in waiting and _is_last_word(fact, story))
+                if is_over and await self._is_ours(fact):
+                    confirmed.append(fact)
+                elif fact.cause:
+                    # A delivery to whom an alias names is no surprise, and as frequent as mail.
+                    self._log.warning("suppression.unconfirmed", queue_id=fact.queue_id, domain=fact.recipient.domain)
+            await self._learner.learn(confirmed)
+            # After a crash before this they are looked into again, and count once.
+            await self._store.set_confirmed(facts[-1].number)
+
+    async def _is_ours(self, fact: SharedFact) -> bool:
+        recipient = await self._store.recipient_of(fact.token, fact.queue_id)
+        return recipient is not None and recipient_hash(self._key, recipient) == fact.recipient.hash
 
 
-async def confirm(store: MailStore, track: TrackReader, learner: Learner, key: bytes, log: Log) -> None:
-    """Look into what waits.
-
-    Raises:
-        StoreUnavailable: a store cannot be used; what is left waits.
-    """
-    while facts := await track.unproven(await store.confirmed(), MOST):
-        confirmed = []
-        for fact in facts:
-            recipient = await store.recipient_of(fact.token, fact.queue_id)
-            if recipient is not None and recipient_hash(key, recipient) == fact.recipient.hash:
-                confirmed.append(fact)
-            elif fact.cause:
-                # A delivery to whom an alias names is no surprise, and as frequent as mail.
-                log.warning("suppression.unconfirmed", queue_id=fact.queue_id, domain=fact.recipient.domain)
-        await learner.learn(confirmed)
-        # After a crash before this they are looked into again, and count once.
-        await store.set_confirmed(facts[-1].number)
+def _is_last_word(fact: SharedFact, story: Story) -> bool:
+    """Whether the log says nothing later of it than that it has failed."""
+    return any(
+        (one.queue_id, one.recipient.hash) == (fact.queue_id, fact.recipient.hash)
+        and one.state in (State.BOUNCED, State.EXPIRED)
+        for one in story.facts.get(fact.token, ())
+    )

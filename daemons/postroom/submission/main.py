@@ -40,7 +40,7 @@ from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.submission.admission import Admission
 from postroom.submission.api import Api
 from postroom.submission.auth import Client, Clients
-from postroom.submission.confirming import confirm_forever
+from postroom.submission.confirming import Confirming, queued_at
 from postroom.submission.doubts import Witness
 from postroom.submission.gate import Gate
 from postroom.submission.outbox import HandoverSettings, Outbox
@@ -147,7 +147,8 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         in_force = config
         sweeping = asyncio.create_task(_sweep_forever(store, shared, lambda: in_force, log))
         learner = Learner(shared, proof_of_classes(config.suppression), guard(config.suppression), log)
-        confirming = asyncio.create_task(confirm_forever(store, track, learner, recipient_key, log))
+        looking = Confirming(store, track, learner, queued_at(config.handover.showq), recipient_key, log)
+        confirming = asyncio.create_task(looking.run())
         site = web.SockSite(runner, listener.sock, backlog=BACKLOG)
         await site.start()
 

@@ -112,6 +112,16 @@ def test_the_story_says_what_the_log_has_named_and_since_when_the_queue_was_aske
     assert NOW + 4 < run(bed.reader.story([token(2)])).reconciled_at < NOW + 5
 
 
+def test_a_mail_that_is_taken_up_again_had_not_left(bed: Bed) -> None:
+    """Whatever ended it, Postfix's own word of it counts from then on: it is one mail with one story."""
+    bed.apply(Seen(token(1), "A1", "postfix"), tried("A1", State.DEFERRED))
+    bed.apply(tried("A1", State.BOUNCED), Left("A1", NOW))
+    bed.apply(Seen(token(1), "A1", "postfix"), tried("A1", State.DEFERRED))
+    assert states(bed, 1) == [State.DEFERRED]
+    bed.apply(Seen(token(2), "A2", "postfix"), Left("A2", NOW), Seen(token(2), "A2", "postfix"))
+    assert states(bed, 2) == []
+
+
 def test_a_file_of_before_is_brought_up_to_date(tmp_path: Path, run: Run) -> None:
     """`postroom store init` keeps what stands in it; a mail of then is reconciled as one of now."""
     path = tmp_path / "track.db"

@@ -84,10 +84,25 @@ def seen(
         return
     if alive is not None:
         ended(connection, alive[0], now, State.UNTRACKED, now)
+    if _goes_on(connection, token, queue_id, now):
+        return
     connection.execute(
         "INSERT INTO queue (queue_id, token, seen_at, instance, recipients) VALUES (?, ?, ?, ?, ?)",
         (queue_id, token, now, instance, recipients),
     )
+
+
+def _goes_on(connection: apsw.Connection, token: str, queue_id: str, now: float) -> bool:
+    """Whether this mail was taken to have left the queue, wrongly: a log file may hold what Postfix never wrote."""
+    connection.execute(
+        "UPDATE queue SET ended_at = NULL, seen_at = ? WHERE token = ? AND queue_id = ?", (now, token, queue_id)
+    )
+    if not connection.changes():
+        return False
+    connection.execute(
+        "DELETE FROM delivery WHERE recipient_hash = '' AND queue IN (SELECT id FROM queue WHERE token = ?)", (token,)
+    )
+    return True
 
 
 def ended(connection: apsw.Connection, queue: int, now: float, rest: State | None, at: float) -> None:
