@@ -164,10 +164,10 @@ class Milter(Section):
 class Watcher(Section):
     """How Postfix's log is followed."""
 
-    source: values.JournalOrPath = Field(
+    source: values.LogSource = Field(
         "journal",
-        description="Where Postfix logs: the `journal`, or the path of its log file. Any local user can write into "
-        "the latter, so it proves less: what a bounce there says of a recipient counts only when submission saw "
+        description="Where Postfix logs: the `journal`, the path of its log file, or `stdin`, for containers. Only the "
+        "journal says who wrote a line; what a bounce elsewhere says of a recipient counts only when submission saw "
         "that mail too.",
     )
     units: values.Units = Field(

@@ -219,13 +219,15 @@ def _switch(value: object) -> bool:
     return value
 
 
-def _journal_or_path(text: str) -> Path | str:
-    if text == "journal":
+def _log_source(text: str) -> Path | str:
+    if text in {"journal", "stdin"}:
         return text
     try:
         return _path(text)
     except ValueError:
-        raise ValueError(f"{quoted(text)} is neither journal nor a path; write for example /var/log/mail.log") from None
+        raise ValueError(
+            f"{quoted(text)} is neither journal, stdin nor a path; write for example /var/log/mail.log"
+        ) from None
 
 
 def _units(value: object) -> tuple[str, ...] | str:
@@ -295,7 +297,7 @@ Uid = Annotated[int, *whole_number(0, _MAX_UID)]
 AbsolutePath = Annotated[Path, _from_text(_path), Kind("path")]
 OptionalPath = Annotated[Path | None, _from_text_or_null(_path), Kind("path or null")]
 SocketPath = Annotated[Path, _from_text(socket_path), Kind("path")]
-JournalOrPath = Annotated[Path | str, _from_text(_journal_or_path), Kind("`journal` or path")]
+LogSource = Annotated[Path | str, _from_text(_log_source), Kind("`journal`, `stdin` or path")]
 Units = Annotated[tuple[str, ...] | str, BeforeValidator(_units), Kind("`auto` or list: unit name")]
 Words = Annotated[
     tuple[Word, ...], BeforeValidator(_words), Kind("list of daemons", lambda words: f"[{', '.join(words)}]")

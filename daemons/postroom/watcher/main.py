@@ -7,6 +7,7 @@ import asyncio
 import pwd
 import secrets
 import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -30,6 +31,7 @@ from postroom.watcher.correlate import Correlator
 from postroom.watcher.follower import Follower
 from postroom.watcher.journal import Journal
 from postroom.watcher.logfile import LogFile
+from postroom.watcher.piped import Piped
 from postroom.watcher.probe import MOST_NOOPS
 from postroom.watcher.sharing import share_forever
 from postroom.watcher.source import Source, SourceUnavailable
@@ -123,13 +125,19 @@ def _boot() -> str:
 
 def _source(config: Config) -> Source:
     if isinstance(config.watcher.source, Path):
-        return LogFile(config.watcher.source, lambda: datetime.now().astimezone())
+        return LogFile(config.watcher.source, _local_time)
+    if config.watcher.source == Piped.name:
+        return Piped(sys.stdin.fileno(), _local_time)
     try:
         uids = {0, pwd.getpwnam("postfix").pw_uid}
     except KeyError:
         raise StartRefused("there is no user `postfix` on this host; mend: install Postfix first") from None
     units = config.watcher.units if isinstance(config.watcher.units, tuple) else ()
     return Journal(uids, units, () if units else _postfix_folders(), time.time())
+
+
+def _local_time() -> datetime:
+    return datetime.now().astimezone()
 
 
 def _postfix_folders() -> set[Path]:
