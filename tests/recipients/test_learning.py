@@ -71,7 +71,7 @@ def test_after_a_reload_facts_are_judged_by_the_new_rules(tmp_path: Path) -> Non
         log = Log("watcher", "debug", lambda level, event, fields: None)
         guard = Guard(20, 60.0, 20)
         learner = Learner(store, {"mailbox_full": Enough(3, 0.0, 1e9)}, guard, log)
-        full = [replace(fact(1, "mailbox_full", NOW + day), number=day, proof="after") for day in (1, 2)]
+        full = [replace(fact(1, "mailbox_full", NOW + day), id=str(day), number=day, proof="after") for day in (1, 2)]
         learned = await learner.learn(full[:1])
         learner.use({"mailbox_full": Enough(2, 0.0, 1e9)}, guard)
         learned += await learner.learn(full[1:])
