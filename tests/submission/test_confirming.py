@@ -76,8 +76,8 @@ async def test_a_bounce_counts_when_it_is_of_mail_we_handed_over_and_that_is_gon
             return set(tokens) if next(looks, False) else set()
 
         if counts:
+            learner = Learner(away, RULES, Guard(20, 60.0, 20), log)
             with pytest.raises(StoreUnavailable):
-                learner = Learner(away, RULES, Guard(20, 60.0, 20), log)
                 await Confirming(at.store, reader, learner, queued, KEY, log).confirm(0.0, 0.0)
         learner = Learner(at.shared, RULES, Guard(20, 60.0, 20), log)
         for _ in range(2):

@@ -118,7 +118,7 @@ def ended(connection: apsw.Connection, queue: int, now: float, rest: State | Non
         (rest, _REASONS[rest], at, queue, State.DEFERRED),
     )
     connection.execute(
-        "INSERT INTO delivery SELECT id, '', '', '', NULL, ?, '', ?, '', 0, ? FROM queue"
+        "INSERT INTO delivery SELECT id, '', '', '', NULL, ?, '', ?, '', 0, ?, NULL FROM queue"
         " WHERE id = ? AND recipients > (SELECT count(*) FROM delivery WHERE queue = queue.id)",
         (rest, _REASONS[rest], at, queue),
     )
