@@ -183,7 +183,8 @@ def test_killed_and_with_lines_missing_each_message_ends_in_the_right_state(stag
     track = stage.watcher.state_dir / "watcher" / "track.db"
     ((gaps,),) = rows(track, "SELECT value FROM meta WHERE name = 'gaps'")
     assert gaps >= FLOODS
-    assert "journald suppressed lines" in stage.watcher.log()
+    # The event of a gap itself may be lost: a kill fits between its commit and its line.
+    assert f"watcher.reconciled gaps={gaps} " in stage.watcher.log()
     key = read_key(stage.submission.state_dir / "keys" / "recipient-hash.key")
     ghosts = [to for to, delivery in ends.items() if "ghost" in to and delivery["state"] == "bounced"]
     expected = Counter(recipient_hash(key, ghost) for ghost in ghosts)
