@@ -66,5 +66,5 @@ def test_a_fault_has_its_class_and_its_rule() -> None:
     assert fault_of_recipient("5.1.1", "unknown user: jane") == Fault(
         "invalid_recipient", "now", "recipient.unknown", 1
     )
-    assert fault_of_recipient("5.2.1", "account disabled") == Fault("inactive", "now", "inactive.words", 1)
+    assert fault_of_recipient("5.2.1", "account disabled") == Fault("inactive", "now", "inactive.words", 2)
     assert fault_of_recipient("4.2.2", "mailbox full") == Fault("mailbox_full", "after", "mailbox.full", 1)
