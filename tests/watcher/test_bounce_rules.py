@@ -64,7 +64,7 @@ def test_what_is_not_sure_counts_only_when_it_repeats(status: str, reply: str) -
 def test_a_fault_has_its_class_and_its_rule() -> None:
     """The cause of a suppression is the name of the class; the rule is told with its version."""
     assert fault_of_recipient("5.1.1", "unknown user: jane") == Fault(
-        "invalid_recipient", "now", "recipient.unknown", 1
+        "invalid_recipient", "now", "recipient.unknown", 2
     )
     assert fault_of_recipient("5.2.1", "account disabled") == Fault("inactive", "now", "inactive.words", 2)
     assert fault_of_recipient("4.2.2", "mailbox full") == Fault("mailbox_full", "after", "mailbox.full", 1)
