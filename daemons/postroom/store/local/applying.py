@@ -5,7 +5,6 @@ passed over, an end that is missing is made up when the next life of its queue i
 """
 
 import json
-import secrets
 from dataclasses import astuple
 from typing import Any
 
@@ -27,6 +26,8 @@ from postroom.store.local.facts import (
     SessionOpened,
     Tried,
 )
+from postroom.store.local.reporting import settle
+from postroom.store.local.share import share
 
 _REASONS = {
     State.UNTRACKED: "lines that are missing from Postfix's log hide its end",
@@ -36,7 +37,7 @@ _ALIVE = "SELECT id, token FROM queue WHERE queue_id = ? AND ended_at IS NULL"
 
 
 def apply_fact(connection: apsw.Connection, fact: Fact, source: str, now: float, *, proven: bool) -> Bounce | None:
-    """Store one fact; returns the bounce when it is one of our mail.
+    """Store one fact; returns the bounce of our mail it is, or lets a report count that waited for it.
 
     Args:
         now:    when it was read, in Unix seconds; never before an earlier one.
@@ -173,8 +174,9 @@ def _tried(connection: apsw.Connection, tried: Tried, source: str, *, proven: bo
     )
     if tried.state is State.DELIVERED:
         _share(connection, token, tried, None, source, proven=proven)
+    late = settle(connection, token, source, proven=proven)
     if tried.state is not State.BOUNCED:
-        return None
+        return late
     if tried.fault is None:
         return Bounce(tried.queue_id, recipient, tried.enhanced_status, None)
     _share(connection, token, tried, tried.fault, source, proven=proven)
@@ -204,26 +206,15 @@ def _gave_up(connection: apsw.Connection, gave_up: GaveUp, source: str, *, prove
 def _share(
     connection: apsw.Connection, token: str, tried: Tried, fault: Fault | None, source: str, *, proven: bool
 ) -> None:
-    """Put a fact on its way to the shared store; without a fault, that mail was delivered."""
-    recipient = tried.recipient
-    connection.execute(
-        "INSERT INTO share (id, token, queue_id, recipient_hash, domain, hint, cause, enhanced_status, evidence,"
-        " source, added_at, proven, proof, rule, rule_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            secrets.token_hex(16),
-            token,
-            tried.queue_id,
-            recipient.hash,
-            recipient.domain,
-            recipient.hint,
-            "" if fault is None else fault.cause,
-            tried.enhanced_status,
-            "" if fault is None else tried.reason,
-            source,
-            tried.at,
-            proven,
-            "now" if fault is None else fault.proof,
-            "" if fault is None else fault.rule,
-            0 if fault is None else fault.rule_version,
-        ),
+    share(
+        connection,
+        token,
+        tried.queue_id,
+        tried.recipient,
+        fault,
+        tried.enhanced_status,
+        tried.reason,
+        source,
+        tried.at,
+        proven=proven,
     )

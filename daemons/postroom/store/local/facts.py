@@ -1,7 +1,8 @@
-"""What Postfix's log says, as facts for track.db, and what is read back from there."""
+"""What Postfix's log and the mails to the return path say, as facts for track.db, and what is read back from there."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 from postroom.mail.recipients import MaskedRecipient
@@ -124,12 +125,60 @@ Fact = Seen | Tried | GaveUp | Left | SessionOpened | SessionEnded | InstanceSto
 
 @dataclass(frozen=True, slots=True)
 class Bounce:
-    """A refusal for good of mail of ours, as `apply` took it; `cause` when it goes on to suppression."""
+    """A refusal for good of mail of ours, as it was taken; `cause` when it goes on to suppression.
+
+    `by`: whether Postfix was told so, or a report came after the mail had been taken.
+    """
 
     queue_id: str
     recipient: MaskedRecipient
     enhanced_status: str
     cause: str | None
+    by: Literal["log", "report"] = "log"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a mail to the return path says of one recipient of the mail with this token.
+
+    Attributes:
+        id:         the same for the same mail: one that comes twice counts once.
+        recipients: hashes of the addresses it gives for that recipient; none where it names nobody.
+        reason:     its words, masked.
+        at:         when it was taken, Unix seconds.
+        fault:      set when it speaks against the recipient.
+    """
+
+    id: str
+    token: str
+    kind: Literal["bounce", "complaint"]
+    recipients: tuple[str, ...]
+    enhanced_status: str
+    reason: str
+    at: float
+    fault: Fault | None = None
+
+
+class Effect(StrEnum):
+    """What a report has changed."""
+
+    COUNTED = "counted"
+    """The delivery bounced late, or was complained of."""
+    REPEATED = "repeated"
+    """Nothing: that was known."""
+    WAITS = "waits"
+    """Nothing yet: the log has not told what became of the delivery."""
+    UNKNOWN = "unknown"
+    """Nothing: the mail of that token never went to that recipient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A report, and what it has changed; `bounce` where it made one."""
+
+    report: Report
+    effect: Effect
+    bounce: Bounce | None = None
 
 
 @dataclass(frozen=True, slots=True)

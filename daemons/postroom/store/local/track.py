@@ -23,8 +23,11 @@ has its whole story in missing lines (Story.reconciled_at).
 
 Times of sessions are when their lines were read, so they lie at or behind the true ones, and the clock of the
 watcher never goes back. That errs on the side of doubt.
+
+Reports (mails to the return path) stand beside: reporting.py says which of them has an effect.
 """
 
+import asyncio
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -35,9 +38,9 @@ import apsw
 from postroom.mail.recipients import MaskedRecipient
 from postroom.mail.states import State
 from postroom.store.errors import StoreUnavailable
-from postroom.store.local import applying
+from postroom.store.local import applying, reporting
 from postroom.store.local.alone import hold_alone
-from postroom.store.local.facts import Bounce, Fact, SharedFact
+from postroom.store.local.facts import Bounce, Fact, Report, Reported, SharedFact
 from postroom.store.local.track_schema import TRACK
 from postroom.store.sqlite import open_file
 from postroom.store.thread import StoreThread
@@ -62,6 +65,7 @@ class TrackStore:
     """The watcher's side of track.db. Made by `init`, opened by exactly one process."""
 
     def __init__(self, path: Path, lock_fd: int) -> None:
+        self._path = path
         self._lock_fd = lock_fd
         self._thread = StoreThread(path, lambda: _connect(path))
 
@@ -145,6 +149,36 @@ class TrackStore:
             return [bounce for bounce in bounces if bounce is not None]
 
         return await self._thread.run(operation)
+
+    async def report(self, reports: Sequence[Report], source: str, *, proven: bool) -> list[Reported]:
+        """Take reports, all or none; they are on the disk when this returns, and once however often they come.
+
+        Args:
+            source, proven: of the log that says of their deliveries.
+        """
+
+        def operation(connection: apsw.Connection) -> list[Reported]:
+            return [reporting.take(connection, report, source, proven=proven) for report in reports]
+
+        reported = await self._thread.run(operation)
+        if reports:
+            await asyncio.to_thread(self._sync)
+        return reported
+
+    def _sync(self) -> None:
+        """Bring the last commits to the disk: a log is read again after a power cut, a mail does not come again.
+
+        The write-ahead log is one file, whole up to its last frame with a right checksum, and no lock is held on it.
+        """
+        wal = self._path.with_name(f"{self._path.name}-wal")
+        try:
+            fd = os.open(wal, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise StoreUnavailable(f"{wal}: {error.strerror}; mend: check its file system") from error
 
     async def begin(self, source: str, boot: str) -> tuple[bool, float]:
         """Say which source is read from now on, on which boot of the host.
@@ -322,6 +356,7 @@ class TrackStore:
             connection.execute(
                 "DELETE FROM share WHERE added_at < ? AND cause = '' AND proven = 0", (now - UNPROVEN_DELIVERY_KEPT_S,)
             )
+            connection.execute("DELETE FROM report WHERE taken_at < ?", (before,))
             connection.execute("DELETE FROM checkpoint WHERE began_at < ?", (before,))
             row = connection.execute("SELECT max(seen_at) FROM session WHERE seen_at < ?", (now - SESSION_KEPT_S,))
             forgotten = row.fetchall()[0][0]

@@ -96,4 +96,20 @@ TRACK = (
     -- The syslog_name of the Postfix that says so; '' where its queue did.
     ALTER TABLE queue ADD COLUMN instance TEXT NOT NULL DEFAULT '';
     """,
+    """
+    -- What mails to the return path said, one row for each recipient they name.
+    CREATE TABLE report (
+        id              TEXT PRIMARY KEY,   -- of the mail's octets: one that comes twice counts once
+        token           TEXT NOT NULL,
+        kind            TEXT NOT NULL,      -- bounce, complaint
+        recipients      TEXT NOT NULL,      -- JSON list of hashes
+        enhanced_status TEXT NOT NULL,
+        reason          TEXT NOT NULL,      -- masked
+        fault           TEXT,               -- JSON list (facts.Fault)
+        taken_at        REAL NOT NULL,
+        waits           INTEGER NOT NULL    -- 1: until the log says what became of the delivery
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX report_waiting ON report (token) WHERE waits = 1;
+    CREATE INDEX report_taken_at ON report (taken_at);
+    """,
 )
