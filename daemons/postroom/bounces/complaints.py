@@ -5,6 +5,7 @@ BUGS:    many providers blank the recipient (RFC 6590); then only our own token 
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from postroom.bounces.dsn import address_in
@@ -16,10 +17,14 @@ MAX_RECIPIENTS = 50
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """Who complained, as far as the report says, and of what kind the report is (`abuse`, `auth-failure`, …)."""
+    """Who complained, as far as the report says, and of what kind the report is (`abuse`, `auth-failure`, …).
+
+    `senders` are the envelope senders it gives for the mail complained of.
+    """
 
     recipients: tuple[str, ...]
     feedback_type: str
+    senders: tuple[str, ...] = ()
 
     @property
     def is_by_a_recipient(self) -> bool:
@@ -34,23 +39,35 @@ def complaint(found: list[Part]) -> Complaint | None:
             headers, _ = fields(part.decoded().replace(b"\r\n", b"\n").lstrip(b"\n"))
             kind = next((value for key, value in headers if key == "feedback-type"), "abuse").strip().lower()
             named = [address_in(value) for key, value in headers if key in {"original-rcpt-to", "removal-recipient"}]
-            return Complaint(_unique([each for each in named if each] or returned_recipients(found)), kind)
+            senders = [address_in(value) for key, value in headers if key == "original-mail-from"]
+            who = _unique([each for each in named if each] or returned_recipients(found))
+            return Complaint(who, kind, _unique(senders + returned_senders(found)))
         if part.type == "message/rfc822":
             headers, _ = fields(part.decoded().lstrip(b"\n"))
             if value := next((value for key, value in headers if key == "x-hmxmroriginalrecipient"), ""):
-                return Complaint(_unique([address_in(value)]), "abuse")
+                return Complaint(_unique([address_in(value)]), "abuse", _unique(returned_senders(found)))
     return None
 
 
 def returned_recipients(found: list[Part]) -> list[str]:
     """The To of the mail that came back."""
+    for headers in _returned_headers(found):
+        to = [each for key, value in headers if key == "to" for each in _ADDRESSES.findall(value)]
+        if to:
+            return to[:MAX_RECIPIENTS]
+    return []
+
+
+def returned_senders(found: list[Part]) -> list[str]:
+    """The Return-Path of the mail that came back: its envelope sender, as who delivered it wrote it (RFC 5321 §4.4)."""
+    headers = next(_returned_headers(found), [])
+    return [address_in(value) for key, value in headers if key == "return-path"]
+
+
+def _returned_headers(found: list[Part]) -> Iterator[Sequence[tuple[str, str]]]:
     for part in found:
         if part.type in {"message/rfc822", "text/rfc822-headers", "message/rfc822-headers"}:
-            headers, _ = fields(part.decoded().lstrip(b"\n"))
-            to = [each for key, value in headers if key == "to" for each in _ADDRESSES.findall(value)]
-            if to:
-                return to[:MAX_RECIPIENTS]
-    return []
+            yield fields(part.decoded().lstrip(b"\n"))[0]
 
 
 def _unique(addresses: list[str]) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ class Recipient:
         fault:    name of its class (classes.py), `complaint`, or "" where nothing failed.
         suppress: what follows for it.
         original: the address the mail was sent to, where the report names it beside another.
+        evidence: the words that decided, never an address (Judgement.evidence).
     """
 
     address: str
@@ -51,14 +52,16 @@ class Recipient:
     fault: str
     suppress: Suppress
     original: str = ""
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A message to the return path, understood."""
+    """A message to the return path, understood; `senders` are the envelope senders a complaint gives for the mail."""
 
     kind: Kind
     recipients: tuple[Recipient, ...] = ()
+    senders: tuple[str, ...] = ()
 
 
 def report(message: bytes) -> Report:
@@ -91,6 +94,7 @@ def _complaint(complained: Complaint) -> Report:
     return Report(
         "complaint",
         tuple(Recipient(each, "complained", "", COMPLAINT, suppress) for each in complained.recipients),
+        complained.senders,
     )
 
 
@@ -130,7 +134,7 @@ def _recipient(address: str, action: str, status: str, reasons: Iterable[str], o
         return Recipient(address, action, status, "", "never", other)
     judgement = _judged(reasons, status)
     suppress = judgement.suppress if action == "failed" else "never"
-    return Recipient(address, action, status, judgement.fault.name, suppress, other)
+    return Recipient(address, action, status, judgement.fault.name, suppress, other, judgement.evidence)
 
 
 def _judged(reasons: Iterable[str], status: str) -> Judgement:
