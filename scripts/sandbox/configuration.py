@@ -46,6 +46,7 @@ milter:
 
 watcher:
   source: {maillog}
+  socket: {queue}/postroom/lmtp.sock
 
 monitor:
   socket_group: null

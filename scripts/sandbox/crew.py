@@ -25,7 +25,7 @@ COMMAND_S = 60.0
 CREW = {
     "milter": ("postfix",),
     "policy": ("postfix",),
-    "watcher": ("postdrop",),
+    "watcher": ("postfix", "postdrop"),
     "monitor": ("postdrop",),
     "submission": ("postdrop",),
 }

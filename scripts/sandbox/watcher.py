@@ -22,6 +22,7 @@ class WatcherDaemon(Daemon):
         settings:  text of more YAML sections; the defaults are one domain, example.org.
         state_dir: of another daemon, to share its store.
         journald:  whose journal it reads, where that is not the host's.
+        socket:    where it takes bounce mails; in a Postfix's queue directory for that one to deliver.
     """
 
     def __init__(
@@ -32,14 +33,21 @@ class WatcherDaemon(Daemon):
         settings: str = DEFAULTS,
         state_dir: Path | None = None,
         journald: Journald | None = None,
+        socket: Path | None = None,
     ) -> None:
         self._journald = journald
+        self.socket = socket or folder / "run" / "lmtp.sock"
         text = (
             f"{settings}\n"
             f"handover:\n  socket: {handover / 'postroom-in'}\n  showq: {handover / 'showq'}\n"
-            f"watcher:\n{indented(watcher)}"
+            f"watcher:\n  socket: {self.socket}\n  socket_group: null\n  socket_mode: 0666\n{indented(watcher)}"
         )
         super().__init__("watcher", folder, text, state_dir)
+
+    def write(self) -> None:
+        """Write the configuration, and make the socket's folder."""
+        super().write()
+        self.socket.parent.mkdir(parents=True, exist_ok=True)
 
     def start(self, environment: Mapping[str, str] | None = None, prefix: tuple[str, ...] = ()) -> None:
         """Start it where its journal is."""

@@ -82,7 +82,9 @@ def test_a_hostile_label_value_arrives_as_it_is(labels: dict[str, str]) -> None:
 
 def test_everything_served_is_well_formed() -> None:
     """Types by name, a help for each, no abbreviated units: what promtool asks of metrics."""
-    names = [name.format(state="deferred", reason="inbound", door="smtp") for name in HELP]
+    names = [
+        name.format(state="deferred", reason="inbound", door="smtp", kind="delay", effect="waits") for name in HELP
+    ]
     counters = {Series(name): 2.0 for name in names if name.endswith("_total")}
     gauges = {name: 1.0 for name in names if not name.endswith("_total") and "_monitor_" not in name}
     looked = survey(

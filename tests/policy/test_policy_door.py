@@ -14,6 +14,7 @@ import apsw
 import pytest
 from tests.policy.conftest import MakePolicy, limited
 
+from postroom.mail.tokens import mint
 from sandbox.policy import PolicyClient, PolicyDaemon, end_of_message, request
 from sandbox.process import until
 
@@ -71,6 +72,25 @@ def test_recipients_noted_at_rcpt_are_counted_at_the_end_by_whoever_is_asked(
             counts.ask(request(instance="3", recipient=recipient))
         assert hears.ask(end_of_message("3", recipient="", recipient_count=2)).startswith("450 4.7.1 ")
         assert counts.ask(end_of_message("4", recipient="c@example.net")) == "DUNNO", "refused with b, c cost nothing"
+
+
+def test_a_return_address_that_is_not_ours_is_refused_where_the_world_delivers(make_policy: MakePolicy) -> None:
+    """At RCPT, before Postfix would have to send it back; addresses elsewhere are none of our business."""
+    daemon = make_policy()
+    key = (daemon.state_dir / "keys" / "return-path.key").read_bytes()
+    ours, foreign = mint(key, b"8 octets", time.time()), mint(bytes(32), b"8 octets", time.time())
+    old = mint(key, b"8 octets", time.time() - 40 * 86_400)
+    with PolicyClient(daemon.socket) as client:
+
+        def asked(address: str, **attributes: str) -> str:
+            return client.ask(request(policy_context="inbound", recipient=address, **attributes))
+
+        for local in (ours, ours.upper(), "complaints"):
+            assert asked(f"{local}@bounces.example.org") == "DUNNO"
+        for local in (foreign, old, "postmaster", "", f"x+{ours}"):
+            assert asked(f"{local}@Bounces.Example.ORG") == "550 5.1.1 No such return address"
+        assert asked("jane@example.org") == asked(f"{foreign}@example.net") == "DUNNO"
+        assert asked(f"{foreign}@bounces.example.org", protocol_state="DATA") == "DUNNO"
 
 
 def test_more_recipients_than_ever_fit_are_refused_for_good(make_policy: MakePolicy) -> None:

@@ -20,7 +20,7 @@ from random import Random
 import pytest
 from tests.watcher.conftest import assert_private
 
-from postroom.runtime.faults import POINTS
+from postroom.runtime.faults import SUBMISSION_POINTS
 from sandbox.daemon import SubmissionDaemon
 from sandbox.journald import Journald
 from sandbox.postfix import PrivatePostfix
@@ -191,7 +191,7 @@ class KillRun:
         return len(self._answered) == MESSAGES and counts["accepted"] + counts["deferred"] == 0
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", SUBMISSION_POINTS)
 def test_killed_at(
     point: str,
     daemon: SubmissionDaemon,

@@ -44,6 +44,7 @@ class Recipient:
         suppress: what follows for it.
         original: the address the mail was sent to, where the report names it beside another.
         evidence: the words that decided, never an address (Judgement.evidence).
+        rule:     id of the rule that decided, "" where none did, with its version.
     """
 
     address: str
@@ -53,6 +54,8 @@ class Recipient:
     suppress: Suppress
     original: str = ""
     evidence: str = ""
+    rule: str = ""
+    rule_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,17 @@ def _recipient(address: str, action: str, status: str, reasons: Iterable[str], o
         return Recipient(address, action, status, "", "never", other)
     judgement = _judged(reasons, status)
     suppress = judgement.suppress if action == "failed" else "never"
-    return Recipient(address, action, status, judgement.fault.name, suppress, other, judgement.evidence)
+    return Recipient(
+        address,
+        action,
+        status,
+        judgement.fault.name,
+        suppress,
+        other,
+        judgement.evidence,
+        judgement.rule,
+        judgement.version,
+    )
 
 
 def _judged(reasons: Iterable[str], status: str) -> Judgement:

@@ -162,7 +162,7 @@ class Milter(Section):
 
 
 class Watcher(Section):
-    """How Postfix's log is followed."""
+    """How Postfix's log is followed, and where the mail to our return-path domains is taken."""
 
     source: values.LogSource = Field(
         "journal",
@@ -177,6 +177,15 @@ class Watcher(Section):
     relayhost: values.Switch = Field(
         False,
         description="Whether Postfix gives its mail to a relayhost: what that took is `relayed`, not `delivered`.",
+    )
+    socket: values.SocketPath = Field(
+        Path("/var/spool/postfix/postroom/lmtp.sock"),
+        description="The Unix socket that takes bounce mails by LMTP, where a domain has return path `verp` or "
+        "`shared`; inside Postfix's queue directory, for lmtp(8) may run in a chroot there.",
+    )
+    socket_mode: values.Mode = Field(0o660, description="Who may deliver: mode of the socket.")
+    socket_group: values.OptionalGroup = Field(
+        "postfix", description="Group of the socket; null leaves it to the group of the daemon."
     )
 
 
@@ -444,6 +453,11 @@ class Config(Section):
     monitor: Monitor = Field(default_factory=Monitor, validate_default=True)
     retention: Retention = Field(Retention())
     serve: Serve = Field(Serve())
+
+    def return_domains(self) -> frozenset[str]:
+        """The return-path domains: where bounces go that are ours to read."""
+        paths = (domain.return_path for domain in self.domains.values())
+        return frozenset(path.domain for path in paths if path.domain is not None)
 
     @field_validator("run_dir")
     @classmethod

@@ -3,7 +3,7 @@
     context     RCPT                                      END-OF-MESSAGE
     smtp        recipient check; notes the recipient      all limits in one step, or none
     sendmail    recipient check                           DUNNO: the milter of that door counts
-    inbound     DUNNO                                     DUNNO
+    inbound     550 for a return address that is not ours DUNNO
     any other   DUNNO, and a warning: the wiring names no door
 
 DUNNO, not OK: OK would end Postfix's own later restrictions (access(5)). Everything is allowed by DUNNO or
@@ -11,11 +11,15 @@ refused for this recipient or message; no answer has an effect past it.
 
 With `count_at: rcpt` each recipient is counted as it is named: the message with the first one.
 
+A return address is refused where it is named, at RCPT: once Postfix has taken such a mail it could only send it back,
+to whoever the forger chose.
+
 Source:  SMTPD_POLICY_README; RFC 3463 (4.7.1 and 5.7.1: policy; 5.1.x: the address).
 BUGS:    a recipient that a later restriction of Postfix's refuses was noted all the same and is counted under
          `recipient` and `recipient_domain` if others of that message pass: wire the policy last.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +28,7 @@ from postroom.limits.notes import Notes
 from postroom.limits.subject import Key, Subject, beyond, client_network, of_mail
 from postroom.mail.addresses import domain_of
 from postroom.mail.hashes import private
+from postroom.mail.return_addresses import ReturnAddresses
 from postroom.mail.senders import counted_sender
 from postroom.policy.protocol import Request
 from postroom.recipients.check import RecipientCheck
@@ -56,6 +61,7 @@ class Answer:
 
 
 PASSED = Answer(DUNNO)
+NOBODYS = Answer("550 5.1.1 No such return address", "return_address")
 
 
 class Decisions:
@@ -65,6 +71,8 @@ class Decisions:
         key:      hashes what is private before it is counted.
         hostname: value of the key `server`.
         count_at: when mail is counted.
+        returns:  the return addresses that are ours.
+        clock:    Unix seconds.
     """
 
     def __init__(
@@ -76,6 +84,8 @@ class Decisions:
         key: bytes,
         hostname: str,
         count_at: CountAt,
+        returns: ReturnAddresses,
+        clock: Callable[[], float],
         log: Log,
     ) -> None:
         self._check = check
@@ -84,6 +94,8 @@ class Decisions:
         self._key = key
         self._hostname = hostname
         self._count_at = count_at
+        self._returns = returns
+        self._clock = clock
         self._log = log
         self._are_recipients_counted = limiter.counts_by("recipient", "recipient_domain")
         self._strange_contexts: set[str] = set()
@@ -91,7 +103,7 @@ class Decisions:
     async def answer(self, request: Request) -> Answer:
         """Decide one request; raises nothing that a store can cause."""
         if request.context == "inbound":
-            return PASSED
+            return self._inbound(request)
         if request.context not in DOORS:
             self._warn(request.context)
             return PASSED
@@ -100,6 +112,16 @@ class Decisions:
         if request.state == "END-OF-MESSAGE" and request.context == "smtp" and self._count_at == "end_of_message":
             return await self._message(request)
         return PASSED
+
+    def _inbound(self, request: Request) -> Answer:
+        recipient = request.recipient
+        if (
+            request.state != "RCPT"
+            or not self._returns.serve(recipient)
+            or self._returns.exists(recipient, self._clock())
+        ):
+            return PASSED
+        return NOBODYS
 
     async def _recipient(self, request: Request) -> Answer:
         (refusal,) = await self._check.refusals([request.recipient])

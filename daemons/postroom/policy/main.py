@@ -1,6 +1,6 @@
 """postroom-policy: Postfix's questions about recipients and messages, answered; wired.
 
-Reads from top to bottom: descriptors, key, store, checks and limits, socket, ready, drain.
+Reads from top to bottom: descriptors, keys, store, checks and limits, socket, ready, drain.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from postroom.limits.configured import rules
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import LIMITS_LOST, Limiter
 from postroom.limits.notes import Notes
+from postroom.mail.return_addresses import ReturnAddresses
 from postroom.policy.decisions import Decisions
 from postroom.policy.server import Server
 from postroom.recipients.check import CHECK_LOST, RecipientCheck
@@ -48,6 +49,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
     settings = config.policy
     _take_descriptors()
     key = read_key(paths.recipient_hash_key(config))
+    return_path_key = read_key(paths.return_path_key(config))
     metrics = Metrics()
     async with AsyncExitStack() as at_end:
         shared = SqliteSharedStore(paths.shared_db(config).parent)
@@ -66,6 +68,8 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
                 key=key,
                 hostname=config.hostname,
                 count_at=config.policy.count_at,
+                returns=ReturnAddresses(return_path_key, config.return_domains(), config.retention.messages),
+                clock=time.time,
                 log=log,
             )
 

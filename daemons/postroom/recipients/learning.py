@@ -11,11 +11,16 @@ from typing import Protocol
 
 from postroom.runtime.log import Log
 from postroom.store.local.facts import SharedFact
-from postroom.store.shared.suppression import Delivered, Enough, Guard, Learned, Refused
+from postroom.store.shared.suppression import COMPLAINT, Delivered, Enough, Guard, Learned, Refused, Suppression
+
+COMPLAINT_KEPT_S = 730 * 86_400.0
+"""How long a recipient who complained gets no mail."""
 
 
 class Learns(Protocol):
     """The part of the shared store that is told."""
+
+    async def suppress(self, suppressions: Sequence[Suppression], now: float | None = None) -> list[bool]: ...
 
     async def learn(
         self,
@@ -52,7 +57,10 @@ class Learner:
         """
         if not facts:
             return []
-        learned = await self._store.learn([_told(fact) for fact in facts], self._rules, self._guard)
+        complaints = iter(await self._complained([fact for fact in facts if fact.cause == COMPLAINT]))
+        others = [_told(fact) for fact in facts if fact.cause != COMPLAINT]
+        judged = iter(await self._store.learn(others, self._rules, self._guard) if others else [])
+        learned = [next(complaints if fact.cause == COMPLAINT else judged) for fact in facts]
         for fact, what in zip(facts, learned, strict=True):
             if what is Learned.WAVE_BEGAN:
                 self._log.warning(
@@ -83,6 +91,28 @@ class Learner:
                     reason="delivered",
                 )
         return learned
+
+    async def _complained(self, facts: Sequence[SharedFact]) -> list[Learned]:
+        """No bounces to be counted: one complaint is enough, and no delivery lifts it."""
+        if not facts:
+            return []
+        changed = await self._store.suppress(
+            [
+                Suppression(
+                    fact.recipient.hash,
+                    fact.recipient.domain,
+                    fact.recipient.hint,
+                    fact.cause,
+                    None,
+                    fact.evidence,
+                    COMPLAINT,
+                    fact.at,
+                    fact.at + COMPLAINT_KEPT_S,
+                )
+                for fact in facts
+            ]
+        )
+        return [Learned.SUPPRESSED if has_changed else Learned.KNOWN for has_changed in changed]
 
 
 def _told(fact: SharedFact) -> Refused | Delivered:

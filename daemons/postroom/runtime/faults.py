@@ -13,7 +13,7 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-POINTS = (
+SUBMISSION_POINTS = (
     "accept.before_commit",
     "accept.committed",
     "claim.committed",
@@ -23,6 +23,8 @@ POINTS = (
     "queued.before_commit",
     "queued.committed",
 )
+WATCHER_POINTS = ("reports.before_commit", "reports.committed")
+POINTS = (*SUBMISSION_POINTS, *WATCHER_POINTS)
 
 
 class FaultsRefused(Exception):

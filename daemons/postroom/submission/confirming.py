@@ -24,6 +24,7 @@ from postroom.store.errors import StoreUnavailable
 from postroom.store.local.facts import SharedFact, Story
 from postroom.store.local.mail import MailStore
 from postroom.store.local.track_reader import NO_STORY, TrackReader
+from postroom.store.shared.suppression import COMPLAINT
 
 EVERY_S = 2.0
 MOST = 500
@@ -86,7 +87,8 @@ class Confirming:
         """
         while facts := await self._track.unproven(await self._store.confirmed(), MOST):
             waiting, story = set[str](), NO_STORY
-            refused = {fact.token for fact in facts if fact.cause}
+            # A complaint came with the mail's own signed token, of mail that was delivered.
+            refused = {fact.token for fact in facts if fact.cause not in ("", COMPLAINT)}
             if refused:
                 waiting = await self._queued(refused)
                 if waiting:
@@ -96,7 +98,9 @@ class Confirming:
                 story = await self._track.story(list(refused))
             confirmed = []
             for fact in facts:
-                is_over = not fact.cause or (fact.token not in waiting and _is_last_word(fact, story))
+                is_over = fact.token not in waiting and _is_last_word(fact, story)
+                if fact.cause in ("", COMPLAINT):
+                    is_over = True
                 if is_over and await self._is_ours(fact):
                     confirmed.append(fact)
                 elif fact.cause:

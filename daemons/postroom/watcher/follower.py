@@ -17,6 +17,7 @@ from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.local.facts import Bounce, Fact, Tried
 from postroom.store.local.track import PositionMoved, TrackStore
+from postroom.watcher.bounced import tell
 from postroom.watcher.correlate import Correlator, noops
 from postroom.watcher.source import Batch, Source, SourceUnavailable
 
@@ -148,14 +149,7 @@ class Follower:
             if count:
                 self._metrics.count(f"postroom_watcher_{state}_total", count)
         for bounce in bounces:
-            self._log.info(
-                "watcher.bounced",
-                queue_id=bounce.queue_id,
-                recipient_hash=bounce.recipient.hash,
-                domain=bounce.recipient.domain,
-                enhanced_status=bounce.enhanced_status,
-                cause=bounce.cause,
-            )
+            tell(bounce, self._log)
         for line in batch.lines:
             self._last_at = line.at
             if (count := noops(line)) and (event := self._expected.pop(count, None)) is not None:

@@ -1,9 +1,10 @@
-"""postroom-watcher: Postfix's log followed, and what it says of our mail kept for the others.
+"""postroom-watcher: Postfix's log followed, bounce mails taken, and what they say of our mail kept for the others.
 
-Reads from top to bottom: settings, key, stores, source, follower, witness, beats, ready, drain.
+Reads from top to bottom: settings, keys, stores, source, follower, intake, witness, beats, ready, drain.
 """
 
 import asyncio
+import os
 import pwd
 import secrets
 import subprocess
@@ -17,10 +18,13 @@ from pathlib import Path
 from postroom.config import paths
 from postroom.config.changes import changed
 from postroom.config.model import Config
+from postroom.mail.return_addresses import ReturnAddresses
 from postroom.recipients.configured import guard, proof_of_classes
 from postroom.recipients.learning import Learner
+from postroom.runtime.faults import Faults, FaultsRefused, armed_faults
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life, StartRefused
+from postroom.runtime.listeners import listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
 from postroom.store.errors import StoreUnavailable
@@ -29,17 +33,33 @@ from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.watcher.clock import ForwardClock
 from postroom.watcher.correlate import Correlator
 from postroom.watcher.follower import Follower
+from postroom.watcher.intake import Intake
 from postroom.watcher.journal import Journal
 from postroom.watcher.logfile import LogFile
 from postroom.watcher.piped import Piped
 from postroom.watcher.probe import MOST_NOOPS
+from postroom.watcher.reports import Reader
 from postroom.watcher.sharing import share_forever
 from postroom.watcher.source import Source, SourceUnavailable
 from postroom.watcher.witness import WitnessTask
 
 WORD = "watcher"
 SWEEP_S, SWEEP_BUDGET = 60.0, 1000
-NEEDS_RESTART = ("hostname", "state_dir", "log", "handover.socket", "handover.showq", "watcher.source", "watcher.units")
+DRAIN_S = 10.0
+"""How long a mail that is there whole may take to be stored when the daemon is stopped."""
+NEEDS_RESTART = (
+    "hostname",
+    "state_dir",
+    "log",
+    "domains",
+    "handover.socket",
+    "handover.showq",
+    "watcher.source",
+    "watcher.units",
+    "watcher.socket",
+    "watcher.socket_mode",
+    "watcher.socket_group",
+)
 """What a reload does not take."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 POSTCONF = "/usr/sbin/postconf"
@@ -55,8 +75,13 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
     Raises:
         StartRefused: it cannot start as it is configured.
     """
+    faults = _faults(config)
     metrics = Metrics()
-    correlator = Correlator(read_key(paths.recipient_hash_key(config)), is_relayhosted=config.watcher.relayhost)
+    recipient_key = read_key(paths.recipient_hash_key(config))
+    returns = ReturnAddresses(
+        read_key(paths.return_path_key(config)), config.return_domains(), config.retention.messages
+    )
+    correlator = Correlator(recipient_key, is_relayhosted=config.watcher.relayhost)
     source, boot = _source(config), _boot()
     async with AsyncExitStack() as at_end:
         shared = SqliteSharedStore(paths.shared_db(config).parent)
@@ -77,6 +102,18 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             await follower.start()
         except SourceUnavailable as error:
             raise StartRefused(str(error)) from error
+        intake = Intake(
+            store,
+            source,
+            Reader(returns, recipient_key),
+            returns,
+            config.hostname,
+            faults=faults,
+            log=log,
+            metrics=metrics,
+            now=clock.now,
+        )
+        await _take_mails(intake, config, at_end)
         witness = WitnessTask(
             follower,
             store,
@@ -111,6 +148,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         # A task that ends before it is asked to has failed: it raises below, the daemon exits, systemd starts it anew.
         done, _ = await asyncio.wait([following, *others], return_when=asyncio.FIRST_COMPLETED)
         life.stop()
+        await intake.drain(DRAIN_S)
         await following
         for task in others:
             task.cancel()
@@ -121,6 +159,22 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
 
 def _boot() -> str:
     return BOOT_ID.read_text(encoding="ascii").strip()
+
+
+async def _take_mails(intake: Intake, config: Config, at_end: AsyncExitStack) -> None:
+    if config.return_domains():
+        settings = config.watcher
+        listener = listen_unix(settings.socket, settings.socket_mode, settings.socket_group)
+        at_end.callback(listener.close)
+        accepting = await intake.serve(listener.sock)
+        at_end.callback(accepting.close)
+
+
+def _faults(config: Config) -> Faults:
+    try:
+        return armed_faults(os.environ, config.state_dir)
+    except FaultsRefused as refused:
+        raise StartRefused(str(refused)) from refused
 
 
 def _source(config: Config) -> Source:

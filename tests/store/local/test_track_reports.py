@@ -1,5 +1,6 @@
 """track.db: what a mail to the return path may change, and that it changes it once."""
 
+import os
 from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.store.shared.event_loop import Run
 from postroom.mail.recipients import MaskedRecipient, masked_recipient
 from postroom.mail.states import State
 from postroom.mail.tokens import NAME_OCTETS, mint
+from postroom.store.errors import StoreUnavailable
 from postroom.store.local.facts import Bounce, Effect, Fact, Fault, Left, Report, Seen, Tried
 from postroom.store.local.track import TrackStore
 from postroom.store.local.track_schema import TRACK
@@ -22,8 +24,8 @@ NOW = 1_800_000_000.0
 JANE = masked_recipient(KEY, "jane@example.net")
 JOE = masked_recipient(KEY, "joe@example.com")
 TOKEN = mint(KEY, bytes(NAME_OCTETS), NOW)
-DEAD = Fault("invalid_recipient", 60.0)
-SPAM = Fault("complaint", 600.0)
+DEAD = Fault("invalid_recipient", "now", "recipient.unknown", 1)
+SPAM = Fault("complaint", "now", "", 0)
 
 
 def tried(state: State, recipient: MaskedRecipient = JANE, original: str | None = None) -> Tried:
@@ -162,6 +164,27 @@ def test_what_a_log_file_tells_is_proven_no_better_by_a_report(bed: Bed, run: Ru
     run(bed.store.report([bounce()], "log", proven=False))
     assert bed.causes() == []
     assert rows(bed.path, "SELECT token, queue_id, proven FROM share") == [(TOKEN, "A1B2C3", 0)]
+
+
+def test_a_report_is_on_the_disk_when_it_is_taken(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its mail does not come again, as a line of the log would: the commit is synced before anybody is told."""
+    synced, fsync = list[str](), os.fsync
+
+    def recorded(fd: int) -> None:
+        fsync(fd)
+        size = os.fstat(fd).st_size
+        synced.append(f"{Path(os.readlink(f'/proc/self/fd/{fd}')).name} {size}")
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    bed.log(Seen(TOKEN, "A1B2C3", "postfix"), tried(State.DELIVERED))
+    assert synced == []
+    bed.report(bounce())
+    wal = bed.path.with_name("track.db-wal")
+    assert synced == [f"track.db-wal {wal.stat().st_size}"]
+    wal.rename(wal.with_name("gone"))
+    with pytest.raises(StoreUnavailable, match=r"track\.db-wal: No such file"):
+        bed.report(bounce("2"))
+    wal.with_name("gone").rename(wal)
 
 
 def test_old_reports_are_swept(bed: Bed, run: Run) -> None:

@@ -10,6 +10,9 @@ from typing import Literal
 SuppressionSource = Literal["bounce", "complaint", "manual", "import"]
 """Who says so. What stands further right in RANKS is not replaced by what stands left of it."""
 
+COMPLAINT: SuppressionSource = "complaint"
+"""Also the cause of such an entry, and of what is told of it."""
+
 RANKS: tuple[SuppressionSource, ...] = ("bounce", "import", "complaint", "manual")
 
 

@@ -1,0 +1,180 @@
+"""The LMTP socket: mails to our return-path domains, each answered once what it says is stored.
+
+Every mail to a return-path domain is taken, whatever it is: policy has refused at RCPT what is no address of ours, and
+a refusal here would make Postfix write to whom a forger chose. For the same reason nothing is ever sent in answer. Only
+two things are told to come again: a mail that cannot be stored now, and one for a domain that is not ours, which
+somebody's transport_maps sent here by mistake.
+
+Diagnostics: watcher.mail_taken, watcher.bounced, watcher.mail_waits, watcher.mail_fault, watcher.misrouted.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from postroom.mail.addresses import domain_of
+from postroom.mail.logsafe import safe
+from postroom.mail.return_addresses import ReturnAddresses
+from postroom.runtime.faults import Faults
+from postroom.runtime.lifecycle import told
+from postroom.runtime.listeners import BACKLOG
+from postroom.runtime.log import Log
+from postroom.runtime.metrics import Metrics
+from postroom.store.errors import StoreUnavailable
+from postroom.store.local.track import TrackStore
+from postroom.watcher.bounced import tell
+from postroom.watcher.lmtp import Mail, Session
+from postroom.watcher.reports import Read, Reader
+from postroom.watcher.source import Source
+
+READ = 65_536
+"""Octets read at once."""
+IDLE_S = 300.0
+"""How long a client may be silent, or not read its reply (RFC 5321 §4.5.3.2.7)."""
+MOST_SESSIONS = 50
+"""Open at once; lmtp(8) itself opens 20 to one destination."""
+MOST_STRANGE = 100
+
+TAKEN = b"250 2.0.0 Taken\r\n"
+LATER = b"451 4.3.0 Cannot be stored now, try again later\r\n"
+BUSY = b"421 4.3.2 Too many sessions, try again later\r\n"
+
+
+class Intake:
+    """Takes mails.
+
+    Args:
+        source: the log that says what became of our mail.
+        reader: reads them.
+        now:    Unix seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        store: TrackStore,
+        source: Source,
+        reader: Reader,
+        returns: ReturnAddresses,
+        hostname: str,
+        *,
+        faults: Faults,
+        log: Log,
+        metrics: Metrics,
+        now: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._source = source
+        self._reader = reader
+        self._returns = returns
+        self._hostname = hostname
+        self._faults = faults
+        self._log = log
+        self._metrics = metrics
+        self._now = now
+        self._sessions: set[asyncio.Task[None]] = set()
+        self._taking: set[asyncio.Task[None]] = set()
+        """Those in the middle of taking a mail."""
+        self._reading = asyncio.Lock()
+        self._is_draining = False
+        self._is_away = False
+        self._strange: set[str] = set()
+
+    async def serve(self, sock: socket.socket) -> asyncio.Server:
+        """Begin to serve sessions of this listening socket."""
+        return await asyncio.start_unix_server(self._connected, sock=sock, backlog=BACKLOG)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Answer the mails that are there whole, then hang up on everybody: Postfix comes again."""
+        self._is_draining = True
+        for task in self._sessions - self._taking:
+            task.cancel()
+        if self._sessions:
+            _, late = await asyncio.wait(set(self._sessions), timeout=timeout_s)
+            for task in late:
+                task.cancel()
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_draining or len(self._sessions) >= MOST_SESSIONS:
+            writer.write(BUSY)
+            writer.close()
+            return
+        task = asyncio.create_task(self._converse(reader, writer))
+        self._sessions.add(task)
+        task.add_done_callback(self._sessions.discard)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        session, task = Session(self._hostname, self._refusal), asyncio.current_task()
+        assert task is not None
+        try:
+            while True:
+                while (event := session.next_event()) is not None:
+                    if isinstance(event, Mail):
+                        self._taking.add(task)
+                        event = await self._answered(event)
+                        self._taking.discard(task)
+                    writer.write(event)
+                async with asyncio.timeout(IDLE_S):
+                    await writer.drain()
+                    if session.is_over or self._is_draining or not (octets := await reader.read(READ)):
+                        break
+                session.feed(octets)
+        except (TimeoutError, ConnectionError):
+            pass  # the client's right: what was not answered comes again
+        finally:
+            self._taking.discard(task)
+            # What was written goes out first.
+            writer.close()
+
+    def _refusal(self, recipient: str) -> str | None:
+        if self._returns.serve(recipient):
+            return None
+        domain = safe(domain_of(recipient))
+        if domain not in self._strange and len(self._strange) < MOST_STRANGE:
+            self._strange.add(domain)
+            self._log.warning(
+                "watcher.misrouted",
+                domain=domain,
+                effect="Postfix keeps its mail and tries again",
+                mend="this is the return path of none of `domains`: take it out of Postfix's transport_maps",
+            )
+        return "451 4.3.5 Not a return path of this host"
+
+    async def _answered(self, mail: Mail) -> bytes:
+        """The replies to a mail, one for each recipient, once its reports are stored."""
+        read = await self._read(mail)
+        try:
+            effect = await self._stored(read)
+        except StoreUnavailable as error:
+            if not self._is_away:
+                self._log.error("watcher.mail_waits", error=str(error), effect="Postfix keeps it and tries again")
+            self._is_away = True
+            return LATER * len(mail.recipients)
+        self._is_away = False
+        kind = read.kind
+        self._metrics.count(f"postroom_watcher_mails_{kind}_total")
+        self._log.info("watcher.mail_taken", kind=kind, effect=effect)
+        return TAKEN * len(mail.recipients)
+
+    async def _read(self, mail: Mail) -> Read:
+        # One at a time, beside the loop: reading a large one takes some tenths of a second.
+        async with self._reading:
+            try:
+                return await asyncio.to_thread(self._reader.read, mail, self._now())
+            except Exception as error:  # noqa: BLE001 - a fault of ours must not bring the same mail for ever
+                self._log.error("watcher.mail_fault", effect="it is taken as unreadable", **told(error))
+                return Read("unreadable")
+
+    async def _stored(self, read: Read) -> str:
+        """Store the reports of a mail; returns what they have changed, in words."""
+        if not read.reports:
+            return "nothing"
+        self._faults.reach("reports.before_commit")
+        reported = await self._store.report(read.reports, self._source.name, proven=self._source.proves)
+        self._faults.reach("reports.committed")
+        effects = [one.effect for one in reported]
+        for effect in effects:
+            self._metrics.count(f"postroom_watcher_reports_{effect}_total")
+        for one in reported:
+            if one.bounce is not None:
+                tell(one.bounce, self._log)
+        return ",".join(sorted(set(effects)))

@@ -1,0 +1,106 @@
+"""Mails to the return path to reports: what they say, tied to the mail they speak of, with recipients hashed. Pure.
+
+    mail ─► bounces.report: what it is ─► for each address it came to: the token ─► one report for each recipient
+
+Only bounces and complaints are reports; delay notices, automatic replies and all else change nothing. Which of them has
+an effect is not decided here: track.db knows what became of the mail (store/local/reporting.py).
+
+The address it came to tells which mail a bounce speaks of, and nothing else does: what stands in it anybody may have
+written. A complaint that came to the address for complaints names that mail itself, by a token that only it bore.
+
+Limits:  MOST recipients of a mail: a token's mail has one, a report names it and perhaps what it became.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from postroom.bounces.mime import ParseError
+from postroom.bounces.report import COMPLAINT, Kind, Recipient, report
+from postroom.bounces.report import Report as Said
+from postroom.mail.hashes import recipient_hash
+from postroom.mail.return_addresses import ReturnAddresses
+from postroom.store.local.facts import Fault, Report
+from postroom.watcher.lmtp import Mail
+
+MOST = 10
+MOST_HOPS = 30
+"""Received fields past which a mail goes round in circles; Postfix itself allows 50 (hopcount_limit)."""
+
+_HOP = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
+
+MailKind = Kind | Literal["foreign", "loop", "unreadable"]
+"""What a mail is: a report's kind; none of ours to read (`foreign`); mail of ours (`loop`); not to be taken apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a mail is, and the reports in it."""
+
+    kind: MailKind
+    reports: tuple[Report, ...] = ()
+
+
+class Reader:
+    """Reads mails.
+
+    Args:
+        returns: the return addresses that are ours.
+        key:     recipients are hashed with it.
+    """
+
+    def __init__(self, returns: ReturnAddresses, key: bytes) -> None:
+        self._returns = returns
+        self._key = key
+
+    def read(self, mail: Mail, now: float) -> Read:
+        """Read a mail; any octets will do. `now` is Unix seconds."""
+        tokens = [token for each in mail.recipients if (token := self._returns.token(each, now)) is not None]
+        takes_complaints = any(map(self._returns.takes_complaints, mail.recipients))
+        if not tokens and not takes_complaints:
+            return Read("foreign")
+        if self._is_loop(mail):
+            return Read("loop")
+        try:
+            said = report(mail.octets)
+        except ParseError:
+            return Read("unreadable")
+        if said.kind == "complaint" and takes_complaints:
+            tokens += [token for each in said.senders if (token := self._returns.token(each, now)) is not None]
+        made = [one for token in dict.fromkeys(tokens) for one in self._reports(said, token, mail.octets, now)]
+        return Read(said.kind, tuple(made))
+
+    def _is_loop(self, mail: Mail) -> bool:
+        """Whether it is mail of ours, or goes round: nobody of ours writes to these addresses."""
+        head = mail.octets.partition(b"\r\n\r\n")[0]
+        return self._returns.serve(mail.sender) or len(_HOP.findall(head)) > MOST_HOPS
+
+    def _reports(self, said: Said, token: str, octets: bytes, now: float) -> Iterable[Report]:
+        digest = hashlib.sha256(token.encode("ascii") + octets).hexdigest()[:32]
+        if said.kind == "complaint":
+            # One even where nobody is named: providers hide who complained (RFC 6590).
+            if not said.recipients or any(each.suppress == "now" for each in said.recipients):
+                named = tuple(self._hash(each.address) for each in said.recipients[:MOST])
+                fault = Fault(COMPLAINT, "now", "", 0)
+                yield Report(digest, token, "complaint", named, "", "the recipient complained", now, fault)
+        elif said.kind == "bounce":
+            failed = [each for each in said.recipients if each.action == "failed" and each.address]
+            for number, each in enumerate(failed[:MOST]):
+                yield self._bounce(f"{digest}-{number}", token, each, now)
+
+    def _bounce(self, number: str, token: str, failed: Recipient, now: float) -> Report:
+        fault = _fault(failed)
+        named = tuple(self._hash(address) for address in (failed.address, failed.original) if address)
+        reason = f"reported after it was taken: {failed.evidence}" if failed.evidence else "reported after it was taken"
+        return Report(number, token, "bounce", named, failed.status, reason, now, fault)
+
+    def _hash(self, address: str) -> str:
+        return recipient_hash(self._key, address)
+
+
+def _fault(failed: Recipient) -> Fault | None:
+    if failed.suppress == "never":
+        return None
+    return Fault(failed.fault, failed.suppress, failed.rule, failed.rule_version)
