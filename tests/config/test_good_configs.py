@@ -78,6 +78,7 @@ def test_every_setting_arrives() -> None:
     assert config.templates.brand.support == "+49 30 901820"
     assert (config.limits[0].rate, config.limits[0].burst) == (Rate(100, 3_600), 100)
     assert config.monitor.socket == Path("/srv/postroom/monitor.sock")
+    assert config.return_domains() == {"bounces.example.org", "bounces.example.co.uk", "returns.example.com"}
     assert config.monitor.daemons == ("watcher", "submission")
     assert (config.monitor.socket_mode, config.monitor.waiting_late) == (0o600, 5_400.0)
     full = config.suppression.mailbox_full
