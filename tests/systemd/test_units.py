@@ -16,7 +16,7 @@ from postroom.config.words import DAEMONS
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNITS = SYSTEMD / "system"
 SHARED = UNITS / "postroom-.service.d" / "10-postroom.conf"
-LISTENING = ("policy", "milter", "submission", "monitor")
+LISTENING = ("policy", "milter", "submission", "watcher", "monitor")
 OF_OTHERS = {"postfix", "postdrop", "systemd-journal", "root"}
 """Users and groups that Debian's packages make."""
 MOST_EXPOSURE = 1.5
@@ -70,7 +70,7 @@ def test_systemd_finds_no_fault_in_any_unit(tmp_path: Path) -> None:
         # The one thing that is not there before an installation.
         unit.write_text(unit.read_text().replace("/opt/postroom/bin/postroom", "/bin/true"))
     units = sorted(str(path) for path in (tmp_path / "u").iterdir() if path.is_file())
-    assert len(units) == 10
+    assert len(units) == 11
     done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

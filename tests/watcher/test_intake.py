@@ -57,7 +57,7 @@ class House:
         return rows(self.track, f"{query}'A{number:05X}'")
 
     def shared(self) -> list[Any]:
-        return rows(self.track, "SELECT queue_id, cause FROM share ORDER BY number")
+        return rows(self.track, "SELECT queue_id, cause FROM share WHERE cause <> '' ORDER BY number")
 
     def deliver(self, octets: bytes, *recipients: str, sender: str = "") -> list[str]:
         return deliver(self.daemon.socket, octets, *recipients, sender=sender)

@@ -95,7 +95,7 @@ class House:
     def shared(self) -> list[str]:
         """The causes that went on to suppression."""
         track = self.watcher.state_dir / "watcher" / "track.db"
-        return [cause for (cause,) in rows(track, "SELECT cause FROM share ORDER BY number")]
+        return [cause for (cause,) in rows(track, "SELECT cause FROM share WHERE cause <> '' ORDER BY number")]
 
 
 @pytest.fixture
