@@ -234,7 +234,8 @@ def test_no_room_for_another_process_costs_a_worker_for_a_while_and_not_the_daem
 ) -> None:
     """A worker that died is missing until there is room again; a reload leaves the old ones in their places."""
     daemon = make_milter(settings=QUIET, started=False)
-    for path in (bed, daemon.folder, daemon.folder / "run", daemon.rsa_key, daemon.ed25519_key):
+    hash_key = daemon.state_dir / "keys" / "recipient-hash.key"
+    for path in (bed, daemon.folder, daemon.folder / "run", daemon.rsa_key, daemon.ed25519_key, hash_key):
         os.chown(path, UID, UID)
     as_user = ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--bounding-set=-all")
 
