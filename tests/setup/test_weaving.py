@@ -1,0 +1,280 @@
+"""Postroom woven into the main.cf and master.cf of many sites, and out of them again."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postroom.setup.marks import MarksBroken, lines_of
+from postroom.setup.postfix_files import parameters, services
+from postroom.setup.weaving import PIECES, CannotWeave, Site, Woven, own_networks, unwoven, weave
+
+FOLDER = Path(__file__).parents[2] / "postfix-conf"
+TEXTS = {name: (FOLDER / name).read_text(encoding="ascii") for name in PIECES}
+LOCAL = "127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128"
+
+DEBIAN = """\
+# See /usr/share/postfix/main.cf.dist for a commented, more complete version
+smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination
+myhostname = mail.example.org
+mydestination = $myhostname, localhost
+"""
+PICKUP = "pickup    unix  n       -       y       60      1       pickup\n"
+MASTER = f"smtp      inet  n       -       y       -       -       smtpd\n{PICKUP}"
+SUBMISSION = """\
+submission inet n       -       y       -       -       smtpd
+  -o syslog_name=postfix/submission
+  -o smtpd_sasl_auth_enable=yes
+# a comment in between
+  -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject
+
+"""
+
+
+def woven(main: str = DEBIAN, master: str = MASTER, networks: str = LOCAL, door: bool = True) -> Woven:
+    """Woven; both files give back what they were."""
+    made = weave(main, master, TEXTS, Site(networks, door))
+    assert unwoven(made.main).text == main
+    assert unwoven(made.master).text == master
+    # Anew from what is left, which is what a second run of set-up does.
+    assert weave(unwoven(made.main).text, unwoven(made.master).text, TEXTS, Site(networks, door)) == made
+    return made
+
+
+def in_force(text: str) -> dict[str, str]:
+    return {name: parameter.value for name, parameter in parameters(lines_of(text)).items()}
+
+
+def options(made: Woven, name: str) -> dict[str, str]:
+    return next(service.options for service in services(lines_of(made.master)) if service.name == name)
+
+
+def test_a_plain_debian_gets_a_block_and_no_edit() -> None:
+    """The lists of the piece, as they stand there."""
+    made = woven()
+    assert made.main.startswith(DEBIAN + "# BEGIN postroom settings ")
+    assert "#|" not in made.main + made.master
+    set_now = in_force(made.main)
+    assert set_now["smtpd_milters"] == "$postroom_milter"
+    assert set_now["smtpd_end_of_data_restrictions"] == "$postroom_world_ends, $postroom_policy_smtp"
+    assert "smtpd_restriction_classes" not in set_now
+    assert made.notices == ()
+
+
+LISTS = """\
+smtpd_recipient_restrictions =
+\tpermit_mynetworks,
+# why
+   reject_unauth_destination
+smtpd_milters=inet:127.0.0.1:8891 , unix:other
+milter_default_action = accept
+"""
+
+
+def test_lists_of_the_site_are_edited_in_their_place() -> None:
+    """Ours first where a permit would end the list, ours last among milters; the original stands above, whole."""
+    made = woven(main=LISTS)
+    set_now = in_force(made.main)
+    assert set_now["smtpd_recipient_restrictions"] == "$postroom_ask, permit_mynetworks, reject_unauth_destination"
+    assert set_now["smtpd_milters"] == "inet:127.0.0.1:8891 , unix:other, $postroom_milter"
+    assert set_now["smtpd_end_of_data_restrictions"] == "$postroom_ask"
+    assert set_now["milter_default_action"] == "accept"
+    assert "default_action = tempfail" in set_now["postroom_milter"]
+    assert (
+        "#|smtpd_recipient_restrictions =\n#|\tpermit_mynetworks,\n#|# why\n#|   reject_unauth_destination\n"
+        in made.main
+    )
+    assert len(re.findall(r"^smtpd_recipient_restrictions", made.main, re.MULTILINE)) == 1
+    assert any("DKIM signer" in notice for notice in made.notices)
+
+
+def test_an_edit_of_the_operator_outlives_us() -> None:
+    """What was added to a list of ours since stays; our words go, wherever they stand."""
+    made = woven(main=LISTS)
+    later = made.main.replace(
+        "permit_mynetworks, reject_unauth", "permit_mynetworks, reject_rbl_client x.example, reject_unauth"
+    )
+    taken = unwoven(later)
+    left = in_force(taken.text)
+    assert (
+        left["smtpd_recipient_restrictions"]
+        == "permit_mynetworks, reject_rbl_client x.example, reject_unauth_destination"
+    )
+    assert left["smtpd_milters"] == "inet:127.0.0.1:8891 , unix:other"
+    assert "postroom" not in taken.text
+    assert taken.edited == ("list smtpd_recipient_restrictions",)
+
+
+@pytest.mark.parametrize(
+    "list_here", ["smtpd_milters =\n", "smtpd_recipient_restrictions =\n", "smtpd_end_of_data_restrictions=\n"]
+)
+def test_an_empty_list_is_filled_in_its_place(list_here: str) -> None:
+    """A second line of the same name would make Postfix warn at each call."""
+    made = woven(main=list_here)
+    name = list_here.split("=", maxsplit=1)[0].strip()
+    assert len(re.findall(rf"^{name}", made.main, re.MULTILINE)) == 1
+    assert in_force(made.main)[name].startswith("$postroom_")
+
+
+def test_classes_of_the_site_stay() -> None:
+    """smtpd_restriction_classes names ours beside them."""
+    made = woven(main="smtpd_restriction_classes = greylist\nsmtpd_recipient_restrictions = greylist\n")
+    assert in_force(made.main)["smtpd_restriction_classes"] == "greylist, postroom_own"
+
+
+def test_where_people_log_in_at_port_25_they_are_counted_there() -> None:
+    """Wherever they are: without the class the list would end before the count."""
+    made = woven(main="smtpd_sasl_auth_enable = yes\n")
+    assert in_force(made.main)["smtpd_recipient_restrictions"] == "$postroom_ask"
+    assert "check_sasl_access static:postroom_own" in in_force(made.main)["postroom_ask"]
+
+
+def test_the_networks_of_the_site_are_counted() -> None:
+    """A table cannot be put there, and that is said."""
+    made = woven(networks="192.0.2.0/24, 127.0.0.1 [2001:db8::]/32 hash:/etc/postfix/nets")
+    ends = in_force(made.main)["postroom_world_ends"]
+    assert "{ 192.0.2.0/24 DUNNO }, { 127.0.0.1/32 DUNNO }, { [2001:db8::]/32 DUNNO }, { 0.0.0.0/0 permit }" in ends
+    assert [notice for notice in made.notices if "hash:/etc/postfix/nets" in notice]
+
+
+def test_own_networks_of_nothing_usable_are_loopback() -> None:
+    """A list without a network would count nobody's mail."""
+    assert own_networks("hash:/x !192.0.2.1 $mydomain") == ("127.0.0.0/8", "[::1]/128")
+    assert own_networks(LOCAL) == ("127.0.0.0/8", "[::1]/128")
+
+
+def test_a_submission_service_with_lists_of_its_own_is_asked_too() -> None:
+    """main.cf's list does not reach it; the options written later win."""
+    made = woven(master=MASTER + SUBMISSION)
+    found = options(made, "submission")
+    assert found["smtpd_recipient_restrictions"] == "$postroom_policy_smtp, permit_sasl_authenticated,reject"
+    assert found["smtpd_end_of_data_restrictions"] == "$postroom_policy_smtp"
+    assert "smtpd_milters" not in found
+    assert found["syslog_name"] == "postfix/submission"
+
+
+def test_a_submission_service_without_lists_gets_the_ones_of_main_cf_behind_ours() -> None:
+    """Else it would follow port 25's, which lets the world pass uncounted, and its people come from the world."""
+    made = woven(main="smtpd_recipient_restrictions = reject_x\n", master=MASTER + "587 inet n - n - - smtpd\n")
+    assert options(made, "587")["smtpd_recipient_restrictions"] == "$postroom_policy_smtp, reject_x"
+
+
+def test_braces_blanks_and_glued_options_are_read() -> None:
+    """-oNAME=VALUE, -o { NAME = VALUE }, several on a line, milters of its own, an address in front of the port."""
+    line = "[::1]:465 inet n - y - - smtpd -oa=b -o { smtpd_milters = { inet:h:1, protocol = 6 }, unix:x }"
+    line += " -o smtpd_tls_wrappermode=yes\n"
+    found = options(woven(master=MASTER + line), "[::1]:465")
+    assert found["smtpd_milters"] == "{ inet:h:1, protocol = 6 }, unix:x, $postroom_milter"
+    assert found["a"] == "b"
+    assert found["smtpd_recipient_restrictions"] == "$postroom_policy_smtp"
+
+
+@pytest.mark.parametrize(
+    "pickup",
+    [
+        PICKUP,
+        PICKUP.replace(" y ", " n "),
+        PICKUP.replace(" ", "\t"),
+        PICKUP.replace("pickup\n", "pickup -v\n"),
+        f"{PICKUP}  -o max_use=5\n#\n\t-o syslog_name=x\n",
+        PICKUP.removesuffix("\n"),
+    ],
+)
+def test_pickup_leads_to_the_door_whatever_its_line_looks_like(pickup: str) -> None:
+    """Chroot or not, tabs, options, comments between them, the end of the file."""
+    made = woven(master=MASTER.replace(PICKUP, "") + pickup)
+    found = options(made, "pickup")
+    assert found["content_filter"] == "postroom-door:[127.0.0.1]:10587"
+    assert found["receive_override_options"].startswith("no_milters")
+    assert options(made, "127.0.0.1:10587")["smtpd_milters"] == "$postroom_milter"
+    assert options(made, "postroom-in")["smtpd_milters"] == "$postroom_milter"
+
+
+def test_without_the_door_pickup_is_left_alone() -> None:
+    """And its services and setting are not there."""
+    made = woven(door=False)
+    assert options(made, "pickup") == {}
+    assert "postroom-door" not in made.main + made.master
+    assert "postroom-in" in made.master
+
+
+def test_the_entrance_can_be_taken_out_by_itself() -> None:
+    """Uninstalling: no mail comes to the door any more, and what waits there still finds it."""
+    made = woven()
+    shut = unwoven(made.master, ("entrance",)).text
+    assert PICKUP + "# BEGIN postroom services" in shut
+    assert unwoven(shut).text == MASTER
+
+
+def test_a_filter_of_the_site_is_passed_by_mail_of_sendmail_too() -> None:
+    """pickup's own filter overrides main.cf's, so the listener of the door hands on to it."""
+    made = woven(main="content_filter = amavis:[127.0.0.1]:10024\n")
+    assert options(made, "127.0.0.1:10587")["content_filter"] == "amavis:[127.0.0.1]:10024"
+    assert options(made, "postroom-in")["content_filter"] == ""
+    assert any("content_filter" in notice for notice in made.notices)
+
+
+def test_a_pickup_that_leads_elsewhere_is_refused() -> None:
+    """Its mail would miss what the site wants done to it."""
+    with pytest.raises(CannotWeave, match=r"pickup has content_filter of its own; mend: .*--no-sendmail-door"):
+        woven(master=f"{PICKUP}  -o content_filter=x:y\n")
+
+
+def test_a_set_up_by_hand_is_refused() -> None:
+    """Two services of one name would keep Postfix from starting."""
+    with pytest.raises(CannotWeave, match=r"master\.cf: line 3 .*; mend: "):
+        woven(master=MASTER + "postroom-in unix n - n - - smtpd\n")
+
+
+def test_other_listeners_are_named() -> None:
+    """One behind a content filter would count and sign mail a second time."""
+    made = woven(master=MASTER + "127.0.0.1:10025 inet n - n - - smtpd\n  -o smtpd_milters=\n")
+    assert [notice for notice in made.notices if "127.0.0.1:10025" in notice]
+    made = woven(master=MASTER.replace("smtpd\n", "smtpd -o smtpd_milters=\n"))
+    assert [notice for notice in made.notices if "smtp sets smtpd_milters itself" in notice]
+
+
+LINES = st.sampled_from(
+    [
+        *(
+            "a = b",
+            "smtpd_milters = x,",
+            "  y",
+            "\tz",
+            "",
+            " ",
+            "# c",
+            "  # d",
+            "smtpd_recipient_restrictions=",
+            "junk",
+        ),
+        *("smtpd_end_of_data_restrictions = { a b }", "smtpd_sasl_auth_enable = yes", "smtpd_milters", "\xff = \x00"),
+        *("submission inet n - - - - smtpd", "  -o smtpd_milters=", "  -o { a = { b } }", "-o", "  -o", "x inet n"),
+        *(
+            "smtps inet n - y - - smtpd -o smtpd_recipient_restrictions=reject",
+            "content_filter = f:g\r",
+            "postroom = x",
+        ),
+    ]
+)
+FILES = st.builds(lambda lines, end: "\n".join(lines) + end, st.lists(LINES, max_size=12), st.sampled_from(["", "\n"]))
+
+
+@given(FILES, FILES, st.booleans())
+def test_files_of_any_shape_are_woven_and_come_back_or_are_refused(main: str, master: str, door: bool) -> None:
+    """Every octet, and a second weaving is the first."""
+    try:
+        woven(main, f"{PICKUP}{master}", door=door)
+    except CannotWeave:
+        assert any(line[:1] != "#" and "postroom" in line for line in (main + "\n" + master).split("\n"))
+
+
+@given(FILES.filter(lambda text: "postroom" not in text), st.integers(0, 3000))
+def test_a_file_cut_within_a_region_is_refused(main: str, back: int) -> None:
+    """An interrupted write, or a careless editor: what is ours is not guessed."""
+    made = weave(main, PICKUP, TEXTS, Site(LOCAL)).main
+    begin, end = made.rindex("# BEGIN postroom"), made.rindex("# END postroom")
+    with pytest.raises(MarksBroken, match="mend: "):
+        unwoven(made[: max(begin + len("# BEGIN postroom "), end - back)])
