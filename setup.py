@@ -46,7 +46,7 @@ setup(
     python_requires=">=3.11",
     package_dir={"": "daemons"},
     packages=find_packages("daemons"),
-    package_data={"postroom.monitor": ["pages/*"]},
+    package_data={"postroom.monitor": ["pages/*"], "postroom.setup": ["first.yaml"]},
     install_requires=requirements(),
     data_files=[*shipped("templates"), *shipped("postfix-conf"), *shipped("systemd")],
     entry_points={"console_scripts": ["postroom = postroom.ctl.main:main"]},

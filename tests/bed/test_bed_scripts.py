@@ -7,7 +7,9 @@ import pytest
 from sandbox.postfix import CHECKOUT
 
 
-@pytest.mark.parametrize("script", ["quickstart", "test", "fresh", "score-log"])
+@pytest.mark.parametrize(
+    "script", ["quickstart", "test", "fresh", "score-log", "setup-postfix.sh", "uninstall.sh", "wheelhouse"]
+)
 def test_help_is_the_scripts_own_head(script: str) -> None:
     """--help exits 0 and names the script."""
     done = subprocess.run([CHECKOUT / "scripts" / script, "--help"], capture_output=True, text=True, check=False)
@@ -16,7 +18,7 @@ def test_help_is_the_scripts_own_head(script: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [["quickstart", "--twice"], ["quickstart", "--once", "more"], ["fresh"], ["score-log"]]
+    "line", [["quickstart", "--twice"], ["quickstart", "--once", "more"], ["fresh"], ["score-log"], ["wheelhouse"]]
 )
 def test_unknown_words_are_a_usage_error(line: list[str]) -> None:
     """Exit 2, before anything is installed or started."""
@@ -30,7 +32,17 @@ def test_every_listed_package_has_its_reason() -> None:
     lines = (CHECKOUT / "scripts" / "debian-packages").read_text().splitlines()
     entries = [line.split(None, 2) for line in lines if line and not line.startswith("#")]
     assert all(len(entry) == 3 for entry in entries)
-    assert {entry[0] for entry in entries} == {"venv", "run", "test", "bench", "browser", "npm", "fresh"}
+    assert {entry[0] for entry in entries} == {
+        "venv",
+        "host",
+        "build",
+        "run",
+        "test",
+        "bench",
+        "browser",
+        "npm",
+        "fresh",
+    }
 
 
 def test_the_checkouts_command_is_postroom() -> None:

@@ -81,7 +81,7 @@ def test_lists_of_the_site_are_edited_in_their_place() -> None:
     assert set_now["smtpd_milters"] == "inet:127.0.0.1:8891 , unix:other, $postroom_milter"
     assert set_now["smtpd_end_of_data_restrictions"] == "$postroom_ask"
     assert set_now["milter_default_action"] == "accept"
-    assert "default_action = tempfail" in set_now["postroom_milter"]
+    assert "default_action=tempfail" in set_now["postroom_milter"]
     assert (
         "#|smtpd_recipient_restrictions =\n#|\tpermit_mynetworks,\n#|# why\n#|   reject_unauth_destination\n"
         in made.main
@@ -228,6 +228,11 @@ def test_a_set_up_by_hand_is_refused() -> None:
         woven(master=MASTER + "postroom-in unix n - n - - smtpd\n")
 
 
+def test_a_site_of_that_name_is_none_of_ours() -> None:
+    """A domain, a host or a folder may be called so."""
+    woven(main="myhostname = postroom.example.org\nalias_maps = hash:/etc/postroom/aliases\n")
+
+
 def test_other_listeners_are_named() -> None:
     """One behind a content filter would count and sign mail a second time."""
     made = woven(master=MASTER + "127.0.0.1:10025 inet n - n - - smtpd\n  -o smtpd_milters=\n")
@@ -255,7 +260,7 @@ LINES = st.sampled_from(
         *(
             "smtps inet n - y - - smtpd -o smtpd_recipient_restrictions=reject",
             "content_filter = f:g\r",
-            "postroom = x",
+            "postroom_own = x",
         ),
     ]
 )

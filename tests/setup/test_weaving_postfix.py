@@ -39,7 +39,7 @@ def test_postfix_has_nothing_to_say_against_it(site: Path) -> None:
 
 def test_postfix_reads_what_was_meant(site: Path) -> None:
     """Its own word for the lists, options and services."""
-    assert asked(site, "-xh", "smtpd_milters").endswith("content_timeout = 30s }")
+    assert asked(site, "-xh", "smtpd_milters").endswith("content_timeout=30s }")
     assert asked(site, "-h", "smtpd_recipient_restrictions").startswith("$postroom_ask, permit_mynetworks")
     of_service = asked(site, "-Ph", "submission/inet/smtpd_recipient_restrictions")
     assert of_service == "$postroom_policy_smtp, permit_sasl_authenticated,reject"

@@ -1,6 +1,7 @@
 """On a bare, booted Debian: the set-up of the README as it stands there, then what scenario.py and container.py ask.
 
-HEAD is tested, not the working tree: scripts/fresh clones it.
+The wheels are built beforehand, as for a host without a compiler. HEAD is tested, not the working tree: scripts/fresh
+clones it.
 """
 
 import pytest
@@ -14,13 +15,16 @@ SETUP = r"""
 prepare_debian venv run
 cp /usr/share/postfix/main.cf.debian /etc/postfix/main.cf
 cp /usr/share/postfix/master.cf.dist /etc/postfix/master.cf
-postconf -e inet_interfaces=127.0.0.1 mydestination= 'default_transport=lmtp:unix:world/lmtp' compatibility_level=3.6
+postconf -e myhostname=mail.example.org inet_interfaces=127.0.0.1
+postconf -e mydestination= 'default_transport=lmtp:unix:world/lmtp' compatibility_level=3.6
 postconf -MX smtp/inet
 systemctl start postfix
 mkdir -p /etc/postroom
 cp tests/systemd/postroom.yaml /etc/postroom/
 useradd --system ada
 sed -n '/^## First real set-up/,/^## Licence/p' README.md | sed -n '/^```sh/,/^```/p' | grep -v '^```' >/tmp/setup.sh
+scripts/wheelhouse /tmp/wheels
+sed -i 's|setup-postfix.sh|& --wheelhouse /tmp/wheels|' /tmp/setup.sh
 bash -eux /tmp/setup.sh
 usermod --append --groups postroom-submit ada
 export PYTHONPATH=scripts:. PYTHONDONTWRITEBYTECODE=1

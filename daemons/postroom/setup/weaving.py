@@ -32,6 +32,7 @@ ENTRANCE = "entrance"
 """The region by which pickup sends its mail through the sendmail door."""
 
 _OURS = re.compile(r"[ \t]*,?[ \t]*\$?postroom_\w+")
+_BY_HAND = re.compile(r"\bpostroom(-in|-door|_\w+|/(policy|milter)\.sock)\b")
 _LISTS = ("smtpd_recipient_restrictions", "smtpd_end_of_data_restrictions")
 _SUBMISSION = {"submission", "submissions", "smtps", "587", "465"}
 _MILTER = "unix:postroom/milter.sock"
@@ -73,7 +74,7 @@ def weave(main: str, master: str, pieces: Mapping[str, str], site: Site) -> Wove
     """
     for name, text in (("main.cf", main), ("master.cf", master)):
         for first, _, line in logical_lines(lines_of(text)):
-            if "postroom" in line:
+            if _BY_HAND.search(line):
                 raise CannotWeave(
                     f"{name}: line {first + 1} is of a Postroom that was set up by hand; mend: take out what it added"
                 )
@@ -119,10 +120,12 @@ def _main(
     extra = {name: parameter.value for name, parameter in parameters(lines_of(beside)).items()}
     added = {"postroom_milter": extra["postroom_milter"], "smtpd_milters": "$postroom_milter", **wanted}
     if not alone:
-        del added["postroom_world_ends"], added["postroom_policy_inbound"]
         asks = {"postroom_own": extra["postroom_own"], "postroom_ask": extra["postroom_ask"]}
         added |= {**asks, "smtpd_restriction_classes": extra["smtpd_restriction_classes"]}
         added |= dict.fromkeys(_LISTS, "$postroom_ask")
+        # postconf(1) warns of words that nothing uses.
+        used = " ".join(added.values())
+        added = {name: value for name, value in added.items() if not name.startswith("postroom_") or name in used}
     if door:
         added |= {name: found.value for name, found in parameters(lines_of(pieces["sendmail.main.cf"])).items()}
     edits = {set_here[name]: value for name, value in added.items() if name in set_here}

@@ -1,0 +1,95 @@
+"""What set-up changed on this host: each file with its octets before, and the digest of what was written.
+
+    /var/lib/postroom/setup/changes.json    path -> sha256 before (null: there was none), sha256 written
+    /var/lib/postroom/setup/before/         the octets before, by their sha256
+
+An entry is on the disk before its file is changed, so whatever was interrupted can be undone.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+PLACE = Path("/var/lib/postroom/setup")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One file: digests before (None: it was not there) and of what was written."""
+
+    before: str | None
+    written: str
+
+
+def digest(octets: bytes) -> str:
+    """SHA-256, in hexadecimal digits."""
+    return hashlib.sha256(octets).hexdigest()
+
+
+def octets_of(path: Path) -> bytes | None:
+    """What is in a file; None when there is none."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def write(path: Path, octets: bytes, mode: int | None = None) -> None:
+    """Write whole or not at all; mode and owner of a file that is there stay, a symbolic link is followed."""
+    path = path.resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    status = path.stat() if path.exists() else None
+    fd, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(octets)
+            file.flush()
+            if status is not None:
+                os.fchown(fd, status.st_uid, status.st_gid)
+                os.fchmod(fd, status.st_mode & 0o7777)
+            else:
+                os.fchmod(fd, 0o644 if mode is None else mode)
+            os.fsync(fd)
+        os.replace(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
+
+
+class Record:
+    """The changes of this host.
+
+    Args:
+        place: where they are kept.
+    """
+
+    def __init__(self, place: Path = PLACE) -> None:
+        self._place = place
+        text = octets_of(place / "changes.json")
+        kept = {} if text is None else json.loads(text)
+        self.changes = {Path(path): Change(**change) for path, change in kept.items()}
+
+    def note(self, path: Path, before: bytes | None, written: bytes) -> None:
+        """A file is about to be written."""
+        self._place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if before is not None:
+            write(self._place / "before" / digest(before), before, 0o600)
+        self.changes[path] = Change(None if before is None else digest(before), digest(written))
+        self._save()
+
+    def forget(self, path: Path) -> None:
+        """A file is as it was."""
+        if self.changes.pop(path, None) is not None:
+            self._save()
+
+    def before(self, path: Path) -> bytes | None:
+        """The octets a file had."""
+        change = self.changes.get(path)
+        return None if change is None or change.before is None else octets_of(self._place / "before" / change.before)
+
+    def _save(self) -> None:
+        kept = {str(path): vars(change) for path, change in sorted(self.changes.items())}
+        write(self._place / "changes.json", json.dumps(kept, indent=2).encode() + b"\n", 0o600)

@@ -1,0 +1,355 @@
+"""What set-up and uninstallation must bring about, asked of a booted Debian with a Postfix that works.
+
+python3 -m tests.setup.installed, in the machine of test_set_up_host.py, with the system's Python alone. Each function
+is one truth; the first that does not hold ends it with an AssertionError.
+"""
+
+import hashlib
+import os
+import re
+import signal
+import smtplib
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from tests.systemd.asking import (
+    API,
+    CONFIG,
+    MILTER,
+    MONITOR,
+    POLICY,
+    SPOOL,
+    WORLD,
+    api,
+    connected,
+    events,
+    pids,
+    run,
+    unit,
+    user,
+    wait_active,
+    world,
+)
+
+from postroom.config.words import DAEMONS
+from postroom.setup.door_mail import at_the_door
+from sandbox.process import until
+
+SET_UP = ("scripts/setup-postfix.sh", "--domain", "example.org", "--recipient", "jane@example.net")
+FILES = (Path("/etc/postfix/main.cf"), Path("/etc/postfix/master.cf"))
+BEFORE = {path: path.read_bytes() for path in FILES}
+WHOLE = ("/etc", "/opt/postroom", "/var/lib/postroom")
+
+
+def script(*command: str, status: int = 0) -> str:
+    """What one of our scripts prints; with this exit status."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def tree() -> dict[str, str]:
+    """Every file of the places set-up writes to, with its digest, mode and time of change."""
+    found = {}
+    for place in WHOLE:
+        for path in Path(place).rglob("*"):
+            if path.is_file() and "shared" not in path.parts and path.suffix not in {".db-wal", ".db-shm", ".db"}:
+                status = path.stat()
+                octets = hashlib.sha256(path.read_bytes()).hexdigest()
+                found[str(path)] = f"{status.st_mode:o} {status.st_uid} {status.st_mtime_ns} {octets}"
+    return found
+
+
+def differing(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+
+
+def arrived() -> Counter[str]:
+    """Subject -> how often the world has it."""
+    subjects = (re.search(r"^Subject: (.*)$", path.read_text("latin-1"), re.MULTILINE) for path in WORLD.glob("mail.*"))
+    return Counter(found[1] for found in subjects if found is not None)
+
+
+def wait_arrived(subjects: set[str], within_s: float = 60.0) -> None:
+    """Each of them once."""
+    try:
+        until(lambda: subjects <= arrived().keys(), within_s, "all mails in the world", every_s=0.3)
+    except Exception:
+        print(sorted(subjects - arrived().keys())[:5], run("postqueue", "-p")[-2000:])
+        print(run("journalctl", "--no-pager", "--lines=60"))
+        raise
+    twice = {subject: count for subject, count in arrived().items() if subject in subjects and count > 1}
+    assert twice == {}, twice
+
+
+def sendmail(name: str, subject: str) -> None:
+    mail = f"From: {name}@example.org\nTo: jane@example.net\nSubject: {subject}\n\nHello.\n"
+    words = [
+        "runuser",
+        "--user",
+        name,
+        "--",
+        "/usr/sbin/sendmail",
+        "-i",
+        "-f",
+        f"{name}@example.org",
+        "jane@example.net",
+    ]
+    subprocess.run(words, input=mail.encode(), check=True, timeout=60)
+
+
+def smtp(subject: str) -> None:
+    mail = f"From: app@example.org\nTo: jane@example.net\nSubject: {subject}\n\nHello.\n"
+    with smtplib.SMTP("127.0.0.1", 25, timeout=60) as client:
+        client.sendmail("app@example.org", ["jane@example.net"], mail)
+
+
+def post(subject: str) -> None:
+    body = {"from": "app@example.org", "to": "jane@example.net", "subject": subject, "text": "Hello."}
+    status, answer = api("POST", "/v1/messages", body)
+    assert status == 202, answer
+
+
+def a_dry_run_shows_all_and_changes_nothing() -> None:
+    before = tree()
+    shown = script(*SET_UP, "--dry-run")
+    assert differing(before, tree()) == []
+    assert "+smtpd_milters = $postroom_milter" in shown
+    assert "+    -o content_filter=postroom-door:[127.0.0.1]:10587" in shown
+    assert "+++ /etc/systemd/system/postroom-milter.service" in shown
+    assert "$ systemctl enable --now --quiet postroom.target" in shown
+
+
+def one_command_sets_up_and_proves_it() -> None:
+    shown = script(*SET_UP)
+    print(shown[-1500:])
+    rows = re.findall(r"^(socket|smtp|sendmail) +yes +(?:sent|delivered) ", shown, re.MULTILINE)
+    assert rows == ["socket", "smtp", "sendmail"]
+    assert "._domainkey.example.org" in shown
+    wait_active()
+    assert run("postfix", "check") == ""
+    assert subprocess.run(["which", "gcc", "pkg-config"], capture_output=True, check=False).stdout == b""
+
+
+def a_second_run_changes_nothing() -> None:
+    before = tree()
+    running = pids()
+    shown = script(*SET_UP, "--no-test-mail")
+    assert differing(before, tree()) == []
+    assert pids() == running
+    assert not re.search(r"^(\$|---|\+\+\+)", shown, re.MULTILINE), shown
+    # For what comes: ada may send by the API.
+    CONFIG.write_text(CONFIG.read_text().replace("  clients:\n", "  clients:\n    shop: {users: [ada]}\n"))
+    run("usermod", "--append", "--groups", "postroom-submit", "ada")
+    run("systemctl", "reload", unit("submission"))
+    until(lambda: bool(events("daemon.reloaded")), 20, "reloaded", every_s=0.2)
+
+
+def every_door_refuses_whom_it_should() -> None:
+    """A table: who may connect where."""
+    rows = {
+        API: {"ada"},
+        MONITOR: set[str](),
+        POLICY: set[str](),
+        MILTER: set[str](),
+        SPOOL / "public/postroom-in": set[str](),
+        SPOOL / "public/showq": set[str](),
+        SPOOL / "private/postroom-door": set[str](),
+    }
+    print(f"{'socket':<45} {'ada, a client':<14} ben, any user")
+    for path, may in rows.items():
+        words = {}
+        for name in ("ada", "ben"):
+            try:
+                connected(path, name).close()
+            except PermissionError:
+                words[name] = "refused"
+            else:
+                words[name] = "connects"
+            assert (words[name] == "connects") == (name in may), (path, name)
+        print(f"{path!s:<45} {words['ada']:<14} {words['ben']}")
+    for folder in (f"/var/lib/postroom/{name}" for name in ("keys", "dkim", "submission", "shared")):
+        with user("ben"):
+            try:
+                os.listdir(folder)
+            except PermissionError:
+                print(f"{folder:<45} {'refused':<14} refused")
+            else:
+                raise AssertionError(folder)
+    # The listener of the sendmail door takes connections of anybody, and mail of Postfix alone.
+    with user("ben"):
+        sock = socket.create_connection(("127.0.0.1", 10587), timeout=60)
+    file = sock.makefile("rwb", buffering=0)
+    assert file.readline()[:3] == b"220"
+    said = b""
+    for word in (b"EHLO x\r\n", b"MAIL FROM:<ben@example.org>\r\n", b"RCPT TO:<jane@example.net>\r\n", b"DATA\r\n"):
+        file.write(word)
+        said = file.readline()
+        while said[3:4] == b"-":
+            said = file.readline()
+        if said[:1] in {b"4", b"5"}:
+            break
+    print(f"{'127.0.0.1:10587':<45} {'refused':<14} refused: {said.decode().strip()}")
+    assert said.startswith(b"550 5.7.1"), said
+    listening = run("ss", "-Hltn") if Path("/usr/bin/ss").exists() else ""
+    assert not re.search(r"(0\.0\.0\.0|\*|\[::\]):10587", listening)
+
+
+def a_user_is_limited_and_another_is_not() -> None:
+    good = CONFIG.read_text()
+    CONFIG.write_text(good.replace("rate: 1000/1h", "rate: 5/1h"))
+    before = len(events(r"daemon\.reloaded"))
+    run("systemctl", "reload", unit("milter"))
+    until(lambda: len(events(r"daemon\.reloaded")) > before, 20, "reloaded", every_s=0.2)
+    for number in range(7):
+        sendmail("ada", f"ada {number}")
+    sendmail("ben", "ben 0")
+    wait_arrived({"ben 0"})
+    until(lambda: run("postqueue", "-p").count("Over the limit per-user") == 2, 60, "two that wait", every_s=0.3)
+    assert sum(subject.startswith("ada ") for subject in arrived()) == 5
+    CONFIG.write_text(good)
+    run("systemctl", "reload", unit("milter"))
+    until(lambda: len(events(r"daemon\.reloaded")) > before + 1, 20, "reloaded", every_s=0.2)
+    run("postqueue", "-f")
+    wait_arrived({f"ada {number}" for number in range(7)})
+
+
+KNOCK = """
+import select, socket, sys
+while not select.select([sys.stdin], [], [], 0.02)[0]:
+    for path in sys.argv[1:]:
+        try:
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.settimeout(20)
+                sock.connect(path)
+        except OSError as error:
+            print(path, error, flush=True)
+"""
+
+
+@contextmanager
+def knocking() -> Iterator[list[str]]:
+    """All the while root connects to each socket; at the end the list has what was refused.
+
+    In a process of its own: here a client's user is that of the whole process for the time of its connection.
+    """
+    refused: list[str] = []
+    words = [sys.executable, "-c", KNOCK, *map(str, (API, POLICY, MILTER, MONITOR))]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as knocker:
+        try:
+            yield refused
+        finally:
+            refused += knocker.communicate(timeout=60)[0].splitlines()
+
+
+def a_killed_daemon_costs_no_mail_and_no_connection() -> None:
+    sent = set()
+    with knocking() as refused:
+        for word in DAEMONS:
+            pid = pids()[word]
+            os.kill(pid, signal.SIGKILL)
+            for door, send in (("api", post), ("sendmail", lambda subject: sendmail("ben", subject))):
+                sent.add(f"{word} killed, {door}")
+                send(f"{word} killed, {door}")
+            until(partial(_is_back, word, pid), 30, f"{word} is back", every_s=0.2)
+            wait_active()
+            sent.add(f"{word} killed, smtp")
+            smtp(f"{word} killed, smtp")
+    assert refused == [], (len(refused), Counter(refused).most_common(5))
+    run("postqueue", "-f")
+    until(lambda: _flushed(sent), 90, "all mails in the world", every_s=2.0)
+    wait_arrived(sent)
+
+
+def _is_back(word: str, before: int) -> bool:
+    return pids()[word] not in {0, before}
+
+
+def _flushed(sent: set[str]) -> bool:
+    run("postqueue", "-f")
+    return sent <= arrived().keys()
+
+
+def after_a_boot_all_is_there_again() -> None:
+    """All is stopped, /run is as after a boot, and what is enabled is started, as systemd does it."""
+    run("systemctl", "stop", "postroom.target", *(f"postroom-{word}.service" for word in DAEMONS), "postfix")
+    until(lambda: not POLICY.exists() and not API.exists(), 60, "the sockets gone", every_s=0.2)
+    run("rm", "-rf", "/run/postroom")
+    run("systemd-tmpfiles", "--create", "--boot")
+    run("systemctl", "start", "multi-user.target")
+    wait_active()
+    post("after the boot, api")
+    smtp("after the boot, smtp")
+    sendmail("ben", "after the boot, sendmail")
+    wait_arrived({f"after the boot, {door}" for door in ("api", "smtp", "sendmail")})
+
+
+def uninstalling_loses_none_of_the_mails_that_wait() -> None:
+    """50 at the door and 20 in the outbox, the milter away: those at the door go on, those in the outbox stay."""
+    run("systemctl", "stop", "postroom-milter.socket", unit("milter"))
+    at_door = {f"waits at the door {number}" for number in range(50)}
+    in_outbox = {f"waits in the outbox {number}" for number in range(20)}
+    for subject in sorted(at_door):
+        sendmail("ben", subject)
+    for subject in sorted(in_outbox):
+        post(subject)
+    until(lambda: len(at_the_door("deferred")) == 50, 120, "50 at the door", every_s=0.5)
+    shown = script("scripts/uninstall.sh", "--dry-run")
+    assert "deferred 50" in shown
+    assert "in the outbox: 20" in shown
+    told = script("scripts/uninstall.sh", "--wait", "3", "--purge", status=1)
+    print(told)
+    assert "20 deliveries could not be handed over. They are kept" in told
+    assert {path: path.read_bytes() for path in FILES} == BEFORE
+    wait_arrived(at_door)
+    assert not in_outbox & arrived().keys()
+    assert not [name for name in os.listdir("/etc/systemd/system") if "postroom" in name]
+    # Set up again, as it was told: what was kept goes out.
+    script(*SET_UP)
+    wait_arrived(in_outbox, 120)
+
+
+def uninstalling_hands_over_what_it_can_and_leaves_nothing() -> None:
+    for number in range(20):
+        post(f"the last {number}")
+    told = script("scripts/uninstall.sh", "--purge")
+    print(told)
+    wait_arrived({f"the last {number}" for number in range(20)})
+    assert {path: path.read_bytes() for path in FILES} == BEFORE
+    assert "as it was before set-up" in told
+    for place in ("/etc", "/opt", "/var/lib", "/run", "/var/spool/postfix"):
+        assert list(Path(place).rglob("*postroom*")) == []
+    assert "postroom" not in Path("/etc/passwd").read_text() + Path("/etc/group").read_text()
+    smtp("without Postroom")
+    sendmail("ben", "without Postroom, sendmail")
+    wait_arrived({"without Postroom", "without Postroom, sendmail"})
+    assert "postroom" not in run("systemctl", "list-units", "--all", "--no-legend", "postroom*")
+
+
+TRUTHS: tuple[Callable[[], None], ...] = (
+    a_dry_run_shows_all_and_changes_nothing,
+    one_command_sets_up_and_proves_it,
+    a_second_run_changes_nothing,
+    every_door_refuses_whom_it_should,
+    a_user_is_limited_and_another_is_not,
+    a_killed_daemon_costs_no_mail_and_no_connection,
+    after_a_boot_all_is_there_again,
+    uninstalling_loses_none_of_the_mails_that_wait,
+    uninstalling_hands_over_what_it_can_and_leaves_nothing,
+)
+
+
+if __name__ == "__main__":
+    with world():
+        for truth in TRUTHS:
+            began = time.monotonic()
+            truth()
+            print(f"{time.monotonic() - began:6.1f} s  {truth.__name__}", flush=True)
+    print("All as it should be: installed.py")

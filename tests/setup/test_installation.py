@@ -1,0 +1,98 @@
+"""The first configuration, the mail before the door, and what is asked of a host."""
+
+from pathlib import Path
+
+import pytest
+
+from postroom.config.load import parse
+from postroom.setup.__main__ import main
+from postroom.setup.door_mail import at_the_door
+from postroom.setup.host import Host
+from postroom.setup.installation import Wish, first_configuration
+from postroom.setup.proof import Row, log_row
+
+HOST = Host("3.7.11", "mail.example.org", "127.0.0.0/8", "postfix@-.service", "", local=True)
+WISH = Wish(Path(), "example.org", "mail.example.org", "202611", sendmail_door=True)
+
+
+def test_the_first_configuration_is_a_good_one() -> None:
+    """Read as a daemon reads it; nothing of the form is left in it."""
+    text = first_configuration(WISH, HOST)
+    config = parse(text.encode(), "it", lambda: "other.example.org")
+    assert config.hostname == "mail.example.org"
+    assert [str(key.key_file) for key in config.domains["example.org"].dkim] == [
+        "/var/lib/postroom/dkim/202611.example.org.pem"
+    ]
+    assert config.submission.clients["operators"].admin
+    assert {limit.key for limit in config.limits} == {"uid", "login"}
+    assert config.watcher.source == "journal"
+    assert "@" not in text
+    assert text.endswith("\n")
+
+
+def test_where_postfix_logs_to_a_file_the_watcher_reads_that() -> None:
+    """postconf maillog_file."""
+    text = first_configuration(WISH, Host(**{**vars(HOST), "log": "/var/log/mail.log"}))
+    assert parse(text.encode(), "it", lambda: "").watcher.source == Path("/var/log/mail.log")
+
+
+def test_mail_before_the_door_is_known_by_its_queue_file(tmp_path: Path) -> None:
+    """In folders of hashed names as well; files that are no mail are passed over."""
+    folder = tmp_path / "deferred" / "A"
+    folder.mkdir(parents=True)
+    (folder / "A1B2C3").write_bytes(b"C\x00L\x21postroom-door:[127.0.0.1]:10587\x00")
+    (folder / "A1B2C4").write_bytes(b"C\x00 another mail")
+    (folder / "no-mail").write_bytes(b"postroom-door:[127.0.0.1]:10587")
+    assert at_the_door("deferred", tmp_path) == ["A1B2C3"]
+    assert at_the_door("hold", tmp_path) == []
+
+
+LOG = """\
+Nov 24 14:00:01 mail postfix/cleanup[1]: AAA1: message-id=<feed.sendmail@mail.example.org>
+Nov 24 14:00:01 mail postfix/postroom-sendmail/smtpd[2]: BBB2: client=localhost[127.0.0.1], orig_queue_id=AAA1
+Nov 24 14:00:01 mail postfix/cleanup[1]: BBB2: message-id=<feed.sendmail@mail.example.org>
+Nov 24 14:00:01 mail postfix/postroom-door/smtp[3]: AAA1: to=<r@x>, relay=127.0.0.1, status=sent (250 queued as BBB2)
+"""
+
+
+def test_the_end_of_a_mail_is_not_its_way_to_the_door() -> None:
+    """`sent` by the door's own transport is not delivered; the second queue id tells."""
+    assert log_row("sendmail", "feed.sendmail", LOG).state == "queued"
+    signed = "Nov 24 14:00:02 mail postroom-milter[4]: milter.signed queue_id=BBB2 door=sendmail\n"
+    ended = "Nov 24 14:00:02 mail postfix/local[5]: BBB2: to=<r@x>, relay=local, status=sent (delivered to mailbox)\n"
+    row = log_row("sendmail", "feed.sendmail", LOG + signed + ended)
+    assert row == Row("sendmail", "yes", "sent", "delivered to mailbox")
+    assert row.is_well
+    assert not log_row("sendmail", "feed.sendmail", LOG + ended).is_well
+
+
+def test_a_mail_that_waits_at_the_door_shows_its_reason() -> None:
+    """The milter is away, or a limit holds it."""
+    waits = LOG.replace("status=sent (250 queued as BBB2)", "status=deferred (host said: 451 4.7.1 away)")
+    row = log_row("sendmail", "feed.sendmail", "".join(waits.splitlines(keepends=True)[::3]))
+    assert row == Row("sendmail", "no", "deferred", "host said: 451 4.7.1 away")
+
+
+def test_a_mail_that_is_nowhere_is_unknown() -> None:
+    """Another's mail is not taken for it, whatever its mark begins with."""
+    assert log_row("smtp", "fee.smtp", LOG).state == "unknown"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["install"],
+        ["install", "--domain", "example"],
+        ["install", "--domain", "a b.example"],
+        ["install", "--domain", "x.org\n", "--dry-run"],
+        ["uninstall", "--wait", "long"],
+        ["remove"],
+        [],
+    ],
+)
+def test_unknown_words_are_a_usage_error(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 2, before anything is asked or done."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err

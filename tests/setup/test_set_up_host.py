@@ -1,0 +1,31 @@
+"""On a bare, booted Debian with a Postfix that works: scripts/setup-postfix.sh, what installed.py asks, and back again.
+
+HEAD is tested, not the working tree: scripts/fresh clones it.
+"""
+
+import pytest
+
+from sandbox.bare import fresh
+
+pytestmark = pytest.mark.fresh
+
+POSTFIX = r"""
+echo 'postfix postfix/main_mailer_type select Local only' | debconf-set-selections
+apt-get -qq update
+DEBIAN_FRONTEND=noninteractive apt-get -qq --no-install-recommends install postfix python3 >/dev/null 2>&1
+postconf myhostname=mail.example.org mydestination= default_transport=lmtp:unix:world/lmtp
+systemctl restart postfix
+useradd --system ada
+useradd --system ben
+export PYTHONPATH=daemons:scripts:. PYTHONDONTWRITEBYTECODE=1
+"""
+
+ASKED = "python3 -m tests.setup.installed\n"
+
+
+def test_a_host_is_set_up_by_one_command_and_given_back_by_another() -> None:
+    """Mail through three doors, limits, kills, a boot; then the bytes of before, and no mail lost on the way."""
+    done = fresh(POSTFIX + ASKED)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All as it should be: installed.py" in done.stdout
