@@ -24,7 +24,7 @@ from postroom.setup.steps import diff
 from postroom.setup.weaving import ENTRANCE, unwoven
 
 STATE, PROGRAM = Path("/var/lib/postroom"), Path("/opt/postroom")
-SOCKETS = tuple(f"postroom-{word}.socket" for word in ("policy", "milter", "submission", "monitor"))
+SOCKETS = tuple(f"postroom-{word}.socket" for word in ("policy", "milter", "submission", "watcher", "monitor"))
 UNITS = (*SERVICES, *SOCKETS, "postroom.target")
 IN_OUTBOX = ("accepted", "deferred", "in_doubt")
 
