@@ -58,8 +58,10 @@ def test_a_plain_debian_gets_a_block_and_no_edit() -> None:
     assert "#|" not in made.main + made.master
     set_now = in_force(made.main)
     assert set_now["smtpd_milters"] == "$postroom_milter"
-    assert set_now["smtpd_end_of_data_restrictions"] == "$postroom_world_ends, $postroom_policy_smtp"
-    assert "smtpd_restriction_classes" not in set_now
+    assert set_now["smtpd_end_of_data_restrictions"] == (
+        "$postroom_logged_in, $postroom_world_ends, $postroom_policy_smtp"
+    )
+    assert set_now["smtpd_restriction_classes"] == "postroom_of_login"
     assert made.notices == ()
 
 

@@ -123,7 +123,9 @@ def _main(
         asks = {"postroom_own": extra["postroom_own"], "postroom_ask": extra["postroom_ask"]}
         added |= {**asks, "smtpd_restriction_classes": extra["smtpd_restriction_classes"]}
         added |= dict.fromkeys(_LISTS, "$postroom_ask")
-        # postconf(1) warns of words that nothing uses.
+        # postconf(1) warns of words that nothing uses. Here those who log in are of postroom_own.
+        for name in ("postroom_logged_in", "postroom_of_login"):
+            added.pop(name, None)
         used = " ".join(added.values())
         added = {name: value for name, value in added.items() if not name.startswith("postroom_") or name in used}
     if door:
