@@ -26,7 +26,7 @@ class ServeDaemon(Daemon):
             "templates: {folder: null}\n"
             f"policy: {{socket: {self.policy_socket}, socket_group: null}}\n"
             f"milter: {{socket: {self.milter_socket}, socket_group: null, networks: [127.0.0.0/8]}}\n"
-            f"watcher: {{source: {self.mail_log}}}\n"
+            f"watcher: {{source: {self.mail_log}, socket: {folder / 'lmtp.sock'}, socket_group: null}}\n"
             f"handover: {{socket: {folder / 'in'}, showq: {folder / 'showq'}}}\n"
             "monitor: {socket_group: null}\n"
             f"serve: {{{settings}}}\n"
