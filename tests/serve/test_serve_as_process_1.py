@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,12 @@ pytestmark = pytest.mark.postfix  # needs root, for the namespace
 
 def state_of(pid: int) -> dict[str, str]:
     """The children of this process: R, S, Z and so on, by pid."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    stats = [Path(f"/proc/{child}/stat").read_text(encoding="ascii").rpartition(")") for child in children]
-    return {child: rest.split()[0] for child, (_, _, rest) in zip(children, stats, strict=True)}
+    states = {}
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
+        # It may be reaped between the two looks.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            states[child] = Path(f"/proc/{child}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    return states
 
 
 def test_it_reaps_orphans_and_ends_when_asked(bed: Path) -> None:
