@@ -81,7 +81,8 @@ class Intake:
 
     async def serve(self, sock: socket.socket) -> asyncio.Server:
         """Begin to serve sessions of this listening socket."""
-        return await asyncio.start_unix_server(self._connected, sock=sock, backlog=BACKLOG)
+        # Not start_unix_server: it looks at the socket's file, which lies where this daemon may not (policy/server.py).
+        return await asyncio.start_server(self._connected, sock=sock, backlog=BACKLOG)
 
     async def drain(self, timeout_s: float) -> None:
         """Answer the mails that are there whole, then hang up on everybody: Postfix comes again."""
