@@ -79,3 +79,20 @@ def test_after_a_reload_facts_are_judged_by_the_new_rules(tmp_path: Path) -> Non
         return learned
 
     assert asyncio.run(run()) == ["counted", "suppressed"]
+
+
+def test_a_complaint_counts_at_once_and_no_delivery_lifts_it(tmp_path: Path) -> None:
+    """It stands as what it is, for a rank above bounces; told again it is known."""
+
+    async def run() -> tuple[list[Learned], list[str]]:
+        SqliteSharedStore.init(tmp_path / "shared")
+        store = SqliteSharedStore(tmp_path / "shared")
+        log = Log("watcher", "debug", lambda level, event, fields: None)
+        learner = Learner(store, {}, Guard(20, 60.0, 20), log)
+        learned = await learner.learn([fact(1, "complaint")])
+        learned += await learner.learn([fact(1, "", NOW + 1), fact(1, "complaint")])
+        found = await store.suppressed([fact(1).recipient.hash], now=NOW + 2)
+        await store.close()
+        return learned, [entry.source for entry in found.values()]
+
+    assert asyncio.run(run()) == (["suppressed", "nothing", "known"], ["complaint"])

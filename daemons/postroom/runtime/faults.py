@@ -13,6 +13,8 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
+from postroom.runtime.lifecycle import StartRefused
+
 SUBMISSION_POINTS = (
     "accept.before_commit",
     "accept.committed",
@@ -27,7 +29,7 @@ WATCHER_POINTS = ("reports.before_commit", "reports.committed")
 POINTS = (*SUBMISSION_POINTS, *WATCHER_POINTS)
 
 
-class FaultsRefused(Exception):
+class FaultsRefused(StartRefused):
     """$POSTROOM_FAULT is set where it must not be, or names no point."""
 
 

@@ -87,8 +87,7 @@ class Confirming:
         """
         while facts := await self._track.unproven(await self._store.confirmed(), MOST):
             waiting, story = set[str](), NO_STORY
-            # A complaint came with the mail's own signed token, of mail that was delivered.
-            refused = {fact.token for fact in facts if fact.cause not in ("", COMPLAINT)}
+            refused = {fact.token for fact in facts if _is_refusal(fact)}
             if refused:
                 waiting = await self._queued(refused)
                 if waiting:
@@ -98,10 +97,8 @@ class Confirming:
                 story = await self._track.story(list(refused))
             confirmed = []
             for fact in facts:
-                is_over = fact.token not in waiting and _is_last_word(fact, story)
-                if fact.cause in ("", COMPLAINT):
-                    is_over = True
-                if is_over and await self._is_ours(fact):
+                has_failed = fact.token not in waiting and _is_last_word(fact, story)
+                if (has_failed or not _is_refusal(fact)) and await self._is_ours(fact):
                     confirmed.append(fact)
                 elif fact.cause:
                     # A delivery to whom an alias names is no surprise, and as frequent as mail.
@@ -113,6 +110,11 @@ class Confirming:
     async def _is_ours(self, fact: SharedFact) -> bool:
         recipient = await self._store.recipient_of(fact.token, fact.queue_id)
         return recipient is not None and recipient_hash(self._key, recipient) == fact.recipient.hash
+
+
+def _is_refusal(fact: SharedFact) -> bool:
+    # A complaint is of mail that was delivered, and came with that mail's own signed token.
+    return fact.cause not in ("", COMPLAINT)
 
 
 def _is_last_word(fact: SharedFact, story: Story) -> bool:

@@ -25,7 +25,7 @@ from postroom.recipients.check import CHECK_LOST, RecipientCheck
 from postroom.recipients.configured import guard, proof_of_classes
 from postroom.recipients.learning import Learner
 from postroom.runtime.accounts import AccountUnknown, accounts_of
-from postroom.runtime.faults import Faults, FaultsRefused, armed_faults
+from postroom.runtime.faults import armed_faults
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life, StartRefused
 from postroom.runtime.listeners import BACKLOG, listen_unix
@@ -82,7 +82,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
     Raises:
         StartRefused: it cannot start as it is configured.
     """
-    faults = _faults(config)
+    faults = armed_faults(os.environ, config.state_dir)
     metrics = Metrics()
     random = Random()  # noqa: S311 - spreads retries, keeps no secret
     clients = _clients(config)
@@ -193,13 +193,6 @@ def findings(config: Config) -> list[str]:
 def _read_all(reread: Callable[[], Config]) -> tuple[Config, Clients, Writer]:
     config = reread()
     return config, _clients(config), _writer(config)
-
-
-def _faults(config: Config) -> Faults:
-    try:
-        return armed_faults(os.environ, config.state_dir)
-    except FaultsRefused as refused:
-        raise StartRefused(str(refused)) from refused
 
 
 def _opened(open_store: Callable[[], T]) -> T:

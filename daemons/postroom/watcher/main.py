@@ -21,7 +21,7 @@ from postroom.config.model import Config
 from postroom.mail.return_addresses import ReturnAddresses
 from postroom.recipients.configured import guard, proof_of_classes
 from postroom.recipients.learning import Learner
-from postroom.runtime.faults import Faults, FaultsRefused, armed_faults
+from postroom.runtime.faults import armed_faults
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life, StartRefused
 from postroom.runtime.listeners import listen_unix
@@ -75,7 +75,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
     Raises:
         StartRefused: it cannot start as it is configured.
     """
-    faults = _faults(config)
+    faults = armed_faults(os.environ, config.state_dir)
     metrics = Metrics()
     recipient_key = read_key(paths.recipient_hash_key(config))
     returns = ReturnAddresses(
@@ -168,13 +168,6 @@ async def _take_mails(intake: Intake, config: Config, at_end: AsyncExitStack) ->
         at_end.callback(listener.close)
         accepting = await intake.serve(listener.sock)
         at_end.callback(accepting.close)
-
-
-def _faults(config: Config) -> Faults:
-    try:
-        return armed_faults(os.environ, config.state_dir)
-    except FaultsRefused as refused:
-        raise StartRefused(str(refused)) from refused
 
 
 def _source(config: Config) -> Source:
