@@ -39,6 +39,12 @@ def test_a_recipient_is_suppressed_shown_and_lifted(ready: Postroom) -> None:
     assert (gone.returncode, gone.stderr) == (1, "was not suppressed\n")
 
 
+def test_a_recipient_with_its_name_is_shown_by_its_address(ready: Postroom) -> None:
+    """The hint is of the address, not of what stands before it."""
+    assert ready("suppress", "add", "Zoe <jane@example.net>").returncode == 0
+    assert "  j…@example.net  manual  " in f"  {ready('suppress', 'list').stdout}"
+
+
 def test_json_has_all_that_is_known(ready: Postroom) -> None:
     """The latest first; times in UTC; never the address."""
     ready("suppress", "add", "jane@example.net", "--expires", "1d")

@@ -166,7 +166,7 @@ async def outbox_at(
         before: run with the store and the time before the outbox starts.
     """
     MailStore.init(folder / "state" / "mail.db")
-    store = MailStore.open(folder / "state" / "mail.db")
+    store = MailStore.open(folder / "state" / "mail.db", KEY)
     SqliteSharedStore.init(folder / "shared")
     shared = SqliteSharedStore(folder / "shared")
     clock, stopping = Clock(), asyncio.Event()

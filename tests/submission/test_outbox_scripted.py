@@ -68,7 +68,7 @@ async def test_a_temporary_refusal_in_a_fresh_session_is_an_attempt(bed: Path) -
         message = await at.accept()
         (delivery,) = await at.settled(message, "deferred")
         assert delivery.attempts == 1
-        assert (delivery.enhanced_status, delivery.reason) == ("4.3.0", "451 4.3.0 <a@example.net>: greylisted")
+        assert (delivery.enhanced_status, delivery.reason) == ("4.3.0", "451 4.3.0 <a…@example.net>: greylisted")
         assert delivery.next_try is not None
         assert 5 <= delivery.next_try - at.clock.now <= 10
         at.pass_time(10)
@@ -85,7 +85,7 @@ async def test_an_unknown_recipient_fails_that_delivery_only(bed: Path) -> None:
     async with outbox_at(bed, script) as at:
         message = await at.accept("a@example.net", "b@example.net", "c@example.net")
         _, failed, _ = await at.settled(message, "queued", "failed", "queued")
-        assert (failed.enhanced_status, failed.reason) == ("5.1.1", "550 5.1.1 <b@example.net>: User unknown")
+        assert (failed.enhanced_status, failed.reason) == ("5.1.1", "550 5.1.1 <b…@example.net>: User unknown")
         assert len(at.postfix.sessions) == 1
 
 
@@ -122,7 +122,7 @@ async def test_a_fault_of_the_wiring_waits_and_a_fault_of_the_message_fails(
     """What an operator can mend keeps the mail; what only the sender can change ends it."""
     async with outbox_at(bed, answering(verb, answer)) as at:
         delivery = await one(at, state)
-        assert delivery.reason == answer.decode().strip()
+        assert delivery.reason == answer.decode().strip().replace("a@", "a…@")
 
 
 async def test_a_delivery_refused_for_too_long_fails(bed: Path) -> None:

@@ -65,7 +65,21 @@ def postroom(context: click.Context, path: Path) -> None:
 
 
 def _register() -> None:
-    from postroom.ctl import bounce, check, daemons, dkim, limits, log, send, serve, status, store, suppress, template
+    from postroom.ctl import (
+        bounce,
+        check,
+        daemons,
+        dkim,
+        limits,
+        log,
+        privacy,
+        send,
+        serve,
+        status,
+        store,
+        suppress,
+        template,
+    )
 
     for command in (
         *daemons.COMMANDS,
@@ -74,6 +88,7 @@ def _register() -> None:
         dkim.dkim,
         limits.limits,
         log.log,
+        privacy.privacy,
         send.send,
         serve.serve,
         status.status,

@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from postroom.ctl.main import Place
+    from postroom.mail.recipients import MaskedRecipient
     from postroom.store.shared.sqlite import SqliteSharedStore
 
 T = TypeVar("T")
@@ -32,6 +33,20 @@ def with_store(place: "Place", use: "Callable[[SqliteSharedStore], Awaitable[T]]
     except StoreUnavailable as error:
         click.echo(str(error), err=True)
         sys.exit(1)
+
+
+def recipient_of(place: "Place", text: str) -> "MaskedRecipient":
+    """Whom ADDRESS|HASH names; of a hash nothing else is known. Ends the command when it is neither."""
+    from postroom.ctl.suppression_list import HASH
+    from postroom.mail.addresses import AddressInvalid, parse_mailbox
+    from postroom.mail.recipients import MaskedRecipient, masked_recipient
+
+    if (known := HASH.fullmatch(text)) is not None:
+        return MaskedRecipient(known[1], "", "")
+    try:
+        return masked_recipient(hash_key(place), parse_mailbox(text).address)
+    except AddressInvalid as invalid:
+        raise click.UsageError(f"neither a mail address nor a hash: {invalid.reason}") from invalid
 
 
 def hash_key(place: "Place") -> bytes:

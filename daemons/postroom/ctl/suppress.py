@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from postroom.ctl.shared import hash_key, with_store
+from postroom.ctl.shared import recipient_of, with_store
 from postroom.ctl.suppress_lists import export, import_
 from postroom.ctl.suppress_replay import replay
-from postroom.ctl.suppression_list import CAUSE, HASH, STREAM
+from postroom.ctl.suppression_list import CAUSE, STREAM
 from postroom.ctl.suppressions import all_suppressions, document, in_a_line, story_json, story_text, time_text
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def list_(place: "Place", as_json: bool) -> None:
 @click.pass_obj
 def why(place: "Place", recipient: str, as_json: bool) -> None:
     """Tell all that is kept about a recipient; exit 1 when it is not suppressed."""
-    recipient_hash = _hash_of(place, recipient)
+    recipient_hash = recipient_of(place, recipient).hash
     story = with_store(place, lambda store: store.story(recipient_hash))
     click.echo(story_json(recipient_hash, story) if as_json else story_text(recipient_hash, story))
     sys.exit(0 if story.is_suppressed else 1)
@@ -64,7 +64,6 @@ def add(
 ) -> None:
     """Let no mail go to a recipient any more; exit 1 when it is suppressed already (then it is as given now)."""
     from postroom.config.units import NotInUnits, duration
-    from postroom.mail.addresses import domain_of, masked
     from postroom.store.shared.suppression import Suppression
 
     word = cause or ("complaint" if complaint else "manual")
@@ -75,11 +74,11 @@ def add(
         lasts_s = None if expires is None else duration(expires)
     except NotInUnits as error:
         raise click.UsageError(f"--expires: {error}") from error
-    now, is_hash = time.time(), HASH.fullmatch(recipient) is not None
+    now, whom = time.time(), recipient_of(place, recipient)
     suppression = Suppression(
-        recipient_hash=_hash_of(place, recipient),
-        domain="" if is_hash else domain_of(recipient),
-        hint="" if is_hash else masked(recipient),
+        recipient_hash=whom.hash,
+        domain=whom.domain,
+        hint=whom.hint,
         cause=word,
         enhanced_status=None,
         evidence="",
@@ -99,7 +98,7 @@ def add(
 def remove(place: "Place", recipient: str, stream: str | None) -> None:
     """Let mail go to a recipient again; exit 1 when it was not suppressed."""
     _check_stream(stream)
-    recipient_hash = _hash_of(place, recipient)
+    recipient_hash = recipient_of(place, recipient).hash
     lifted = with_store(place, lambda store: store.lift(recipient_hash, stream))
     _tell(lifted, "gets mail again", "was not suppressed")
 
@@ -155,18 +154,6 @@ def _tell_count(count: int | None, done: str, nothing: str) -> None:
 def _tell(changed: bool, done: str, nothing: str) -> None:
     click.echo(done if changed else nothing, err=not changed)
     sys.exit(0 if changed else 1)
-
-
-def _hash_of(place: "Place", recipient: str) -> str:
-    from postroom.mail.addresses import AddressInvalid, parse_mailbox
-    from postroom.mail.hashes import recipient_hash
-
-    if (known := HASH.fullmatch(recipient)) is not None:
-        return known[1]
-    try:
-        return recipient_hash(hash_key(place), parse_mailbox(recipient).address)
-    except AddressInvalid as invalid:
-        raise click.UsageError(f"neither a mail address nor a hash: {invalid.reason}") from invalid
 
 
 for command in (export, import_, replay):

@@ -94,7 +94,7 @@ def _at_postfix(delivery: DeliveryView, fact: DeliveryFact) -> dict[str, object]
 
 def _delivery(delivery: DeliveryView, state: State, changed_at: float, **rest: object) -> dict[str, object]:
     return {
-        "recipient": masked(delivery.recipient),
+        "recipient": delivery.recipient.hint,
         "state": state,
         "attempts": delivery.attempts,
         "changed_at": timestamp(changed_at),

@@ -14,7 +14,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
-from postroom.mail.hashes import recipient_hash
 from postroom.mail.states import State
 from postroom.mail.tokens import of_sender
 from postroom.postfix.showq import ShowqError, queue_ids
@@ -49,20 +48,13 @@ def queued_at(showq: Path) -> Queued:
 
 
 class Confirming:
-    """Looks into what a log file says.
+    """Looks into what a log file says."""
 
-    Args:
-        key: recipients are hashed with it.
-    """
-
-    def __init__(
-        self, store: MailStore, track: TrackReader, learner: Learner, queued: Queued, key: bytes, log: Log
-    ) -> None:
+    def __init__(self, store: MailStore, track: TrackReader, learner: Learner, queued: Queued, log: Log) -> None:
         self._store = store
         self._track = track
         self._learner = learner
         self._queued = queued
-        self._key = key
         self._log = log
 
     async def run(self) -> None:
@@ -108,8 +100,7 @@ class Confirming:
             await self._store.set_confirmed(facts[-1].number)
 
     async def _is_ours(self, fact: SharedFact) -> bool:
-        recipient = await self._store.recipient_of(fact.token, fact.queue_id)
-        return recipient is not None and recipient_hash(self._key, recipient) == fact.recipient.hash
+        return await self._store.recipient_of(fact.token, fact.queue_id) == fact.recipient.hash
 
 
 def _is_refusal(fact: SharedFact) -> bool:

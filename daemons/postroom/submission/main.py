@@ -91,7 +91,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
     async with AsyncExitStack() as at_end:
         shared = _opened(lambda: SqliteSharedStore(paths.shared_db(config).parent))
         at_end.push_async_callback(shared.close)
-        store = _opened(lambda: MailStore.open(paths.mail_db(config), faults.reach))
+        store = _opened(lambda: MailStore.open(paths.mail_db(config), recipient_key, faults.reach))
         at_end.push_async_callback(store.close)
         limiter = Limiter(
             shared,
@@ -121,7 +121,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             writer,
             clients,
             gate,
-            Stories(track, recipient_key),
+            Stories(track),
             Admission(limiter).admit,
             request_timeout_s=config.submission.request_timeout,
             max_waiting=config.submission.max_waiting,
@@ -147,7 +147,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         in_force = config
         sweeping = asyncio.create_task(_sweep_forever(store, shared, lambda: in_force, log))
         learner = Learner(shared, proof_of_classes(config.suppression), guard(config.suppression), log)
-        looking = Confirming(store, track, learner, queued_at(config.handover.showq), recipient_key, log)
+        looking = Confirming(store, track, learner, queued_at(config.handover.showq), log)
         confirming = asyncio.create_task(looking.run())
         site = web.SockSite(runner, listener.sock, backlog=BACKLOG)
         await site.start()

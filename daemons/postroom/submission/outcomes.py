@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random
 
+from postroom.mail.recipients import masked_reply
 from postroom.mail.states import State
 from postroom.mail.status import Reply
 from postroom.runtime.log import Field, Log
@@ -73,12 +74,13 @@ class Outcomes:
     async def refused(self, claimed: Claimed, refusal: smtp.Refusal) -> None:
         """Postfix said no: the delivery is tried again later, or fails."""
         reply = refusal.reply
-        # The text of the reply may quote the recipient: it is shown to the client, not logged.
+        # Masked as it may be, what a server says of a recipient is not logged.
+        reason = masked_reply(str(reply), claimed.recipient)
         fields: dict[str, Field] = {"code": reply.code, "enhanced_status": reply.enhanced_status}
         if refusal.verdict is smtp.Verdict.FAIL:
-            await self._failed(claimed, reply.enhanced_status, str(reply), fields)
+            await self._failed(claimed, reply.enhanced_status, reason, fields)
         else:
-            await self._deferred(claimed, reply.enhanced_status, str(reply), fields)
+            await self._deferred(claimed, reply.enhanced_status, reason, fields)
 
     async def held(self, claimed: Claimed, held: Held) -> None:
         """Not offered to Postfix: suppressed, or over a limit."""

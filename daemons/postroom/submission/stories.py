@@ -11,15 +11,10 @@ from postroom.submission.story import told
 
 
 class Stories:
-    """Reads stories.
+    """Reads stories."""
 
-    Args:
-        key: recipients are hashed with it.
-    """
-
-    def __init__(self, track: TrackReader, key: bytes) -> None:
+    def __init__(self, track: TrackReader) -> None:
         self._track = track
-        self._key = key
 
     async def told(self, view: MessageView) -> Sequence[DeliveryFact | None]:
         """For each delivery what Postfix's log says of it; None where it says nothing, or cannot be read."""
@@ -28,4 +23,4 @@ class Stories:
             story = await self._track.story(tokens)
         except StoreUnavailable:
             story = NO_STORY
-        return [told(self._key, delivery, story) for delivery in view.deliveries]
+        return [told(delivery, story) for delivery in view.deliveries]

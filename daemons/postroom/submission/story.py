@@ -5,8 +5,6 @@ made of all mail. What is told is of the recipient itself where Postfix names it
 rewritten; where it does not, of all there are, the worst first.
 """
 
-from postroom.mail.hashes import recipient_hash
-from postroom.mail.recipients import masked_recipient
 from postroom.mail.states import State
 from postroom.store.local.facts import DeliveryFact, Story
 from postroom.store.local.messages import DeliveryView
@@ -22,19 +20,18 @@ _WORST_FIRST = (
 )
 
 
-def told(key: bytes, delivery: DeliveryView, story: Story) -> DeliveryFact | None:
+def told(delivery: DeliveryView, story: Story) -> DeliveryFact | None:
     """What became of a delivery that is `queued`; None when nothing is known, or it is not there.
 
     One that the log never named and the queue no longer has is `untracked`.
 
     Args:
-        key:   recipients are hashed with it.
         story: of all its tokens, at least (TrackReader.story).
     """
     if delivery.state is not State.QUEUED:
         return None
     facts = [fact for token in delivery.tokens for fact in story.facts.get(token, ())]
-    hashed = recipient_hash(key, delivery.recipient)
+    hashed = delivery.recipient.hash
     nameless = [fact for fact in facts if not fact.recipient.hash]
     for ours in (
         [fact for fact in facts if fact.recipient.hash == hashed],
@@ -49,7 +46,7 @@ def told(key: bytes, delivery: DeliveryView, story: Story) -> DeliveryFact | Non
     if is_never_named and delivery.changed_at < story.reconciled_at:
         return DeliveryFact(
             delivery.queue_id or "",
-            masked_recipient(key, delivery.recipient),
+            delivery.recipient,
             None,
             State.UNTRACKED,
             "",

@@ -1,17 +1,14 @@
 """Records to facts: what of Postfix's words concerns us, with recipients hashed and replies masked. Pure.
 
 Which queue ids are ours is not decided here: track.db knows, by the tokens it has seen (store/local/track.py).
-
-Limits:  a reply is kept with at most REASON_CHARS characters.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from postroom.mail import tokens
-from postroom.mail.logsafe import redacted, safe
-from postroom.mail.recipients import masked_recipient
+from postroom.mail.logsafe import safe
+from postroom.mail.recipients import masked_recipient, masked_reply
 from postroom.mail.states import State
 from postroom.store.local.facts import (
     Fact,
@@ -32,7 +29,6 @@ from postroom.watcher.records.reading import record
 
 HANDOVER_LISTENER = "postfix/postroom-in"
 """syslog_name of our listener (postfix-conf/submission.master.cf)."""
-REASON_CHARS = 500
 
 _SILENT = frozenset({"anvil", "bounce", "pickup", "postscreen", "scache", "tlsproxy", "trivial-rewrite", "verify"})
 """Programs whose words are no facts."""
@@ -98,7 +94,7 @@ class Correlator:
             original,
             state,
             delivery.dsn,
-            _masked(delivery.reason, delivery.to, delivery.orig_to or ""),
+            masked_reply(delivery.reason, delivery.to, delivery.orig_to or ""),
             safe(delivery.relay),
             line.at,
             fault,
@@ -111,19 +107,3 @@ def noops(line: Line) -> int:
         return 0
     read = record(line)
     return read.noops if isinstance(read, kinds.Disconnected) else 0
-
-
-def _masked(reason: str, *recipients: str) -> str:
-    """The reply without addresses, and without the recipient's local part: servers repeat that alone too."""
-    text = redacted(reason)
-    for recipient in recipients:
-        local = recipient.rpartition("@")[0]
-        if len(local) > 2 and _may_hold(text, local):
-            text = re.sub(rf"(?<!\w){re.escape(local)}(?!\w)", "…", text, flags=re.IGNORECASE)
-    return safe(text, REASON_CHARS)
-
-
-def _may_hold(text: str, word: str) -> bool:
-    """Whether a pattern that ignores case could find the word: making one takes longer than all else here."""
-    is_ascii = text.replace("…", "").isascii() and word.isascii()  # beyond it case has rules of its own
-    return not is_ascii or word.lower() in text.lower()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.store.local.letters import KEY
 from tests.store.shared.event_loop import Run
 
 from postroom.store.local.mail import MailStore
@@ -26,6 +27,6 @@ def mail_db(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mail_store(mail_db: Path, run: Run) -> Iterator[MailStore]:
-    store = MailStore.open(mail_db)
+    store = MailStore.open(mail_db, KEY)
     yield store
     run(store.close())

@@ -8,7 +8,7 @@ import itertools
 import sys
 from pathlib import Path
 
-from tests.store.local.letters import NOW, faults_of, letter, put, rows
+from tests.store.local.letters import KEY, NOW, faults_of, letter, put, rows
 
 from postroom.store.errors import StoreFull, StoreUnavailable
 from postroom.store.local.mail import MailStore
@@ -21,7 +21,7 @@ async def main(folder: Path) -> None:
     path, ballast = folder / "submission" / "mail.db", folder / "ballast"
     ballast.write_bytes(bytes(512 * 1024))
     MailStore.init(path)
-    store = MailStore.open(path)
+    store = MailStore.open(path, KEY)
     acknowledged: set[str] = set()
     results: list[object] = []
     for batch in itertools.count():

@@ -9,6 +9,8 @@ from postroom.mail.ids import RANDOM_OCTETS, new_id
 from postroom.store.local.mail import MailStore
 from postroom.store.local.messages import Idempotency, Message, Mismatch, New, Replay
 
+KEY = b"k" * 32
+"""Recipients are hashed with it."""
 NOW = 1_800_000_000.0
 BODY = b"Subject: hello\r\n\r\nyour code is in here\r\n"
 

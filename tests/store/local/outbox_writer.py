@@ -14,7 +14,7 @@ import random
 import sys
 from pathlib import Path
 
-from tests.store.local.letters import NOW, letter, put
+from tests.store.local.letters import KEY, NOW, letter, put
 
 from postroom.runtime.faults import armed_faults
 from postroom.store.local.mail import MailStore
@@ -63,7 +63,7 @@ async def work(store: MailStore, numbers: "itertools.count[int]", chance: random
 
 async def main(path: Path, first: int, seed: int) -> None:
     faults = armed_faults(os.environ, path.parent)
-    store = MailStore.open(path, faults.reach)
+    store = MailStore.open(path, KEY, faults.reach)
     numbers, chance = itertools.count(first), random.Random(seed)
     await asyncio.gather(*(work(store, numbers, chance) for _ in range(WORKERS)))
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.store.local.letters import BODY, NOW, faults_of, letter, put, rows
+from tests.store.local.letters import BODY, KEY, NOW, faults_of, letter, put, rows
 from tests.store.shared.event_loop import Run
 
+from postroom.mail.recipients import masked_recipient
 from postroom.mail.states import State
 from postroom.store.local.mail import MailStore
 from postroom.store.local.messages import (
@@ -24,6 +25,8 @@ from postroom.store.local.messages import (
 from postroom.store.local.schema import MAIL
 from postroom.store.sqlite import open_file
 
+JANE = masked_recipient(KEY, "jane@example.net")
+
 # Accepting
 
 
@@ -34,7 +37,7 @@ def test_what_is_accepted_is_all_there(mail_store: MailStore, run: Run) -> None:
     assert view is not None
     assert (view.message, view.size) == (letter(1), len(BODY))
     assert view.deliveries == tuple(
-        DeliveryView(recipient, State.ACCEPTED, 0, None, None, None, NOW, NOW)
+        DeliveryView(masked_recipient(KEY, recipient), State.ACCEPTED, 0, None, None, None, NOW, NOW)
         for recipient in ("jane@example.net", "joe@example.com")
     )
     assert run(mail_store.message(letter(2).id)) is None
@@ -112,6 +115,70 @@ def test_an_id_used_twice_fails_alone(mail_store: MailStore, run: Run) -> None:
     assert run(mail_store.figures()).deliveries == {State.ACCEPTED: 2}
 
 
+# What stays of a recipient
+
+
+@pytest.mark.parametrize("end", ["queued", "fail", "end", "queued after doubt", "suppressed at once"])
+def test_the_address_goes_when_a_delivery_ends(mail_db: Path, run: Run, end: str) -> None:
+    """From the rows and, once the log is written back, from the file; what waits beside it keeps its own."""
+    mail_store = MailStore.open(mail_db, KEY)
+    suppressed = {"secret.jane@example.net": Unsent("5.1.1", "no")} if end == "suppressed at once" else {}
+    run(
+        mail_store.accept(
+            letter(1), ("secret.jane@example.net", "joe@example.net"), BODY, "answer", None, 2, suppressed
+        )
+    )
+    claimed = run(mail_store.claim(1, NOW))[0].delivery
+    match end:
+        case "queued":
+            run(mail_store.queued(claimed, "4XyZ", NOW))
+        case "fail":
+            run(mail_store.fail(claimed, "5.1.1", "550 5.1.1 no", NOW))
+        case "end":
+            run(mail_store.end(claimed, State.SUPPRESSED, "5.1.1", "no", NOW))
+        case "queued after doubt":
+            run(mail_store.handing(claimed, "t1", NOW))
+            run(mail_store.doubt(claimed, "no answer", NOW))
+            assert rows(mail_db, "SELECT recipient FROM delivery WHERE id = 1") == [("secret.jane@example.net",)]
+            run(mail_store.queued(claimed, "4XyZ", NOW))
+    assert rows(mail_db, "SELECT recipient FROM delivery ORDER BY id") == [("",), ("joe@example.net",)]
+    jane = masked_recipient(KEY, "secret.jane@example.net")
+    view = run(mail_store.message(letter(1).id))
+    assert view is not None
+    assert [each.recipient for each in view.deliveries] == [jane, masked_recipient(KEY, "joe@example.net")]
+    run(mail_store.close())
+    assert b"secret.jane" not in mail_db.read_bytes()
+    assert b"joe@example.net" in mail_db.read_bytes()
+
+
+def test_a_file_with_addresses_of_before_is_brought_up_to_date(tmp_path: Path, run: Run) -> None:
+    """What has ended is hashed, its reply masked; what waits or is in doubt keeps its address and goes out."""
+    path = tmp_path / "mail.db"
+    path.touch(0o600)
+    before = open_file(path, MAIL[:3], synchronous="FULL")
+    before.execute(
+        "INSERT INTO message VALUES ('m', 'shop', 'm@example.org', '*@b.example.org', 1.0, 4, NULL, NULL, '#anna', '');"
+        "INSERT INTO body VALUES ('m', 'body');"
+        "INSERT INTO delivery (message, recipient, state, due_at, reason, changed_at) VALUES"
+        " ('m', 'jane.doe@b.c', 'failed', NULL, '550 5.1.1 <jane.doe@b.c>: no jane.doe here', 1.0),"
+        " ('m', 'joe@b.c', 'accepted', 1.0, NULL, 1.0), ('m', 'jim@b.c', 'in_doubt', NULL, NULL, 1.0)"
+    )
+    before.close()
+    MailStore.init(path)
+    store = MailStore.open(path, KEY)
+    assert rows(path, "SELECT recipient, reason FROM delivery ORDER BY id") == [
+        ("", "550 5.1.1 <j…@b.c>: no … here"),
+        ("joe@b.c", None),
+        ("jim@b.c", None),
+    ]
+    (claimed,) = run(store.claim(10, NOW))
+    assert (claimed.recipient, claimed.recipients) == ("joe@b.c", ("joe@b.c",))
+    view = run(store.message("m"))
+    assert view is not None
+    assert view.deliveries[0].recipient == masked_recipient(KEY, "jane.doe@b.c")
+    run(store.close())
+
+
 # Claiming
 
 
@@ -176,7 +243,7 @@ def test_a_file_of_before_streams_is_brought_up_to_date(tmp_path: Path, run: Run
     )
     before.close()
     MailStore.init(path)
-    store = MailStore.open(path)
+    store = MailStore.open(path, KEY)
     claimed = one_claimed(store, run)
     assert (claimed.recipient, claimed.sender, claimed.stream) == ("a@b.c", "#anna", "")
     view = run(store.message("m"))
@@ -205,7 +272,14 @@ def test_a_suppressed_recipient_is_a_delivery_that_is_done(mail_db: Path, mail_s
     view = run(mail_store.message(letter(1).id))
     assert view is not None
     assert view.deliveries[1] == DeliveryView(
-        "b@example.net", State.SUPPRESSED, 0, None, "5.1.1", unsent["b@example.net"].reason, None, NOW
+        masked_recipient(KEY, "b@example.net"),
+        State.SUPPRESSED,
+        0,
+        None,
+        "5.1.1",
+        unsent["b@example.net"].reason,
+        None,
+        NOW,
     )
     claimed = one_claimed(mail_store, run)
     run(mail_store.end(claimed.delivery, State.SUPPRESSED, "5.1.1", "recipient is suppressed", NOW))
@@ -225,7 +299,7 @@ def test_a_queued_delivery_is_done(mail_db: Path, mail_store: MailStore, run: Ru
     run(mail_store.handing(claimed.delivery, "token", NOW))
     run(mail_store.queued(claimed.delivery, "4XyZ", NOW + 1))
     assert delivery(mail_store, run) == DeliveryView(
-        "jane@example.net", State.QUEUED, 2, "4XyZ", None, None, None, NOW + 1, ("token",)
+        JANE, State.QUEUED, 2, "4XyZ", None, None, None, NOW + 1, ("token",)
     )
     assert rows(mail_db, "SELECT * FROM body") == []
     assert run(mail_store.next_due()) is None
@@ -237,7 +311,14 @@ def test_a_refused_delivery_is_due_again_when_it_was_said(mail_db: Path, mail_st
     claimed = one_claimed(mail_store, run)
     run(mail_store.retry(claimed.delivery, NOW + 60, "4.7.1", "451 4.7.1 later", NOW + 1))
     assert delivery(mail_store, run) == DeliveryView(
-        "jane@example.net", State.DEFERRED, 1, None, "4.7.1", "451 4.7.1 later", NOW + 60, NOW + 1
+        JANE,
+        State.DEFERRED,
+        1,
+        None,
+        "4.7.1",
+        "451 4.7.1 later",
+        NOW + 60,
+        NOW + 1,
     )
     assert rows(mail_db, "SELECT octets FROM body") == [(BODY,)]
     assert run(mail_store.claim(10, NOW + 59)) == []
@@ -249,7 +330,14 @@ def test_a_failed_delivery_is_done(mail_db: Path, mail_store: MailStore, run: Ru
     run(put(mail_store, 1))
     run(mail_store.fail(one_claimed(mail_store, run).delivery, "5.1.1", "550 5.1.1 no such user", NOW + 1))
     assert delivery(mail_store, run) == DeliveryView(
-        "jane@example.net", State.FAILED, 1, None, "5.1.1", "550 5.1.1 no such user", None, NOW + 1
+        JANE,
+        State.FAILED,
+        1,
+        None,
+        "5.1.1",
+        "550 5.1.1 no such user",
+        None,
+        NOW + 1,
     )
     assert rows(mail_db, "SELECT * FROM body") == []
 
@@ -277,7 +365,7 @@ def test_a_doubtful_delivery_is_not_sent_again_and_keeps_its_body(
     run(mail_store.handing(claimed.delivery, "token", NOW))
     run(mail_store.doubt(claimed.delivery, "no answer", NOW + 1))
     assert delivery(mail_store, run) == DeliveryView(
-        "jane@example.net", State.IN_DOUBT, 1, None, None, "no answer", None, NOW + 1, ("token",)
+        JANE, State.IN_DOUBT, 1, None, None, "no answer", None, NOW + 1, ("token",)
     )
     assert run(mail_store.claim(10, NOW + 1e6)) == []
     assert rows(mail_db, "SELECT octets FROM body") == [(BODY,)]
@@ -318,14 +406,14 @@ def test_the_body_stays_until_the_last_delivery_needs_it_no_more(
 
 def test_recovery_tells_what_was_leased_from_what_was_handed_over(mail_db: Path, run: Run) -> None:
     """A lease of a dead process ends; a hand-over without an answer is in doubt; what waits, waits."""
-    store = MailStore.open(mail_db)
+    store = MailStore.open(mail_db, KEY)
     for number in range(3):
         run(put(store, number, at=NOW + number))
     handed, leased = run(store.claim(2, NOW + 1))
     run(store.handing(handed.delivery, "token", NOW + 1))
     run(store.close())
 
-    store = MailStore.open(mail_db)
+    store = MailStore.open(mail_db, KEY)
     assert run(store.recover(NOW + 5)) == 1
     view = run(store.message(handed.message))
     assert view is not None
@@ -345,7 +433,15 @@ def test_what_was_shown_not_queued_is_sent_again_at_once(mail_store: MailStore, 
     run(mail_store.doubt(claimed.delivery, "no answer", NOW + 1))
     run(mail_store.unqueued(claimed.delivery, "shown not queued", NOW + 2))
     assert delivery(mail_store, run) == DeliveryView(
-        "jane@example.net", State.DEFERRED, 1, None, None, "shown not queued", NOW + 2, NOW + 2, ("first",)
+        JANE,
+        State.DEFERRED,
+        1,
+        None,
+        None,
+        "shown not queued",
+        NOW + 2,
+        NOW + 2,
+        ("first",),
     )
     assert run(mail_store.doubts(0, 9)) == []
     assert one_claimed(mail_store, run, NOW + 2).attempts == 1

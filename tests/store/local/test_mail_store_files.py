@@ -8,7 +8,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from tests.store.local.letters import BODY, NOW, faults_of, put
+from tests.store.local.letters import BODY, KEY, NOW, faults_of, put
 from tests.store.shared.event_loop import Run
 
 import postroom
@@ -31,7 +31,7 @@ def test_the_outbox_is_its_users_alone(tmp_path: Path, run: Run) -> None:
     try:
         path = tmp_path / "state" / "submission" / "mail.db"
         assert MailStore.init(path)
-        store = MailStore.open(path)
+        store = MailStore.open(path, KEY)
         run(put(store, 1))
         assert [mode(path.parent), mode(path.parent.parent)] == [0o700, 0o755]
         assert {file.name: mode(file) for file in path.parent.iterdir()} == dict.fromkeys(
@@ -44,13 +44,13 @@ def test_the_outbox_is_its_users_alone(tmp_path: Path, run: Run) -> None:
 
 def test_making_it_again_keeps_what_is_in_it(mail_db: Path, run: Run) -> None:
     """Also while a daemon works on it; and the key of the fingerprints stays."""
-    store = MailStore.open(mail_db)
+    store = MailStore.open(mail_db, KEY)
     run(put(store, 1, key="k"))
     assert not MailStore.init(mail_db)
     assert run(put(store, 2)) == New()
     fingerprint = store.fingerprint(BODY)
     run(store.close())
-    store = MailStore.open(mail_db)
+    store = MailStore.open(mail_db, KEY)
     assert store.fingerprint(BODY) == fingerprint
     assert run(store.figures()).deliveries[State.ACCEPTED] == 2
     run(store.close())
@@ -90,7 +90,7 @@ def test_each_commit_is_synced_before_it_is_acknowledged(mail_db: Path, run: Run
     """The WAL is synced once for each transaction, not once for each message, and before the answer."""
     watched = Watched()
     try:
-        store = MailStore.open(mail_db)
+        store = MailStore.open(mail_db, KEY)
         run(put(store, 0))
         synced = []
 
@@ -113,7 +113,7 @@ def test_the_octets_of_a_body_are_gone_with_it(mail_db: Path, run: Run) -> None:
     def found() -> bool:
         return any(b"your code is in here" in path.read_bytes() for path in mail_db.parent.iterdir())
 
-    store = MailStore.open(mail_db)
+    store = MailStore.open(mail_db, KEY)
     run(put(store, 1, body=BODY * 300))
     assert found()
     (claimed,) = run(store.claim(1, NOW))
@@ -127,11 +127,11 @@ def test_the_octets_of_a_body_are_gone_with_it(mail_db: Path, run: Run) -> None:
 
 def test_a_second_process_is_refused(mail_db: Path, run: Run) -> None:
     """Two that hand over the same outbox would send twice; the text says what to stop."""
-    store = MailStore.open(mail_db)
+    store = MailStore.open(mail_db, KEY)
     script = (
         "import sys; from pathlib import Path; from postroom.store.errors import StoreUnavailable;"
         "from postroom.store.local.mail import MailStore\n"
-        "try: MailStore.open(Path(sys.argv[1])); print('opened')\n"
+        "try: MailStore.open(Path(sys.argv[1]), bytes(32)); print('opened')\n"
         "except StoreUnavailable as error: print(error)"
     )
 
@@ -153,7 +153,7 @@ def test_the_lock_ends_with_the_process_that_had_it(mail_db: Path, run: Run) -> 
     """After kill -9 nothing has to be removed by hand."""
     script = (
         "import signal, sys; from pathlib import Path; from postroom.store.local.mail import MailStore\n"
-        "store = MailStore.open(Path(sys.argv[1])); print('open', flush=True); signal.pause()"
+        "store = MailStore.open(Path(sys.argv[1]), bytes(32)); print('open', flush=True); signal.pause()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script, str(mail_db)],
@@ -164,28 +164,28 @@ def test_the_lock_ends_with_the_process_that_had_it(mail_db: Path, run: Run) -> 
         assert child.stdout is not None
         assert child.stdout.readline() == "open\n"
         with pytest.raises(StoreUnavailable, match="another process"):
-            MailStore.open(mail_db)
+            MailStore.open(mail_db, KEY)
         child.kill()
-    run(MailStore.open(mail_db).close())
+    run(MailStore.open(mail_db, KEY).close())
 
 
 def test_what_cannot_be_opened_says_why_and_lets_go_of_the_lock(tmp_path: Path, run: Run) -> None:
     """No folder, no file, an empty file, no store at all: each has its mend, and mending it is enough."""
     path = tmp_path / "submission" / "mail.db"
     with pytest.raises(StoreUnavailable, match=r"mail.lock: cannot be opened \(No such file.*`postroom store init`"):
-        MailStore.open(path)
+        MailStore.open(path, KEY)
     path.parent.mkdir(mode=0o700)
     with pytest.raises(StoreUnavailable, match=r"mail.db: cannot be opened .*`postroom store init`"):
-        MailStore.open(path)
+        MailStore.open(path, KEY)
     path.touch()
     with pytest.raises(StoreUnavailable, match=r"mail.db: was never finished; mend: `postroom store init`"):
-        MailStore.open(path)
+        MailStore.open(path, KEY)
     path.write_bytes(b"no store\n" * 100)
     with pytest.raises(StoreBroken, match="restore it from a backup"):
-        MailStore.open(path)
+        MailStore.open(path, KEY)
     path.unlink()
     MailStore.init(path)
-    run(MailStore.open(path).close())
+    run(MailStore.open(path, KEY).close())
 
 
 def test_an_outbox_that_cannot_be_made_says_where(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.store.local.letters import NOW, faults_of, rows
+from tests.store.local.letters import KEY, NOW, faults_of, rows
 from tests.store.shared.event_loop import Run
 
 import postroom
@@ -72,7 +72,7 @@ def writer(path: Path, round_: int, **environment: str) -> "subprocess.Popen[str
 
 def reopened(path: Path, run: Run) -> int:
     """Open it as the next start does; returns how many deliveries are in doubt by that."""
-    store = MailStore.open(path)
+    store = MailStore.open(path, KEY)
     try:
         return run(store.recover(NOW))
     finally:

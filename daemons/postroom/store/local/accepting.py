@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import apsw
 
+from postroom.mail.recipients import masked_recipient
 from postroom.mail.states import WAITING, State
 from postroom.store.local.messages import Idempotency, Message, Mismatch, New, OutboxFull, Replay, Unsent
 from postroom.store.local.part import Part
@@ -66,9 +67,9 @@ class Accepting(Part):
             )
             connection.execute("INSERT INTO body VALUES (?, ?)", (message.id, body))
             connection.executemany(
-                "INSERT INTO delivery (message, recipient, state, due_at, enhanced_status, reason, changed_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [_delivery(message, recipient, unsent.get(recipient)) for recipient in recipients],
+                "INSERT INTO delivery (message, recipient, recipient_hash, hint, state, due_at, enhanced_status,"
+                " reason, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [self._delivery(message, recipient, unsent.get(recipient)) for recipient in recipients],
             )
             self._reach("accept.before_commit")
             return New()
@@ -81,12 +82,12 @@ class Accepting(Part):
         """What is known of a client's idempotency key; None when it is new."""
         return await self._thread.run(lambda connection: _known(connection, client, idempotency))
 
-
-def _delivery(message: Message, recipient: str, unsent: Unsent | None) -> tuple[str | float | None, ...]:
-    at = message.accepted_at
-    if unsent is None:
-        return message.id, recipient, State.ACCEPTED, at, None, None, at
-    return message.id, recipient, State.SUPPRESSED, None, unsent.enhanced_status, unsent.reason, at
+    def _delivery(self, message: Message, recipient: str, unsent: Unsent | None) -> tuple[str | float | None, ...]:
+        kept, at = masked_recipient(self._recipient_key, recipient), message.accepted_at
+        if unsent is None:
+            return message.id, recipient, kept.hash, kept.hint, State.ACCEPTED, at, None, None, at
+        # It has ended: nobody needs the address.
+        return message.id, "", kept.hash, kept.hint, State.SUPPRESSED, None, unsent.enhanced_status, unsent.reason, at
 
 
 def _known(connection: apsw.Connection, client: str, idempotency: Idempotency) -> Replay | Mismatch | None:

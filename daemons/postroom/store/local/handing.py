@@ -43,7 +43,7 @@ class Handing(Part):
                 "SELECT d.id, d.message, d.recipient, m.return_path, m.accepted_at, d.attempts, m.size,"
                 " m.client, m.sender, m.stream,"
                 " (SELECT json_group_array(recipient) FROM delivery"
-                "  WHERE message = d.message AND (attempts > 0 OR due_at IS NOT NULL)),"
+                "  WHERE message = d.message AND due_at IS NOT NULL),"
                 " EXISTS (SELECT 1 FROM delivery WHERE message = d.message AND attempts > 0)"
                 " FROM delivery d JOIN message m ON m.id = d.message"
                 " WHERE d.due_at IS NOT NULL AND d.leased = 0 AND d.due_at <= ? ORDER BY d.due_at LIMIT ?",

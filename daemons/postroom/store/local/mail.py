@@ -12,6 +12,9 @@ The life of a delivery:
 
 `handing` is stored before the body goes out and cleared with the answer, so
 what is found `handing` after a crash is exactly what is in doubt.
+
+Privacy: a recipient is in clear until its delivery is queued, failed or suppressed, and with it the body. What stays is
+         its keyed hash and masked form, for the log to be compared with and for whoever asks.
 """
 
 import hmac
@@ -19,9 +22,11 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import apsw
 
+from postroom.mail.recipients import masked_recipient, masked_reply
 from postroom.store.errors import StoreUnavailable
 from postroom.store.local.accepting import Accepting
 from postroom.store.local.alone import hold_alone
@@ -35,11 +40,13 @@ from postroom.store.thread import StoreThread
 class MailStore(Accepting, Handing, Reading):
     """The outbox of this host. Made by `init`, opened by exactly one process."""
 
-    def __init__(self, path: Path, lock_fd: int, fingerprint_key: bytes, reach: Callable[[str], None]) -> None:
+    def __init__(
+        self, path: Path, lock_fd: int, fingerprint_key: bytes, recipient_key: bytes, reach: Callable[[str], None]
+    ) -> None:
         self._path = path
         self._lock_fd = lock_fd
         self._fingerprint_key = fingerprint_key
-        super().__init__(StoreThread(path, lambda: _connect(path)), reach)
+        super().__init__(StoreThread(path, lambda: _connect(path)), recipient_key, reach)
 
     @staticmethod
     def init(path: Path) -> bool:
@@ -70,8 +77,12 @@ class MailStore(Accepting, Handing, Reading):
         return made
 
     @staticmethod
-    def open(path: Path, reach: Callable[[str], None] = lambda _point: None) -> "MailStore":
-        """Open the outbox for this process alone. `reach` is told when a fault point is passed.
+    def open(path: Path, recipient_key: bytes, reach: Callable[[str], None] = lambda _point: None) -> "MailStore":
+        """Open the outbox for this process alone.
+
+        Args:
+            recipient_key: recipients are hashed with it.
+            reach:         told when a fault point is passed.
 
         Raises:
             StoreUnavailable: missing, not ours, damaged, or open in another process.
@@ -81,6 +92,7 @@ class MailStore(Accepting, Handing, Reading):
             connection = _connect(path)
             try:
                 row = connection.execute("SELECT value FROM meta WHERE name = 'fingerprint_key'").fetchone()
+                _hash_recipients(connection, recipient_key)
             finally:
                 connection.close()
         except apsw.Error as error:
@@ -92,7 +104,7 @@ class MailStore(Accepting, Handing, Reading):
         if row is None:
             os.close(lock_fd)
             raise StoreUnavailable(f"{path}: was never finished; mend: `postroom store init`")
-        return MailStore(path, lock_fd, bytes(row[0]), reach)
+        return MailStore(path, lock_fd, bytes(row[0]), recipient_key, reach)
 
     async def close(self) -> None:
         """Finish what waits, then let go of the file."""
@@ -102,6 +114,21 @@ class MailStore(Accepting, Handing, Reading):
     def fingerprint(self, body: bytes) -> bytes:
         """Keyed hash of a request's body: tells the same body from another, and says nothing of it."""
         return hmac.digest(self._fingerprint_key, body, "sha256")
+
+
+def _hash_recipients(connection: apsw.Connection, recipient_key: bytes) -> None:
+    """Give rows of an older Postroom the form they have now; of those that have ended the address goes."""
+    with connection:
+        rows: list[Any] = connection.execute(
+            "SELECT id, recipient, reason FROM delivery WHERE recipient_hash = ''"
+        ).fetchall()
+        for delivery, recipient, reason in rows:
+            kept = masked_recipient(recipient_key, recipient)
+            connection.execute(
+                # The state is written again for the trigger, which knows what has ended.
+                "UPDATE delivery SET recipient_hash = ?, hint = ?, reason = ?, state = state WHERE id = ?",
+                (kept.hash, kept.hint, None if reason is None else masked_reply(reason, recipient), delivery),
+            )
 
 
 def _connect(path: Path) -> apsw.Connection:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from postroom.mail.recipients import MaskedRecipient
 from postroom.mail.states import State
 
 
@@ -65,7 +66,7 @@ class Claimed:
     Args:
         client, sender: of its message, as limits count them.
         stream:         of its message.
-        recipients:     of its message, but for those that were never handed over.
+        recipients:     of its message, all that wait: those of the others are not known any more.
         is_counted:     a delivery of its message was offered to Postfix, so the limits have been taken.
     """
 
@@ -114,7 +115,7 @@ class Doubt:
 class DeliveryView:
     """A delivery as it stands. Times are Unix seconds."""
 
-    recipient: str
+    recipient: MaskedRecipient
     state: State
     attempts: int
     queue_id: str | None

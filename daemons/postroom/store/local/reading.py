@@ -4,6 +4,8 @@ from typing import Any
 
 import apsw
 
+from postroom.mail.addresses import domain_of
+from postroom.mail.recipients import MaskedRecipient
 from postroom.mail.states import NEEDS_BODY, State
 from postroom.store.local.handing import tokens_of
 from postroom.store.local.messages import DeliveryView, Message, MessageView, OutboxFigures
@@ -27,27 +29,31 @@ class Reading(Part):
             if row is None:
                 return None
             deliveries: list[Any] = connection.execute(
-                "SELECT id, recipient, state, attempts, queue_id, enhanced_status, reason, due_at, changed_at"
-                " FROM delivery WHERE message = ? ORDER BY id",
+                "SELECT id, recipient_hash, hint, state, attempts, queue_id, enhanced_status, reason, due_at,"
+                " changed_at FROM delivery WHERE message = ? ORDER BY id",
                 (message,),
             ).fetchall()
             return MessageView(
                 Message(*row[:9]),
                 row[9],
                 tuple(
-                    DeliveryView(recipient, State(state), *(*rest, tokens_of(connection, delivery)))
-                    for delivery, recipient, state, *rest in deliveries
+                    DeliveryView(
+                        MaskedRecipient(hashed, domain_of(hint), hint),
+                        State(state),
+                        *(*rest, tokens_of(connection, delivery)),
+                    )
+                    for delivery, hashed, hint, state, *rest in deliveries
                 ),
             )
 
         return await self._thread.run(operation)
 
     async def recipient_of(self, token: str, queue_id: str) -> str | None:
-        """The recipient of the attempt with this token, if Postfix took it from us under this queue id."""
+        """The hash of the recipient of the attempt with this token, if Postfix took it from us under this queue id."""
 
         def operation(connection: apsw.Connection) -> str | None:
             row = connection.execute(
-                "SELECT d.recipient FROM attempt a JOIN delivery d ON d.id = a.delivery"
+                "SELECT d.recipient_hash FROM attempt a JOIN delivery d ON d.id = a.delivery"
                 " WHERE a.token = ? AND d.queue_id = ?",
                 (token, queue_id),
             ).fetchone()

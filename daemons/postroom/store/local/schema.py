@@ -89,4 +89,15 @@ MAIL = (
     -- The stream of mail; '' where none was named.
     ALTER TABLE message ADD COLUMN stream TEXT NOT NULL DEFAULT '';
     """,
+    """
+    -- Who a delivery is for in the form that stays (mail/recipients.py). '' in rows from before, until they are opened.
+    ALTER TABLE delivery ADD COLUMN recipient_hash TEXT NOT NULL DEFAULT '';
+    ALTER TABLE delivery ADD COLUMN hint TEXT NOT NULL DEFAULT '';
+    CREATE INDEX delivery_unhashed ON delivery (id) WHERE recipient_hash = '';
+    -- In clear only as long as it may have to be handed over: whatever ends it, the address goes in the same commit.
+    CREATE TRIGGER delivery_ended AFTER UPDATE OF state ON delivery
+    WHEN new.state NOT IN ('accepted', 'deferred', 'in_doubt') AND new.recipient <> '' BEGIN
+        UPDATE delivery SET recipient = '' WHERE id = new.id;
+    END;
+    """,
 )

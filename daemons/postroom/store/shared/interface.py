@@ -295,6 +295,14 @@ class SharedStore(Protocol):
     async def story(self, recipient_hash: str, now: float | None = None) -> Story:
         """All that is kept about this recipient."""
 
+    async def erase(self, recipient_hash: str, *, forget: bool) -> None:
+        """Take out what people could know this recipient by: domain, masked address, replies.
+
+        Args:
+            forget: the hash goes too, and with it whether it is suppressed and what counts against it. Else it stays
+                    suppressed, under its hash alone.
+        """
+
     async def suppressions(self, after: tuple[str, str], limit: int, now: float | None = None) -> list[Suppression]:
         """Those that have not expired, held ones too, in the order of hash and stream.
 

@@ -111,6 +111,19 @@ def story(connection: apsw.Connection, recipient_hash: str, now_ms: int) -> Stor
     )
 
 
+def erase(connection: apsw.Connection, recipient_hash: str, *, forget: bool) -> None:
+    """See SharedStore.erase."""
+    connection.pragma("secure_delete", True)
+    for table, nobody in (
+        ("suppressions", "domain = '', hint = '', evidence = ''"),
+        ("refusals", "evidence = ''"),
+        ("good", "domain = ''"),
+    ):
+        change = f"DELETE FROM {table}" if forget else f"UPDATE {table} SET {nobody}"
+        connection.execute(f"{change} WHERE recipient_hash = ?", (recipient_hash,))
+    connection.pragma("secure_delete", False)
+
+
 def refusals(connection: apsw.Connection, recipient_hash: str) -> list[Refusal]:
     """The refusals that count, the first one first."""
     rows = connection.execute(

@@ -187,6 +187,9 @@ class SqliteSharedStore:
             lambda connection: learning.story(connection, recipient_hash, self._shared_now_ms(now))
         )
 
+    async def erase(self, recipient_hash: str, *, forget: bool) -> None:
+        await self._shared.run(lambda connection: learning.erase(connection, recipient_hash, forget=forget))
+
     async def suppressions(self, after: tuple[str, str], limit: int, now: float | None = None) -> list[Suppression]:
         return await self._asking.run_aside(
             lambda connection: suppress.suppressions(connection, after, limit, self._shared_now_ms(now))

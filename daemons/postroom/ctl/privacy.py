@@ -1,0 +1,165 @@
+"""`postroom privacy`: what is kept of a recipient on this host, and taking it out.
+
+Works on the files of the store themselves, beside the daemons: as root, or as the user of all daemons.
+"""
+
+import asyncio
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from postroom.ctl.shared import recipient_of
+from postroom.ctl.suppressions import date_text, document, in_a_line, time_text
+from postroom.store.local.traces import Traces, erase_from_mail, erase_from_track, in_mail, in_track
+from postroom.store.shared.interface import Usage
+from postroom.store.shared.suppression import Story
+
+if TYPE_CHECKING:
+    from postroom.ctl.main import Place
+
+ELSEWHERE = "Not looked into: Postfix's queue and log, backups, other hosts. docs/privacy.md has them."
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """All that is kept of one recipient.
+
+    Attributes:
+        kept_s: how long deliveries are kept, from their acceptance on.
+    """
+
+    recipient_hash: str
+    outbox: Traces
+    tracking: Traces
+    story: Story
+    usages: tuple[Usage, ...]
+    kept_s: float
+
+    @property
+    def alive(self) -> str:
+        """What cannot be erased yet, in words; "" when there is nothing."""
+        waiting, at_postfix = self.outbox.alive, self.tracking.alive
+        words = [f"{waiting} to be handed over"] if waiting else []
+        words += [f"{at_postfix} in Postfix's queue"] if at_postfix else []
+        return " and ".join(words)
+
+    def lines(self) -> list[str]:
+        """For people."""
+        lines = [f"#{self.recipient_hash}"]
+        if self.outbox.alive:
+            lines.append(f"outbox       {self.outbox.alive} to be handed over: address and mail, until then")
+        for place, traces in (("outbox  ", self.outbox), ("tracking", self.tracking)):
+            if place.strip() == "tracking" and traces.alive:
+                lines.append(f"tracking     {traces.alive} in Postfix's queue: hash, masked address, last reply")
+            if traces.ended:
+                lines.append(f"{place}     {traces.ended} ended: hash, masked address and reply, {self._until(traces)}")
+        lines += [f"suppression  {in_a_line(entry)}" for entry in self.story.entries]
+        if self.story.refusals:
+            lines.append(f"suppression  {len(self.story.refusals)} refusals that count: masked replies, for 180 days")
+        if self.story.good_at is not None:
+            lines.append("suppression  that it got mail within the last hour")
+        lines += [
+            f"limits       {usage.rule}: {usage.used} counted, until {usage.reset_s:.0f} s from now"
+            for usage in self.usages
+        ]
+        if len(lines) == 1:
+            lines.append("nothing is kept")
+        return [*lines, ELSEWHERE]
+
+    def json(self) -> str:
+        """For programs."""
+        return json.dumps(
+            {
+                "recipient_hash": self.recipient_hash,
+                "outbox": self._document(self.outbox),
+                "tracking": self._document(self.tracking),
+                "suppression": {
+                    "entries": [document(entry) for entry in self.story.entries],
+                    "refusals": [document(refusal) for refusal in self.story.refusals],
+                    "good_at": None if self.story.good_at is None else time_text(self.story.good_at),
+                },
+                "limits": [{"rule": usage.rule, "used": usage.used, "reset_s": usage.reset_s} for usage in self.usages],
+            },
+            indent=2,
+            ensure_ascii=False,
+        )
+
+    def _document(self, traces: Traces) -> dict[str, object]:
+        until = None if traces.latest is None else time_text(traces.latest + self.kept_s)
+        return {"alive": traces.alive, "ended": traces.ended, "ended_kept_until": until}
+
+    def _until(self, traces: Traces) -> str:
+        assert traces.latest is not None, "some have ended"
+        return f"until {date_text(traces.latest + self.kept_s)}"
+
+
+@click.group()
+def privacy() -> None:
+    """What is kept of a recipient."""
+
+
+@privacy.command()
+@click.argument("recipient", metavar="ADDRESS|HASH")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def report(place: "Place", recipient: str, as_json: bool) -> None:
+    """Tell what this host keeps of a recipient, in which form, and until when."""
+    kept = _kept(place, recipient_of(place, recipient).hash)
+    click.echo(kept.json() if as_json else "\n".join(kept.lines()))
+
+
+@privacy.command()
+@click.argument("recipient", metavar="ADDRESS|HASH")
+@click.option("--forget", is_flag=True, help="Its hash too: it is no longer suppressed, and counted anew.")
+@click.pass_obj
+def erase(place: "Place", recipient: str, forget: bool) -> None:
+    """Take a recipient out of what is kept; exit 1 when mail to it is still under way, then repeat it later.
+
+    Figures stay, without anybody in them. A recipient that is suppressed stays so, under its hash alone, so that no
+    mail goes there by mistake; --forget ends that.
+    """
+    recipient_hash = recipient_of(place, recipient).hash
+    kept = _kept(place, recipient_hash, and_erase=True, forget=forget)
+    click.echo("erased; still suppressed, as a hash" if kept.story.is_suppressed else "erased")
+    if kept.alive:
+        click.echo(f"mail to it is under way: {kept.alive}; mend: repeat this when it has ended", err=True)
+        sys.exit(1)
+
+
+def _kept(place: "Place", recipient_hash: str, *, and_erase: bool = False, forget: bool = False) -> Kept:
+    """What is kept; after it was erased, if so asked. Ends the command when a file cannot be used."""
+    from postroom.config import paths
+    from postroom.limits.configured import rules
+    from postroom.store.errors import StoreUnavailable
+    from postroom.store.shared.sqlite import SqliteSharedStore
+
+    mail, track = paths.mail_db(place.config), paths.track_db(place.config)
+    key = f"#{recipient_hash}"
+    demands = [rule.demand(key, 1) for rule in rules(place.config.limits) if rule.key == "recipient"]
+
+    async def shared() -> tuple[Story, tuple[Usage, ...]]:
+        store = SqliteSharedStore(paths.shared_db(place.config).parent)
+        try:
+            if and_erase:
+                await store.erase(recipient_hash, forget=forget)
+            if forget:
+                await store.reset(f"recipient:{key}")
+            usages = await store.peek(demands) if demands else ()
+            return await store.story(recipient_hash), tuple(usage for usage in usages if usage.used)
+        finally:
+            await store.close()
+
+    try:
+        if and_erase:
+            erase_from_mail(mail, recipient_hash)
+            # Before the shared store: what is on its way there goes first.
+            erase_from_track(track, recipient_hash, forget=forget)
+        story, usages = asyncio.run(shared())
+        outbox, tracking = in_mail(mail, recipient_hash), in_track(track, recipient_hash)
+    except StoreUnavailable as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+    return Kept(recipient_hash, outbox, tracking, story, usages, place.config.retention.messages)
