@@ -1,7 +1,7 @@
 """What is fuzzed: each target takes any octets to a value or to the error it promises, in bounded time.
 
-A target has its seeds, from tests/data, and says with `bound_s` how long one input of up to 100 KB may take at most, with
-the cost of the fuzzer's own counting in it.
+A target has its seeds, from tests/data, and says with `bound_s` how long one input of up to 100 KB may take at most,
+with the cost of the fuzzer's own counting in it.
 """
 
 import json

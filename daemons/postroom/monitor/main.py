@@ -8,7 +8,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 
 from aiohttp import web
 
@@ -20,6 +20,7 @@ from postroom.monitor.page import Page
 from postroom.monitor.pulse import Pulse
 from postroom.monitor.server import Server
 from postroom.monitor.surveyor import Surveyor
+from postroom.runtime.background import Background
 from postroom.runtime.lifecycle import Life
 from postroom.runtime.listeners import BACKLOG, listen_unix
 from postroom.runtime.log import Log
@@ -73,8 +74,9 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             return metrics.samples()
 
         await pulse.listen()
-        listening = asyncio.create_task(pulse.listen_forever())
-        beating = asyncio.create_task(beat_forever(WORD, shared, samples, log))
+        background = Background()
+        background.start(pulse.listen_forever())
+        background.start(beat_forever(WORD, shared, samples, log))
         await web.SockSite(runner, listener.sock, backlog=BACKLOG).start()
 
         async def reload() -> Sequence[str]:
@@ -84,15 +86,10 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
 
         life.on_reload(reload)
         life.ready(f"listening on {settings.socket}")
-        # A task that ends before it is asked to has failed: it raises below, the daemon exits, systemd starts it anew.
-        stopping = asyncio.create_task(life.stopping.wait())
-        await asyncio.wait([stopping, listening, beating], return_when=asyncio.FIRST_COMPLETED)
+        await background.until_stopped(life.stopping)
         life.stop()
         await runner.cleanup()
-        for task in (stopping, listening, beating):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await background.end()
 
 
 def _expected(config: Config) -> Expected:

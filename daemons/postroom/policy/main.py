@@ -20,6 +20,7 @@ from postroom.mail.return_addresses import ReturnAddresses
 from postroom.policy.decisions import Decisions
 from postroom.policy.server import Server
 from postroom.recipients.check import CHECK_LOST, RecipientCheck
+from postroom.runtime.background import Background
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life
 from postroom.runtime.listeners import listen_unix
@@ -81,8 +82,9 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         async def samples() -> Mapping[str, float]:
             return metrics.samples() | {"postroom_policy_connections": float(server.connections)}
 
-        beating = asyncio.create_task(beat_forever(WORD, shared, samples, log))
-        sweeping = asyncio.create_task(_sweep_forever(shared))
+        background = Background()
+        background.start(beat_forever(WORD, shared, samples, log))
+        background.start(_sweep_forever(shared))
 
         async def reload() -> Sequence[str]:
             # On a thread: the machine's name may have to be asked from DNS, and Postfix must not wait for that.
@@ -92,14 +94,11 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
 
         life.on_reload(reload)
         life.ready(f"listening on {settings.socket}")
-        await life.stopping.wait()
+        await background.until_stopped(life.stopping)
 
         accepting.close()
         await server.drain(server.budget_s)
-        for task in (beating, sweeping):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await background.end()
 
 
 def _boottime() -> float:

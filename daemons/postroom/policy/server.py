@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from postroom.mail.logsafe import safe
 from postroom.policy.decisions import DOORS, DUNNO, Answer
 from postroom.policy.protocol import ProtocolError, Request, RequestReader, reply
-from postroom.runtime.listeners import BACKLOG
+from postroom.runtime.conversations import Conversations
 from postroom.runtime.log import Field, Log
 from postroom.runtime.metrics import Metrics
 
@@ -43,55 +43,36 @@ class Server:
         self.budget_s = budget_s
         self._log = log
         self._metrics = metrics
-        self._connections: set[asyncio.Task[None]] = set()
-        self._asked: set[asyncio.Task[None]] = set()
-        """Those whose question is under way."""
-        self._draining = False
+        self._conversations = Conversations(self._converse)
 
     @property
     def connections(self) -> int:
         """How many are open."""
-        return len(self._connections)
+        return len(self._conversations)
 
     async def serve(self, sock: socket.socket) -> asyncio.Server:
         """Begin to serve connections of this listening socket."""
-        # Not start_unix_server: from Python 3.13 on that one looks at the socket's file, and removes it at the end. The
-        # file is its listener's to remove, or systemd's, and may lie where this daemon may not look.
-        return await asyncio.start_server(self._connected, sock=sock, backlog=BACKLOG)
+        return await self._conversations.serve(sock)
 
     async def drain(self, timeout_s: float) -> None:
         """Answer what was asked, then hang up on everybody."""
-        self._draining = True
-        for task in self._connections - self._asked:
-            task.cancel()
-        if self._connections:
-            _, late = await asyncio.wait(set(self._connections), timeout=timeout_s)
-            for task in late:
-                task.cancel()
-
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._converse(reader, writer))
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
+        await self._conversations.drain(timeout_s)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        requests, task = RequestReader(), asyncio.current_task()
-        assert task is not None
+        requests = RequestReader()
         try:
-            while not self._draining and (octets := await reader.read(READ)):
-                self._asked.add(task)
-                requests.feed(octets)
-                while (request := requests.next_request()) is not None:
-                    writer.write(await self._answered(request))
-                    await writer.drain()
-                self._asked.discard(task)
+            while not self._conversations.is_draining and (octets := await reader.read(READ)):
+                with self._conversations.occupied():
+                    requests.feed(octets)
+                    while (request := requests.next_request()) is not None:
+                        writer.write(await self._answered(request))
+                        await writer.drain()
         except ProtocolError as error:
             self._metrics.count("postroom_policy_malformed_total")
             self._log.warning("policy.malformed", reason=str(error), effect="hung up")
         except (_Unanswered, ConnectionError):
             pass  # told, or the client's right
         finally:
-            self._asked.discard(task)
             # What was written goes out first.
             writer.close()
 

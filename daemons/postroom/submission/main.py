@@ -7,7 +7,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from random import Random
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ from postroom.recipients.check import CHECK_LOST, RecipientCheck
 from postroom.recipients.configured import guard, proof_of_classes
 from postroom.recipients.learning import Learner
 from postroom.runtime.accounts import AccountUnknown, accounts_of
+from postroom.runtime.background import Background
 from postroom.runtime.faults import armed_faults
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life, StartRefused
@@ -143,12 +144,12 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         at_end.push_async_callback(runner.cleanup)
 
         handing_over = asyncio.create_task(outbox.run(life.stopping))
-        beating = asyncio.create_task(beat_forever(WORD, shared, _samples(store, outbox, metrics), log))
-        in_force = config
-        sweeping = asyncio.create_task(_sweep_forever(store, shared, lambda: in_force, log))
+        in_force, background = config, Background()
+        background.start(beat_forever(WORD, shared, _samples(store, outbox, metrics), log))
+        background.start(_sweep_forever(store, shared, lambda: in_force, log))
         learner = Learner(shared, proof_of_classes(config.suppression), guard(config.suppression), log)
         looking = Confirming(store, track, learner, queued_at(config.handover.showq), log)
-        confirming = asyncio.create_task(looking.run())
+        background.start(looking.run())
         site = web.SockSite(runner, listener.sock, backlog=BACKLOG)
         await site.start()
 
@@ -164,19 +165,15 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
 
         life.on_reload(reload)
         life.ready(f"listening on {config.submission.socket}")
-        stopping = asyncio.create_task(life.stopping.wait())
-        await asyncio.wait([stopping, handing_over], return_when=asyncio.FIRST_COMPLETED)
+        await background.until_stopped(life.stopping, handing_over)
 
         await site.stop()
         # Before cleanup: from then on aiohttp reads no more, and a body that is still arriving would be cut off.
         await api.drain(HTTP_DRAIN_S)
         await runner.cleanup()
         life.stop()
-        for task in (beating, sweeping, confirming, stopping):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
         await handing_over
+        await background.end()
 
 
 def findings(config: Config) -> list[str]:

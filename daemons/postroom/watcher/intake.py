@@ -15,9 +15,9 @@ from collections.abc import Callable
 from postroom.mail.addresses import domain_of
 from postroom.mail.logsafe import safe
 from postroom.mail.return_addresses import ReturnAddresses
+from postroom.runtime.conversations import Conversations
 from postroom.runtime.faults import Faults
 from postroom.runtime.lifecycle import told
-from postroom.runtime.listeners import BACKLOG
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
@@ -71,58 +71,36 @@ class Intake:
         self._log = log
         self._metrics = metrics
         self._now = now
-        self._sessions: set[asyncio.Task[None]] = set()
-        self._taking: set[asyncio.Task[None]] = set()
-        """Those in the middle of taking a mail."""
+        self._sessions = Conversations(self._converse, MOST_SESSIONS, BUSY)
         self._reading = asyncio.Lock()
-        self._is_draining = False
         self._is_away = False
         self._strange: set[str] = set()
 
     async def serve(self, sock: socket.socket) -> asyncio.Server:
         """Begin to serve sessions of this listening socket."""
-        # Not start_unix_server: it looks at the socket's file, which lies where this daemon may not (policy/server.py).
-        return await asyncio.start_server(self._connected, sock=sock, backlog=BACKLOG)
+        return await self._sessions.serve(sock)
 
     async def drain(self, timeout_s: float) -> None:
         """Answer the mails that are there whole, then hang up on everybody: Postfix comes again."""
-        self._is_draining = True
-        for task in self._sessions - self._taking:
-            task.cancel()
-        if self._sessions:
-            _, late = await asyncio.wait(set(self._sessions), timeout=timeout_s)
-            for task in late:
-                task.cancel()
-
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._is_draining or len(self._sessions) >= MOST_SESSIONS:
-            writer.write(BUSY)
-            writer.close()
-            return
-        task = asyncio.create_task(self._converse(reader, writer))
-        self._sessions.add(task)
-        task.add_done_callback(self._sessions.discard)
+        await self._sessions.drain(timeout_s)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        session, task = Session(self._hostname, self._refusal), asyncio.current_task()
-        assert task is not None
+        session = Session(self._hostname, self._refusal)
         try:
             while True:
                 while (event := session.next_event()) is not None:
                     if isinstance(event, Mail):
-                        self._taking.add(task)
-                        event = await self._answered(event)
-                        self._taking.discard(task)
+                        with self._sessions.occupied():
+                            event = await self._answered(event)
                     writer.write(event)
                 async with asyncio.timeout(IDLE_S):
                     await writer.drain()
-                    if session.is_over or self._is_draining or not (octets := await reader.read(READ)):
+                    if session.is_over or self._sessions.is_draining or not (octets := await reader.read(READ)):
                         break
                 session.feed(octets)
         except (TimeoutError, ConnectionError):
             pass  # the client's right: what was not answered comes again
         finally:
-            self._taking.discard(task)
             # What was written goes out first.
             writer.close()
 

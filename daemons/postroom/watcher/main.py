@@ -21,6 +21,7 @@ from postroom.config.model import Config
 from postroom.mail.return_addresses import ReturnAddresses
 from postroom.recipients.configured import guard, proof_of_classes
 from postroom.recipients.learning import Learner
+from postroom.runtime.background import Background
 from postroom.runtime.faults import armed_faults
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life, StartRefused
@@ -129,12 +130,11 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         in_force = config
         learner = Learner(shared, proof_of_classes(config.suppression), guard(config.suppression), log)
         following = asyncio.create_task(follower.follow(life.stopping))
-        others = [
-            asyncio.create_task(witness.run()),
-            asyncio.create_task(share_forever(store, learner, log, metrics, clock.now)),
-            asyncio.create_task(beat_forever(WORD, shared, _samples(follower, metrics), log)),
-            asyncio.create_task(_sweep_forever(store, lambda: in_force, clock, log)),
-        ]
+        background = Background()
+        background.start(witness.run())
+        background.start(share_forever(store, learner, log, metrics, clock.now))
+        background.start(beat_forever(WORD, shared, _samples(follower, metrics), log))
+        background.start(_sweep_forever(store, lambda: in_force, clock, log))
 
         async def reload() -> Sequence[str]:
             nonlocal in_force
@@ -145,16 +145,11 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
 
         life.on_reload(reload)
         life.ready(f"following {source.name}")
-        # A task that ends before it is asked to has failed: it raises below, the daemon exits, systemd starts it anew.
-        done, _ = await asyncio.wait([following, *others], return_when=asyncio.FIRST_COMPLETED)
+        await background.until_stopped(life.stopping, following)
         life.stop()
         await intake.drain(DRAIN_S)
         await following
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        for task in done - {following}:
-            task.result()
+        await background.end()
 
 
 def _boot() -> str:
