@@ -71,6 +71,23 @@ def test_the_action_says_what_a_report_is(action: str, status: str, kind: str, s
     assert (found.kind, [each.suppress for each in found.recipients]) == (kind, [suppress])
 
 
+def test_a_name_server_names_a_local_part_and_where_it_stands() -> None:
+    """phquery: each NAME@domain it says mail goes to, and nobody of the other addresses in its advice."""
+    found = report(
+        letter(
+            " --------Message not delivered to the following:\n\n jdoe    No matches to nameserver query\n"
+            " asmith    No matches to nameserver query\n\n"
+            "if mike.fox@example.edu fails, try michael.j.fox@example.edu. ``finger NAME@ns.example.edu''\n"
+            "To reach a party that was formerly reachable by emailing NAME@example.edu,\n"
+            "try emailing to NAME@cs.example.edu instead.\n"
+        )
+    )
+    assert (found.kind, [each.address for each in found.recipients]) == (
+        "bounce",
+        ["jdoe@example.edu", "jdoe@cs.example.edu", "asmith@example.edu", "asmith@cs.example.edu"],
+    )
+
+
 def test_the_letter_helps_where_the_report_gives_no_reason() -> None:
     """Some write the reason for people only."""
     found = report(dsn("failed", "5.0.0", letter="<jane@example.net>: unknown user"))

@@ -3,11 +3,12 @@
 Every mail server that does not write RFC 3464 has its own letter, but all of them name the recipient in one of few
 places: at the start of a line, with the reason behind or below it (qmail's QSBMF, Postfix, Exim, sendmail, Yahoo,
 OpenSMTPD, Exchange 5.5, Domino, GroupWise, MDaemon, CommuniGate, Courier), or within a sentence that says what
-happened. The letter ends where the copy of the mail begins.
+happened. phquery, of university name servers, names a local part and says further down at which domains NAME is one.
+The letter ends where the copy of the mail begins.
 
 Source:  Bernstein, "The qmail-send Bounce Message Format (QSBMF)"; the default bounce texts of the servers named.
 Limits:  MAX_LINES lines of at most MAX_LINE_CHARS; MAX_RECIPIENTS recipients.
-BUGS:    a letter that names only a local part, or no recipient at all, gives none.
+BUGS:    another letter that names only a local part, or no recipient at all, gives none.
 """
 
 import re
@@ -60,6 +61,8 @@ _LINK = re.compile(r"https?:\S{1,500}", re.IGNORECASE)
 _UNREACHED = re.compile(r"did not reach|not (?:be )?delivered", re.IGNORECASE)
 _RCPT = re.compile(rf"rcpt to\s{{0,4}}:\s{{0,4}}<?({_ADDRESS})", re.IGNORECASE)
 _NAMED_AFTER = re.compile(rf"addressed to[^@]{{0,30}}?<?({_ADDRESS})", re.IGNORECASE)
+_UNMATCHED = re.compile(r"^\s{0,8}([\w.+-]{1,64})\s{1,20}(no matches to nameserver query)", re.IGNORECASE)
+_NAME_AT = re.compile(r"\bemailing (?:to )?NAME@([\w-]{1,63}(?:\.[\w-]{1,63}){1,12})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ def named(lines: list[str], not_these: frozenset[str]) -> list[Named]:
         not_these: addresses that are no recipients (the reporter, and we to whom it reports), in lower case; they count
                    only when the letter names nobody else at the start of a line.
     """
+    if unmatched := _unmatched(lines):
+        return unmatched
     leading = _leading(lines)
     for candidates in (
         [each for each in leading if each[1].lower() not in not_these],
@@ -104,6 +109,12 @@ def named(lines: list[str], not_these: frozenset[str]) -> list[Named]:
         if candidates:
             return _with_reasons(lines, candidates)
     return []
+
+
+def _unmatched(lines: list[str]) -> list[Named]:
+    domains = dict.fromkeys(found[1] for line in lines for found in _NAME_AT.finditer(line))
+    people = [found for line in lines if (found := _UNMATCHED.match(line))]
+    return [Named(f"{found[1]}@{domain}", found[2]) for found in people for domain in domains][:MAX_RECIPIENTS]
 
 
 def _leading(lines: list[str]) -> list[tuple[int, str]]:
