@@ -51,6 +51,9 @@ watcher:
 monitor:
   socket_group: null
 
+serve:
+  drain: 8s                                 # the quickstart waits 10 s for its end
+
 handover:
   socket: {handover}
   showq: {showq}

@@ -1,7 +1,4 @@
-"""The daemons of the quickstart: one configuration, one store, run as the person who asked.
-
-A daemon more is a line more in CREW.
-"""
+"""The daemons of the quickstart: `postroom serve`, with one configuration and one store, as the person who asked."""
 
 import contextlib
 import grp
@@ -22,15 +19,9 @@ from sandbox.process import BedError, Recorded
 READY_S = 20.0
 COMMAND_S = 60.0
 
-CREW = {
-    "milter": ("postfix",),
-    "policy": ("postfix",),
-    "watcher": ("postfix", "postdrop"),
-    "monitor": ("postdrop",),
-    "submission": ("postdrop",),
-}
-"""Each daemon with the groups it has beside the person's own: `postfix` may speak to its socket, or it may speak to
-Postfix's (`postdrop`). Stopped from the last to the first: the sessions of submission keep the milter busy."""
+GROUPS = ("postfix", "postdrop")
+"""What the daemons have beside the person's own groups: `postfix` is given their sockets, `postdrop` may speak to
+those of Postfix."""
 
 
 @dataclass(frozen=True)
@@ -67,26 +58,25 @@ class Crew:
     """The daemons, and the command `postroom`.
 
     Args:
-        folder: their output and sockets of readiness go here.
+        folder: their output and the socket of readiness go here.
         config: postroom.yaml.
     """
 
     def __init__(self, folder: Path, config: Path, person: Person) -> None:
         self.person = person
-        self._folder = folder
+        self._notify = folder / "serve.notify"
         self._postroom = [sys.executable, "-m", "postroom", "--config", str(config)]
         self._environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(CHECKOUT / "daemons")}
-        self._daemons = {word: Recorded(word, folder) for word in CREW}
+        self._serve = Recorded("serve", folder)
 
     @property
-    def logs(self) -> list[Path]:
-        """What each daemon says."""
-        return [daemon.output for daemon in self._daemons.values()]
+    def log(self) -> Path:
+        """What all daemons say."""
+        return self._serve.output
 
     def clear(self) -> None:
         """Stop what a killed run left running."""
-        for daemon in reversed(self._daemons.values()):
-            daemon.clear()
+        self._serve.clear()
 
     def command(self, *arguments: str, fine: Sequence[int] = (0,)) -> str:
         """Run `postroom ARGUMENTS` as the person; what it printed.
@@ -112,45 +102,43 @@ class Crew:
         """All of them ready; stopped whatever happens.
 
         Raises:
-            BedError: one is not ready in time, or ends; the text has its last words.
+            BedError: they are not ready in time, or end; the text has the last words.
         """
-        with contextlib.ExitStack() as stack:
-            sockets = {}
-            # All at once: most of the time until they are ready they read Python's modules.
-            for word, daemon in self._daemons.items():
-                # Open as long as the daemon lives: it says STOPPING=1 too.
-                sockets[word] = stack.enter_context(NotifySocket(self._folder / f"{word}.notify", self.person.uid))
-                stack.callback(daemon.stop)
-                argv = self.person.command([*self._postroom, word], CREW[word])
-                daemon.start(argv, {**self._environment, "NOTIFY_SOCKET": str(sockets[word].path)})
-            for word, daemon in self._daemons.items():
-                try:
-                    sockets[word].wait_ready(daemon.pid, READY_S)
-                except BedError as error:
-                    raise BedError(f"postroom {word}: {error}\n{daemon.last_words()}") from None
+        # Open as long as they live: they say STOPPING=1 too.
+        with NotifySocket(self._notify, self.person.uid) as notify, contextlib.ExitStack() as stack:
+            stack.callback(self._serve.stop)
+            argv = self.person.command([*self._postroom, "serve"], GROUPS)
+            self._serve.start(argv, {**self._environment, "NOTIFY_SOCKET": str(notify.path)})
+            try:
+                notify.wait_ready(self._serve.pid, READY_S)
+            except BedError as error:
+                raise BedError(f"postroom serve: {error}\n{self._last_words()}") from None
             yield
 
     def stay(self) -> NoReturn:
-        """Wait until one of them ends by itself; Ctrl-C raises.
+        """Wait until serve ends by itself; Ctrl-C raises.
 
         Raises:
-            BedError: one has ended, which, and its last words.
+            BedError: it has ended, with its last words.
         """
-        with contextlib.ExitStack() as stack:
-            ends = []
-            for daemon in self._daemons.values():
-                ends.append(os.pidfd_open(daemon.pid))
-                stack.callback(os.close, ends[-1])
+        end = os.pidfd_open(self._serve.pid)
+        try:
             while True:
-                select.select(ends, [], [])
+                select.select([end], [], [])
                 self.check()
+        finally:
+            os.close(end)
 
     def check(self) -> None:
-        """See that all of them run.
+        """See that serve runs, which starts a daemon again that ends.
 
         Raises:
-            BedError: one has ended, which, and its last words.
+            BedError: it has ended, with its last words.
         """
-        for word, daemon in self._daemons.items():
-            if (status := daemon.exit_status()) is not None:
-                raise BedError(f"{word} ended by itself, exit status {status}\n{daemon.last_words()}")
+        if (status := self._serve.exit_status()) is not None:
+            raise BedError(f"postroom serve ended by itself, exit status {status}\n{self._last_words()}")
+
+    def _last_words(self) -> str:
+        """Who could not go on says so at once; the others, which are ended for it, speak last."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join([line for line in lines if " critical: " in line] or lines[-5:])

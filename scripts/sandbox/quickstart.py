@@ -24,7 +24,7 @@ from pathlib import Path
 
 from sandbox import report
 from sandbox.configuration import SELECTOR, configuration
-from sandbox.crew import CREW, Crew, Person
+from sandbox.crew import Crew, Person
 from sandbox.judgement import Row
 from sandbox.nameserver import NameServer
 from sandbox.postfix import CHECKOUT, PrivatePostfix
@@ -77,15 +77,14 @@ class Quickstart:
             stack.enter_context(self.world)
             said("world", "servers that take, defer and refuse mail")
             self._prepare_postfix()
-            self._prepare_state()
-            self.dns.records = self._published()
+            self.dns.records = self._prepare_state()
             stack.enter_context(self.dns)
             said("DNS", f"the DKIM key, at 127.0.0.1:{self.dns.port}")
             stack.enter_context(self.postfix)
             said("Postfix", f"private; submission at 127.0.0.1:{self.smtp_port}")
             began = time.monotonic()
             stack.enter_context(self.crew.running())
-            said("Postroom", f"{', '.join(CREW)}: ready after {time.monotonic() - began:.1f} s")
+            said("Postroom", f"all daemons, by `postroom serve`; ready after {time.monotonic() - began:.1f} s")
             yield
 
     def _prepare_postfix(self) -> None:
@@ -105,18 +104,15 @@ class Quickstart:
         self.postfix.maillog.touch(mode=0o640)
         os.chown(self.postfix.maillog, 0, self.crew.person.gid)
 
-    def _prepare_state(self) -> None:
+    def _prepare_state(self) -> tuple[str, ...]:
+        """Configuration, store and key; the records Postroom asks to publish."""
         uids = sorted({0, self.crew.person.uid})
         self.config.write_text(configuration(self.folder, self.postfix, uids), encoding="utf-8")
         for name in ("state", "run"):
             (self.folder / name).mkdir()
             os.chown(self.folder / name, self.crew.person.uid, -1)
         self.crew.command("store", "init")
-        self.crew.command("dkim", "key", "--domain", DOMAIN, "--selector", SELECTOR)
-
-    def _published(self) -> tuple[str, ...]:
-        """The records Postroom asks to publish."""
-        return tuple(self.crew.command("dkim", "dns").splitlines())
+        return tuple(self.crew.command("dkim", "key", "--domain", DOMAIN, "--selector", SELECTOR).splitlines())
 
     def try_mails(self) -> list[Row]:
         """Send all mails and judge what became of each."""
@@ -138,7 +134,7 @@ class Quickstart:
 
     def how_to_go_on(self, colour: bool) -> str:
         """What to type now."""
-        logs = [self.postfix.maillog, *self.crew.logs, self.dns.log]
+        logs = [self.postfix.maillog, self.crew.log, self.dns.log]
         return report.how_to_go_on(
             shown(self.socket.parent),
             self.smtp_port,

@@ -39,11 +39,18 @@ class ServeDaemon(Daemon):
 
     def children(self) -> dict[str, int]:
         """The daemons that run now, by word."""
-        pids = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii").split()
-        words = {}
-        for pid in pids:
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            # Between fork and exec a child still has our own command line.
-            if len(command) > 2 and command[-2] != b"serve":
-                words[command[-2].decode("ascii")] = int(pid)
-        return words
+        return children_of(self.pid)
+
+
+def children_of(pid: int) -> dict[str, int]:
+    """The daemons that this `postroom serve` runs now, by word."""
+    words = {}
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
+        try:
+            command = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            continue
+        # Between fork and exec a child still has our own command line.
+        if len(command) > 2 and command[-2] != b"serve":
+            words[command[-2].decode("ascii")] = int(child)
+    return words

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.crew import CREW, Person
+from sandbox.crew import Crew, Person
 from sandbox.postfix import CHECKOUT
-from sandbox.process import Identity, until
+from sandbox.process import BedError, Identity, until
 from sandbox.report import send_lines
+from sandbox.serve import ServeDaemon, children_of
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT / "scripts"), "PYTHONUNBUFFERED": "1"}
 
@@ -50,14 +51,17 @@ def staying(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def processes(folder: Path) -> dict[str, Identity | None]:
-    """All that quickstart runs, by the records they keep."""
-    records = {word: folder / f"{word}.pid" for word in CREW} | {
+    """All that quickstart runs, by the records it keeps, and what its `postroom serve` runs."""
+    records = {
+        "serve": folder / "serve.pid",
         "dns": folder / "dns" / "dns.pid",
         "master": folder / "postfix" / "queue" / "pid" / "master.pid",
         **{f"sink {path.parent.name}": path for path in (folder / "world").rglob("sink.pid")},
     }
-    assert len(records) == len(CREW) + 6
-    return {name: Identity.of(int(record.read_text().split()[0])) for name, record in records.items()}
+    pids = {name: int(record.read_text().split()[0]) for name, record in records.items()}
+    daemons = children_of(pids["serve"])
+    assert (len(pids), len(daemons)) == (7, 5)
+    return {name: Identity.of(pid) for name, pid in {**pids, **daemons}.items()}
 
 
 def submission_port(folder: Path) -> int:
@@ -126,17 +130,32 @@ def test_what_a_killed_run_left_behind_is_cleaned_up_by_the_next(bed: Path) -> N
 
 
 @pytest.mark.postfix
-def test_a_daemon_that_dies_ends_the_quickstart_with_its_words(bed: Path) -> None:
-    """It does not stay up over a dead daemon, and stops the rest."""
+def test_a_daemon_that_dies_comes_back_and_serve_that_dies_ends_the_quickstart(bed: Path) -> None:
+    """The one is the supervisor's business; over a dead supervisor it does not stay up, and stops the rest."""
     with staying(bed) as process:
         others = processes(bed)
-        daemon = others.pop("policy")
-        assert daemon is not None
-        daemon.stop()
+        serve, policy = others.pop("serve"), others.pop("policy")
+        assert serve is not None
+        assert policy is not None
+        policy.stop(0)
+        until(lambda: children_of(serve.pid).get("policy", policy.pid) != policy.pid, 20, "policy again", every_s=0.1)
+        assert process.poll() is None
+        serve.stop(0)
         assert process.stdout is not None
-        assert "policy ended by itself" in process.stdout.read()
+        assert "postroom serve ended by itself, exit status -9" in process.stdout.read()
         assert process.wait(30) == 1
     assert not any(identity.alive() for identity in others.values() if identity)
+
+
+@pytest.mark.postfix
+def test_a_daemon_that_cannot_start_is_told_in_its_own_words(bed: Path) -> None:
+    """Not in those of the others, which end with it and speak last."""
+    daemon = ServeDaemon(bed)
+    daemon.init()
+    daemon.change(str(daemon.policy_socket), str(bed / "nowhere" / "policy.sock"))
+    crew = Crew(bed, daemon.config, Person(os.getuid()))
+    with pytest.raises(BedError, match=r"(?s)serve: .*postroom-policy.*nowhere: no such folder"), crew.running():
+        pass
 
 
 @pytest.mark.postfix
