@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from postroom.bounces.classify import Judgement, classify
 from postroom.ctl.shared import with_store
 from postroom.ctl.suppressions import all_suppressions, document, in_a_line
 from postroom.store.shared.suppression import Suppression
 
 if TYPE_CHECKING:
+    from postroom.bounces.classify import Judgement
     from postroom.ctl.main import Place
 
 
@@ -29,7 +29,7 @@ class Difference:
     """
 
     entry: Suppression
-    judgement: Judgement
+    judgement: "Judgement"
 
     def text(self) -> str:
         """For people: the entry, then what would be said now."""
@@ -52,6 +52,9 @@ def difference(entry: Suppression) -> Difference | None:
     """How an entry would be judged now, where that is not as it was; None for what no bounce brought about."""
     if entry.source != "bounce" or not entry.evidence:
         return None
+    # Here, for every command would wait for its patterns to be compiled.
+    from postroom.bounces.classify import classify
+
     judgement = classify(entry.evidence, status=entry.enhanced_status or "")
     is_same = judgement.fault.name == entry.cause and judgement.suppress != "never"
     return None if is_same else Difference(entry, judgement)
