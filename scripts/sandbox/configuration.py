@@ -21,6 +21,9 @@ domains:
       - selector: {selector}                     # its record: {selector}._domainkey.{domain}
         key_file: {folder}/state/dkim/{selector}.{domain}.pem
 
+# No `senders`: everybody on this host may write From every domain above. With a table of them, whoever is not in it
+# may use the host's own name alone (root@mail.{domain}), and other mail of theirs is not signed.
+
 limits:
   - name: requests
     key: client

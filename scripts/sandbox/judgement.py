@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
+from subprocess import CompletedProcess
 from typing import Any
 
 from sandbox.api import Answer
@@ -32,20 +33,22 @@ class Seen:
     """What the witnesses say of one mail.
 
     Args:
-        said:    the door's answer to each try: of the API, or of the SMTP server.
+        said:    the door's answer to each try: of the API, of the SMTP server, or how sendmail(1) ended.
         message: what GET says of it now; None when the API did not take it.
-        logged:  Postfix's log of its queue id.
+        logged:  Postfix's log of its queue ids.
         refused: replies in Postfix's log that refused its recipient, the latest last.
         copies:  those at the far end.
         used:    messages counted for its sender, and the limit.
+        waiting: how many mails of sendmail(1) wait at a limit, as `postroom limits show` has it.
     """
 
-    said: Sequence[Answer | Reply]
+    said: Sequence[Answer | Reply | CompletedProcess[bytes]]
     message: Mapping[str, Any] | None = None
     logged: Sequence[LoggedDelivery] = ()
     refused: Sequence[str] = ()
     copies: Sequence[Copy] = ()
     used: tuple[int, int] = (0, LIMIT)
+    waiting: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,20 +78,24 @@ class _Told:
 
 def judge(mail: Mail, seen: Seen) -> Row:
     """The row of a mail."""
-    told = _by_api(mail, seen) if mail.door == "socket" else _by_smtp(seen)
+    match mail.door:
+        case "socket":
+            told = _by_api(mail, seen)
+        case "smtp":
+            told = _by_smtp(seen)
+        case "sendmail":
+            told = _by_sendmail(seen)
     expected, faults = mail.outcome, list(told.faults)
-    state = expected.state if mail.door == "socket" else expected.logged or expected.state
-    if told.state != state:
-        faults.append(f"it is {told.state}, not {state}: {told.reason}")
+    if told.state != expected.state:
+        faults.append(f"it is {told.state}, not {expected.state}: {told.reason}")
     if told.status != expected.status:
         faults.append(f"its status is {told.status or 'not told'}, not {expected.status}: {told.reason}")
     faults += [f"its reason lacks {word!r}: {told.reason}" for word in expected.words if word not in told.reason]
     logged = [(one.status, one.dsn) for one in seen.logged]
-    if logged != ([(expected.logged, expected.status)] if expected.logged else []):
+    if logged != list(expected.logged):
         faults.append(f"Postfix's log says {logged or 'nothing'}")
-    arrived = int(expected.logged == "sent")
-    if len(seen.copies) != arrived:
-        faults.append(f"{len(seen.copies)} mails arrived, not {arrived}")
+    if len(seen.copies) != expected.arrives:
+        faults.append(f"{len(seen.copies)} mails arrived, not {int(expected.arrives)}")
     for copy in seen.copies:
         faults += _differences(mail, told.queue_id, copy)
     if seen.used != (mail.used, LIMIT):
@@ -106,19 +113,19 @@ def judge(mail: Mail, seen: Seen) -> Row:
 
 
 def judge_rest(mails: Sequence[Mail], stored: Sequence[StoredMail]) -> list[Row]:
-    """A row when the far end has more than was sent; else none. Bounces of Postfix's to our return path are no more."""
-    others = [copy for copy in stored if copy.sender or not copy.recipients[0].endswith(f"@{RETURN_DOMAIN}")]
-    expected = sum(mail.outcome.logged == "sent" for mail in mails)
-    if len(others) <= expected:
+    """A row when the far end has more than was sent; else none."""
+    expected = sum(mail.outcome.arrives for mail in mails)
+    if len(stored) <= expected:
         return []
-    return [Row("more mail", "", "", "", "", "", f"{len(others)} mails", (f"only {expected} were sent",))]
+    return [Row("more mail", "", "", "", "", "", f"{len(stored)} mails", (f"only {expected} were sent",))]
 
 
 def short(reason: str) -> str:
     """A reason without what the table says elsewhere."""
     reply = reason.partition(" said: ")[2] or reason
     reply = re.sub(r"<[^>]*>: [\w -]+ rejected: ", "", reply)
-    return re.sub(r" \(in reply to .*|, try again later$|, since [\d-]+$", "", reply).replace("recipient is ", "")
+    words = r" \(in reply to .*|, try again later$|, since [\d-]+$| for sender:.*|^reported after it was taken: "
+    return re.sub(words, "", reply).replace("recipient is ", "")
 
 
 def received_as(message: EmailMessage) -> str:
@@ -170,6 +177,18 @@ def _by_smtp(seen: Seen) -> _Told:
     return _Told("refused", reply.text.partition(" ")[0], text, faults=faults)
 
 
+def _by_sendmail(seen: Seen) -> _Told:
+    """By Postfix's log; that it waits at its limit is the word of the limits as well."""
+    (ended,) = (one for one in seen.said if isinstance(one, CompletedProcess))
+    faults = [] if ended.returncode == 0 else [f"sendmail(1) ended with {ended.returncode}: {ended.stderr.decode()}"]
+    if not seen.logged:
+        return _Told("queued", "", "nothing is logged", faults=tuple(faults))
+    *door, last = seen.logged
+    waits = last.status == "deferred" and seen.waiting == 1
+    queue_id = door[-1].next_queue_id if door else ""
+    return _Told("waiting" if waits else last.status, last.dsn, last.reply, queue_id, tuple(faults))
+
+
 def _differences(mail: Mail, queue_id: str, copy: Copy) -> list[str]:
     stored, message = copy.stored, copy.stored.message()
     leaves = _leaves(message)
@@ -180,7 +199,7 @@ def _differences(mail: Mail, queue_id: str, copy: Copy) -> list[str]:
         faults.append(f"its envelope is for {stored.recipients}")
     if not (stored.sender.endswith(f"@{RETURN_DOMAIN}") if mail.door == "socket" else stored.sender == mail.sender):
         faults.append(f"its return path is {stored.sender}")
-    if list(copy.dkimpy) != [True] or list(copy.opendkim) != ["pass"]:
+    if not _is_verified(copy):
         faults.append(f"its signatures: by dkimpy {list(copy.dkimpy)}, by OpenDKIM {list(copy.opendkim)}")
     if message["Subject"] != mail.subject:
         faults.append(f"its subject is {message['Subject']!r}")
@@ -197,12 +216,14 @@ def _differences(mail: Mail, queue_id: str, copy: Copy) -> list[str]:
 
 
 def _signed(copies: Sequence[Copy]) -> str:
-    """The word of each verifier."""
+    """The word of both verifiers."""
     if not copies:
         return "-"
-    dkimpy = all(copies[0].dkimpy) if copies[0].dkimpy else None
-    words = {True: "pass", False: "fail", None: "none"}
-    return f"{words[dkimpy]} {copies[0].opendkim[0] if copies[0].opendkim else 'none'}"
+    return "yes" if all(_is_verified(copy) for copy in copies) else "no"
+
+
+def _is_verified(copy: Copy) -> bool:
+    return list(copy.dkimpy) == [True] and list(copy.opendkim) == ["pass"]
 
 
 def _leaves(message: EmailMessage) -> list[EmailMessage]:

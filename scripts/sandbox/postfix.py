@@ -273,16 +273,19 @@ class PrivatePostfix:
         """Try all waiting mail now."""
         self._postqueue("-f")
 
-    def as_user(self, uid: int, script: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    def as_user(self, uid: int, script: str, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """Run a bash script as another user for whom this Postfix is the host's: sendmail(1) there is its own.
 
         A mount namespace of its own has our configuration in place of /etc/postfix.
+
+        Args:
+            stdin: what the script reads.
         """
         inner = 'mount --bind "$0" /etc/postfix && exec setpriv --reuid="$1" --regid="$1" --clear-groups "${@:2}"'
         command = ["unshare", "--mount", "bash", "-c", inner, str(self.config_directory), str(uid)]
         return subprocess.run(
             [*command, "bash", "-c", script, "bash", *arguments],
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             timeout=3600,
             check=False,

@@ -1,8 +1,9 @@
 """scripts/quickstart: Postroom with a private Postfix and a world of its own, proved by a few mails.
 
     mails ─► API ─► outbox ─► hand-over ─┐
-      │                                  ├─► Postfix: milter ─► smtp-sinks: take, defer, refuse
-      └────► SMTP ─► policy ─────────────┘      log ─► watcher ─► states, suppression
+      ├────► SMTP ─► policy ─────────────┼─► Postfix: milter ─► smtp-sinks: take, defer, refuse
+      └────► sendmail(1) ─► door ────────┘      log ─► watcher ─► states, suppression
+                                   bounce mails ─► LMTP ─┘
       the report compares what each of them says, and verifies signatures with the key from a DNS server
 
 Runs as root, as Postfix needs; the daemons and the store belong to the user who asked. Everything lies in one
@@ -27,14 +28,16 @@ from sandbox.configuration import SELECTOR, configuration
 from sandbox.crew import Crew, Person
 from sandbox.judgement import Row
 from sandbox.nameserver import NameServer
-from sandbox.postfix import CHECKOUT, PrivatePostfix
+from sandbox.postfix import CHECKOUT, PrivatePostfix, main_settings
 from sandbox.process import BedError
 from sandbox.sink import free_port
-from sandbox.submission_service import WORDS, service_options
+from sandbox.submission_service import WORDS, WORLD_OPTIONS, service_options
 from sandbox.trial import DOMAIN
 from sandbox.witnesses import Witnesses
 from sandbox.world import World
 
+WIRING = main_settings((CHECKOUT / "postfix-conf" / "watcher.main.cf").read_text(encoding="ascii"))
+"""The return path leads to the watcher."""
 MILTER = Path("postroom/milter.sock")
 """As postfix-conf/milter.main.cf has it: below the queue directory, where Postfix works."""
 
@@ -51,7 +54,7 @@ class Quickstart:
         self.folder = folder
         self.config = folder / "postroom.yaml"
         self.socket = folder / "run" / "submission.sock"
-        self.smtp_port = 0
+        self.smtp_port = self.world_port = 0
         self.world = World(folder / "world")
         self.dns = NameServer(folder / "dns")
         self.postfix = PrivatePostfix(folder / "postfix", ("127.0.0.1", 0))
@@ -85,16 +88,22 @@ class Quickstart:
             began = time.monotonic()
             stack.enter_context(self.crew.running())
             said("Postroom", f"all daemons, by `postroom serve`; ready after {time.monotonic() - began:.1f} s")
+            said("senders", f"anybody may write From {DOMAIN}: postroom.yaml has no table of `senders`")
             yield
 
     def _prepare_postfix(self) -> None:
-        self.smtp_port = free_port()
+        self.smtp_port, self.world_port = free_port(), free_port()
+        maps = [WIRING["transport_maps"], self.world.transport_maps]
         self.postfix = PrivatePostfix(
             self.folder / "postfix",
             self.world.relay,
-            smtp_ports={self.smtp_port: {"syslog_name": "postfix/submission", **service_options()}},
-            settings={**WORDS, **self.world.transports()},
+            smtp_ports={
+                self.smtp_port: {"syslog_name": "postfix/submission", **service_options()},
+                self.world_port: WORLD_OPTIONS,
+            },
+            settings={**WORDS, **WIRING, "transport_maps": ", ".join(maps)},
             milter=MILTER,
+            door_port=free_port(),
         )
         self.postfix.write()
         sockets = (self.postfix.queue_directory / MILTER).parent
@@ -119,6 +128,7 @@ class Quickstart:
         witnesses = Witnesses(
             api=self.socket,
             smtp_port=self.smtp_port,
+            world_port=self.world_port,
             crew=self.crew,
             postfix=self.postfix,
             world=self.world,
@@ -139,8 +149,10 @@ class Quickstart:
             shown(self.socket.parent),
             self.smtp_port,
             shown(self.config),
+            shown(self.postfix.config_directory),
             shown(self.world.folder),
             map(shown, logs),
+            "" if self.crew.person.uid == 0 else "sudo ",
             colour,
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sandbox.judgement import Row
-from sandbox.trial import DOMAIN
+from sandbox.trial import DOMAIN, LIMIT, OVER_LIMIT_SENDER
 
 TITLES = ("", "mail", "door", "recipient", "signed", "limit", "state", "reason")
 COLUMNS = 100
@@ -15,10 +15,13 @@ LEAST_REASON = 20
 
 LEGEND = (
     ("ok", "all that was seen of it is what must become of such a mail, a refusal too"),
-    ("mail", "same key: posted twice, one mail; again: once more, with gone@example.net suppressed"),
-    ("signed", "what dkimpy and OpenDKIM say of the mail that arrived, with the key from DNS"),
-    ("limit", "messages counted for its sender in an hour, as `postroom limits show` has it"),
-    ("state", "by the API; of mail that came by SMTP by Postfix's log, which must agree with the API too"),
+    ("mail", "same key: posted twice, one mail; again: once more, with gone@example.net suppressed;"),
+    ("", "returned: taken by its server, which sent a bounce mail later"),
+    ("door", "socket: the API; smtp: a submission service; sendmail: sendmail(1), run by you"),
+    ("signed", "yes: dkimpy and OpenDKIM verified the mail that arrived, with the key from DNS"),
+    ("limit", "messages counted for its sender in an hour at all doors, by `postroom limits show`"),
+    ("state", "by the API, of other mail by Postfix's log, which must agree with the API too;"),
+    ("", "waiting: at its limit; where SMTP refuses, mail of sendmail(1) stays in the queue"),
 )
 
 
@@ -48,8 +51,13 @@ def verdict(rows: Sequence[Row], colour: bool) -> str:
     return _painted("32", f"  All {len(rows)} as they should be.", colour)
 
 
-def send_lines(socket: Path, smtp_port: int, config: Path) -> tuple[str, str, str]:
-    """Command lines that send a mail, to be run at the checkout's root: the API by curl and by postroom, and SMTP."""
+def send_lines(socket: Path, smtp_port: int, config: Path, postfix: Path, as_root: str) -> tuple[str, str, str, str]:
+    """Command lines that send a mail, for a shell at the checkout's root: by curl, postroom, SMTP and sendmail(1).
+
+    Args:
+        postfix: folder of main.cf. Only root may name one to sendmail(1).
+        as_root: what runs a command as root, or nothing.
+    """
     mail = f'{{"from": "me@{DOMAIN}", "to": "you@example.net",\n            "subject": "Hello", "text": "Hello"}}'
     api = (
         f"curl --unix-socket {socket} http://localhost/v1/messages \\\n"
@@ -66,20 +74,50 @@ def send_lines(socket: Path, smtp_port: int, config: Path) -> tuple[str, str, st
         f"    curl --crlf smtp://127.0.0.1:{smtp_port} \\\n"
         f"    --mail-from me@{DOMAIN} --mail-rcpt you@example.net --upload-file -"
     )
-    return api, command, smtp
-
-
-def how_to_go_on(run: Path, smtp_port: int, config: Path, world: Path, logs: Iterable[Path], colour: bool) -> str:
-    """What to type now; `run` is the folder of the sockets."""
-    postroom = f"scripts/postroom --config {config}"
-    api, command, smtp = (
-        f"  {line}".replace("\n", "\n  ") for line in send_lines(run / "submission.sock", smtp_port, config)
+    sendmail = (
+        f"printf '{letter}' |\n"
+        f"    {as_root}/usr/sbin/sendmail -C {_absolute(postfix)} \\\n"
+        f"    -i -f me@{DOMAIN} you@example.net"
     )
+    return api, command, smtp, sendmail
+
+
+def release_lines(config: Path, postfix: Path, as_root: str) -> tuple[str, str, str]:
+    """Command lines about what waits at its limit: who does, give its sender room, and let Postfix try it now."""
+    postroom = f"scripts/postroom --config {config} limits"
+    return (
+        f"{postroom} show",
+        f"{postroom} reset sender:{OVER_LIMIT_SENDER}",
+        f"{as_root}/usr/sbin/postqueue -c {_absolute(postfix)} -f",
+    )
+
+
+def how_to_go_on(
+    run: Path,
+    smtp_port: int,
+    config: Path,
+    postfix: Path,
+    world: Path,
+    logs: Iterable[Path],
+    as_root: str,
+    colour: bool,
+) -> str:
+    """What to type now; `run` is the folder of the sockets, the rest as for `send_lines`."""
+    postroom = f"scripts/postroom --config {config}"
+    sends = send_lines(run / "submission.sock", smtp_port, config, postfix, as_root)
+    api, command, smtp, sendmail = (f"  {line}".replace("\n", "\n  ") for line in sends)
+    who, room, retry = release_lines(config, postfix, as_root)
     blocks = (
         ("Send your own, by the socket:", f"{api}\n\n{command}"),
         ("By SMTP:", smtp),
+        ("By sendmail(1); as root, for that of others takes the Postfix of this host:", sendmail),
+        (f"me@{DOMAIN} too may send {LIMIT} an hour, by all of these together.", ""),
         ("busy@, gone@ and shut@ of any domain are deferred, unknown and blocked; all others are taken.", ""),
         ("What became of it:", f"  {postroom} status [ID]\n  {postroom} limits show sender:me@{DOMAIN}"),
+        (
+            "Whose mail waits at a limit; give it room; then it goes, at Postfix's next try or now:",
+            f"  {who}\n  {room}\n  {retry}",
+        ),
         ("Who gets no mail any more:", f"  {postroom} suppress list"),
         ("Whether all is well:", f"  curl --unix-socket {run}/monitor.sock http://localhost/healthz"),
         ("What arrived:", f"  {world}/mail.*"),
@@ -87,6 +125,11 @@ def how_to_go_on(run: Path, smtp_port: int, config: Path, world: Path, logs: Ite
     )
     shown = "\n\n".join(f"{_painted('1', title, colour)}\n{text}".rstrip() for title, text in blocks)
     return f"{shown}\n\nEverything runs until you press Ctrl-C."
+
+
+def _absolute(path: Path) -> str:
+    """For a shell at the checkout's root: Postfix wants whole paths."""
+    return str(path) if path.is_absolute() else f'"$PWD/{path}"'
 
 
 def _judged(row: Row) -> str:

@@ -1,6 +1,7 @@
-"""A submission service of the private Postfix, as on port 587: it asks postroom-policy as postfix-conf/policy.* says.
+"""Services of the private Postfix that ask postroom-policy as postfix-conf/policy.* says: submission, and the world's.
 
-Its clients are known by their address (mynetworks), for the test bed has no SASL.
+The clients of submission (as on port 587) are known by their address (mynetworks), for the test bed has no SASL;
+the other (as port 25) takes everybody for a stranger.
 """
 
 from sandbox.postfix import CHECKOUT, main_settings
@@ -12,6 +13,12 @@ PIECE = main_settings((_PIECES / "policy.main.cf").read_text(encoding="ascii"))
 
 WORDS = {name: PIECE[name] for name in ("postroom_policy_smtp", "postroom_policy_inbound")}
 """Those of them that are words for restriction lists to use."""
+WORLD_OPTIONS = {
+    "syslog_name": "postfix/world",
+    "mynetworks": "",
+    "smtpd_recipient_restrictions": WORDS["postroom_policy_inbound"],
+}
+"""Of a service where the world delivers, name to value."""
 
 
 def service_options(socket: str = "policy.sock") -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The quickstart's mails, through both doors, and what must become of each. Pure.
+"""The quickstart's mails, through all three doors, and what must become of each. Pure.
 
 Each has one recipient, whose local part says what its server does (world.py), and a sender of its own, so that
 what is used of the sender's limit shows what was counted.
@@ -15,8 +15,9 @@ BRAND = "Quickstart"
 RETURN_DOMAIN = f"bounces.{DOMAIN}"
 LIMIT, LIMIT_NAME = 3, "hourly"
 """Messages of one sender in an hour, by whichever door, and the rule's name."""
+OVER_LIMIT_SENDER = f"reports@{DOMAIN}"
 
-Door = Literal["socket", "smtp"]
+Door = Literal["socket", "smtp", "sendmail"]
 
 
 @dataclass(frozen=True)
@@ -24,26 +25,40 @@ class Outcome:
     """What must become of a mail.
 
     Args:
-        state:  as the API tells it; `refused` when the door did not take the mail.
-        logged: Postfix's own word for it; empty when Postfix never had it.
+        state:  as the API tells it, of mail by other doors as Postfix's log does; `refused` when the door did not take
+                the mail, `waiting` when it waits for room in a limit.
         status: the enhanced status code; of a refusal by the API the HTTP status.
         words:  each stands in the reason.
+        logged: what Postfix's log says of its way: status and enhanced status code of each delivery.
     """
 
     state: str
-    logged: str
     status: str
     words: tuple[str, ...]
+    logged: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def arrives(self) -> bool:
+        """Whether the far end takes it."""
+        return self.logged[-1:] == (_TAKEN,)
 
 
-DELIVERED = Outcome("delivered", "sent", "2.0.0", ("250",))
-DEFERRED = Outcome("deferred", "deferred", "4.3.0", ("451 4.3.0",))
-UNKNOWN = Outcome("bounced", "bounced", "5.1.1", ("550 5.1.1",))
-BLOCKED = Outcome("bounced", "bounced", "5.7.1", ("550 5.7.1",))
-INVALID = Outcome("refused", "", "422", ("/from", "/to/0", "/subject"))
-OVER_LIMIT = Outcome("refused", "", "4.7.1", ("450 4.7.1", f"Over the limit {LIMIT_NAME}"))
-SUPPRESSED_AT_SOCKET = Outcome("refused", "", "422", ("suppressed: invalid_recipient",))
-SUPPRESSED_AT_SMTP = Outcome("refused", "", "5.1.1", ("550 5.1.1", "suppressed: invalid_recipient"))
+_TAKEN = ("sent", "2.0.0")
+_OVER = ("450 4.7.1", f"Over the limit {LIMIT_NAME}")
+
+DELIVERED = Outcome("delivered", "2.0.0", ("250",), (_TAKEN,))
+RETURNED = Outcome("bounced", "5.1.1", ("reported after it was taken", "550 5.1.1"), (_TAKEN,))
+DEFERRED = Outcome("deferred", "4.3.0", ("451 4.3.0",), (("deferred", "4.3.0"),))
+UNKNOWN = Outcome("bounced", "5.1.1", ("550 5.1.1",), (("bounced", "5.1.1"),))
+BLOCKED = Outcome("bounced", "5.7.1", ("550 5.7.1",), (("bounced", "5.7.1"),))
+INVALID = Outcome("refused", "422", ("/from", "/to/0", "/subject"))
+SUPPRESSED_AT_SOCKET = Outcome("refused", "422", ("suppressed: invalid_recipient",))
+SENT_BY_SMTP = Outcome("sent", "2.0.0", ("250",), (_TAKEN,))
+OVER_LIMIT = Outcome("refused", "4.7.1", _OVER)
+SUPPRESSED_AT_SMTP = Outcome("refused", "5.1.1", ("550 5.1.1", "suppressed: invalid_recipient"))
+SENT_BY_SENDMAIL = replace(SENT_BY_SMTP, logged=(_TAKEN, _TAKEN))
+"""The first is its way through the door."""
+WAITING = Outcome("waiting", "4.7.1", _OVER, (("deferred", "4.7.1"),))
 
 
 @dataclass(frozen=True)
@@ -79,7 +94,7 @@ class Mail:
         return {"from": self.sender, "to": [self.to or self.recipient], **self.content}
 
     def letter(self, date: datetime) -> EmailMessage:
-        """The mail as an application hands it to an SMTP server."""
+        """The mail as an application hands it to an SMTP server, or to sendmail(1)."""
         letter = EmailMessage()
         letter["From"], letter["To"], letter["Subject"] = self.sender, self.recipient, self.subject
         letter["Date"] = date
@@ -89,7 +104,7 @@ class Mail:
 
     @property
     def message_id(self) -> str:
-        """Of a mail sent by SMTP; the API makes one itself."""
+        """Of a mail not sent by the API, which makes one itself."""
         return f"<{self.title.replace(' ', '-')}@{DOMAIN}>"
 
 
@@ -99,12 +114,12 @@ def _notice(sender: str, recipient: str, outcome: Outcome) -> Mail:
     return Mail("notice", "socket", f"{sender}@{DOMAIN}", recipient, "Your order", outcome, 1, content)
 
 
-def _report(number: int, outcome: Outcome) -> Mail:
+def _report(number: int, outcome: Outcome, door: Door = "smtp") -> Mail:
     subject, text = f"Report {number}", f"Report {number}: schöne Zahlen.\n"
     return Mail(
         title=f"report {number}",
-        door="smtp",
-        sender=f"reports@{DOMAIN}",
+        door=door,
+        sender=OVER_LIMIT_SENDER,
         recipient="team@example.com",
         subject=subject,
         outcome=outcome,
@@ -116,6 +131,8 @@ def _report(number: int, outcome: Outcome) -> Mail:
 
 _UNKNOWN = _notice("shop", "gone@example.net", UNKNOWN)
 _BLOCKED = _notice("news", "shut@example.net", BLOCKED)
+RETURNED_LATER = replace(_notice("club", "left@example.net", RETURNED), title="returned")
+"""Taken by its server, which later says in a mail to the return path that there is no such recipient."""
 
 FIRST = (
     Mail(
@@ -179,10 +196,23 @@ FIRST = (
         used=0,
         content={"text": "This must not go out.\n"},
     ),
-    *(_report(number, DELIVERED) for number in range(1, LIMIT + 1)),
+    *(_report(number, SENT_BY_SMTP) for number in range(1, LIMIT + 1)),
     _report(LIMIT + 1, OVER_LIMIT),
+    _report(LIMIT + 2, WAITING, "sendmail"),
+    Mail(
+        title="cron job",
+        door="sendmail",
+        sender=f"cron@{DOMAIN}",
+        recipient="ops@example.com",
+        subject="Cron: backup",
+        outcome=SENT_BY_SENDMAIL,
+        used=1,
+        content={"text": "Backup: 3 files, no faults.\n"},
+        words=("Backup: 3 files, no faults.",),
+    ),
+    RETURNED_LATER,
 )
-"""Sent at once, by SMTP one after the other."""
+"""Sent at once, those of one sender one after the other."""
 
 SUPPRESSED = _UNKNOWN.recipient
 

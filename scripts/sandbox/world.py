@@ -42,13 +42,14 @@ class World:
 
     @property
     def relay(self) -> tuple[str, int]:
-        """Where all mail goes that `transports` does not send elsewhere; known once it runs."""
+        """Where all mail goes that `transport_maps` does not send elsewhere; known once it runs."""
         return "127.0.0.1", self._taking.port
 
-    def transports(self) -> dict[str, str]:
-        """The setting of main.cf that sends refused recipients to their servers; known once they run."""
+    @property
+    def transport_maps(self) -> str:
+        """The table for main.cf that sends refused recipients to their servers; known once they run."""
         rules = (f"{{/^{name}@/ smtp:[127.0.0.1]:{sink.port}}}" for name, sink in self._refusing.items())
-        return {"transport_maps": f"regexp:{{{', '.join(rules)}}}"}
+        return f"regexp:{{{', '.join(rules)}}}"
 
     def messages(self) -> list[StoredMail]:
         """Every mail taken so far, in no certain order."""

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from email.message import EmailMessage
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -11,7 +12,19 @@ from sandbox.judgement import Copy, Seen, judge, judge_rest, received_as, short
 from sandbox.maillog import LoggedDelivery
 from sandbox.sink import StoredMail
 from sandbox.smtp import Reply
-from sandbox.trial import AGAIN, DELIVERED, FIRST, INVALID, OVER_LIMIT, SUPPRESSED_AT_SOCKET, UNKNOWN, Mail
+from sandbox.trial import (
+    AGAIN,
+    DELIVERED,
+    FIRST,
+    INVALID,
+    OVER_LIMIT,
+    SENT_BY_SENDMAIL,
+    SENT_BY_SMTP,
+    SUPPRESSED_AT_SOCKET,
+    UNKNOWN,
+    WAITING,
+    Mail,
+)
 
 MAIL = Mail(
     title="two parts",
@@ -25,8 +38,10 @@ MAIL = Mail(
     parts=("text/plain", "text/html"),
     words=("hello",),
 )
-BY_SMTP = replace(MAIL, door="smtp")
+BY_SMTP = replace(MAIL, door="smtp", outcome=SENT_BY_SMTP)
 OVER = replace(BY_SMTP, outcome=OVER_LIMIT)
+BY_SENDMAIL = replace(MAIL, door="sendmail", outcome=SENT_BY_SENDMAIL)
+AT_LIMIT = replace(BY_SENDMAIL, outcome=WAITING)
 
 RAW = """\
 Received: from localhost (localhost [127.0.0.1])
@@ -64,6 +79,15 @@ SEEN_BY_SMTP = replace(
     message=None,
     copies=[replace(COPY, stored=replace(STORED, sender="hello@example.org"))],
 )
+THROUGH_THE_DOOR = LoggedDelivery("2.0.0", "sent", "250 2.0.0 Ok: queued as AAAA1")
+SEEN_BY_SENDMAIL = replace(SEEN_BY_SMTP, said=[CompletedProcess((), 0)], logged=[THROUGH_THE_DOOR, SENT])
+WAITS = LoggedDelivery(
+    "4.7.1",
+    "deferred",
+    "host 127.0.0.1[127.0.0.1] said: 450 4.7.1 Over the limit hourly for sender:#75f9,"
+    " not before 2026-11-24 17:08:00 UTC (in reply to end of DATA command)",
+)
+SEEN_AT_LIMIT = replace(SEEN_BY_SENDMAIL, logged=[WAITS], copies=[], waiting=1)
 OVER_TEXT = "450 4.7.1 <END-OF-MESSAGE>: End-of-data rejected: Over the limit hourly, try again later"
 SEEN_OVER = Seen(said=[Reply(450, OVER_TEXT.removeprefix("450 "))], refused=["550 x", OVER_TEXT], used=(1, 3))
 
@@ -88,7 +112,7 @@ def test_witnesses_that_agree_make_a_row_without_fault() -> None:
     """At both doors; the state is the API's word, or that of Postfix's log."""
     row = judge(MAIL, SEEN)
     assert (row.signed, row.used, row.state, row.reason, row.faults) == (
-        "pass pass",
+        "yes",
         "1/3",
         "delivered",
         "250 2.0.0 Ok",
@@ -154,6 +178,33 @@ def test_a_refusal_at_smtp_is_right_when_it_was_expected() -> None:
     assert (row.signed, row.state, row.reason, row.faults) == ("-", "refused", "450 4.7.1 Over the limit hourly", ())
 
 
+def test_mail_of_sendmail_is_told_by_the_log_of_both_its_queue_ids() -> None:
+    """It arrives as what the door's listener took it."""
+    row = judge(BY_SENDMAIL, SEEN_BY_SENDMAIL)
+    assert (row.signed, row.state, row.reason, row.faults) == ("yes", "sent", "250 2.0.0 Ok", ())
+
+
+def test_waiting_is_what_log_and_limits_say_together() -> None:
+    """With the reason, less what nobody can read."""
+    row = judge(AT_LIMIT, SEEN_AT_LIMIT)
+    assert (row.signed, row.state, row.reason, row.faults) == ("-", "waiting", "450 4.7.1 Over the limit hourly", ())
+
+
+@pytest.mark.parametrize(
+    ("mail", "seen", "told"),
+    [
+        (AT_LIMIT, replace(SEEN_AT_LIMIT, waiting=0), "it is deferred, not waiting"),
+        (AT_LIMIT, SEEN_BY_SENDMAIL, "it is sent, not waiting"),
+        (AT_LIMIT, replace(SEEN_AT_LIMIT, logged=[]), "it is queued, not waiting: nothing is logged"),
+        (BY_SENDMAIL, replace(SEEN_BY_SENDMAIL, logged=[SENT]), "log says [('sent', '2.0.0')]"),
+        (BY_SENDMAIL, replace(SEEN_BY_SENDMAIL, said=[CompletedProcess((), 75, b"", b"no room")]), "with 75: no room"),
+    ],
+)
+def test_the_sendmail_door_is_told_by_log_and_limits(mail: Mail, seen: Seen, told: str) -> None:
+    """And by sendmail(1)'s own end."""
+    assert any(told in fault for fault in judge(mail, seen).faults)
+
+
 def test_a_refusal_of_the_api_must_be_problem_json_that_names_every_fault() -> None:
     """Another type or a missing pointer is wrong."""
     mail = replace(MAIL, outcome=INVALID, used=0)
@@ -194,12 +245,11 @@ def test_only_the_topmost_received_line_names_the_queue_id() -> None:
 
 
 def test_mail_nobody_sent_is_a_row_of_its_own() -> None:
-    """The far end must not have more than was sent; Postfix's bounces to our return path are no more."""
-    bounce = StoredMail("", ("token@bounces.example.org",), b"")
-    assert judge_rest([MAIL], [STORED, bounce]) == []
-    (row,) = judge_rest([replace(MAIL, outcome=UNKNOWN)], [STORED, bounce])
+    """The far end must not have more than was sent."""
+    assert judge_rest([MAIL], [STORED]) == []
+    (row,) = judge_rest([replace(MAIL, outcome=UNKNOWN)], [STORED])
     assert row.faults == ("only 0 were sent",)
-    assert judge_rest([MAIL], [STORED, replace(bounce, recipients=("ada@example.net",))])
+    assert judge_rest([MAIL], [STORED, STORED])
 
 
 def test_no_word_that_is_looked_for_needs_escaping_in_html() -> None:
@@ -207,7 +257,7 @@ def test_no_word_that_is_looked_for_needs_escaping_in_html() -> None:
     assert not [word for mail in (*FIRST, *AGAIN) for word in mail.words if set(word) & set("&<>\"'")]
 
 
-def test_mails_by_smtp_have_message_ids_of_their_own() -> None:
+def test_mails_not_of_the_api_have_message_ids_of_their_own() -> None:
     """They are found at the far end by it."""
-    ids = [mail.message_id for mail in (*FIRST, *AGAIN) if mail.door == "smtp"]
-    assert len(set(ids)) == len(ids) == 5
+    ids = [mail.message_id for mail in (*FIRST, *AGAIN) if mail.door != "socket"]
+    assert len(set(ids)) == len(ids) == 7

@@ -1,6 +1,6 @@
 """Postfix's log is read as Postfix 3.7 and 3.10 write it."""
 
-from sandbox.maillog import LoggedDelivery, deliveries, refusals
+from sandbox.maillog import LoggedDelivery, deliveries, refusals, trail
 
 LOG = """\
 Nov 24 08:36:54 mail postfix/smtp[1]: 5B82121410E: to=<gone@example.net>, relay=127.0.0.1[127.0.0.1]:1, delay=0.01, \
@@ -26,6 +26,22 @@ def test_each_try_to_deliver_is_read() -> None:
         LoggedDelivery("2.0.0", "sent", "250 2.0.0 Ok"),
     ]
     assert deliveries(LOG, "5B8") == []
+
+
+def test_mail_of_sendmail_is_followed_through_the_door() -> None:
+    """By what the first queue id was taken as; what the listener refused is not its way."""
+    log = [
+        "Nov 24 08:00:00 mail postfix/cleanup[1]: AAA1: message-id=<1@example.org>",
+        "Nov 24 08:00:00 mail postfix/postroom-sendmail/cleanup[1]: BBB2: message-id=<1@example.org>",
+        "Nov 24 08:00:01 mail postfix/cleanup[1]: CCC3: message-id=<1@example.org>",
+    ]
+    assert trail(log, "<2@example.org>") == []
+    assert trail(log, "<1@example.org>") == ["AAA1"]
+    sent = (
+        "postfix/postroom-door/smtp[1]: AAA1: to=<b@example.net>, relay=127.0.0.1[127.0.0.1]:1, dsn=2.0.0, status=sent"
+    )
+    log.append(f"Nov 24 08:00:01 mail {sent} (250 2.0.0 Ok: queued as CCC3)")
+    assert trail(log, "<1@example.org>") == ["AAA1", "CCC3"]
 
 
 def test_refusals_are_read_by_recipient() -> None:

@@ -14,7 +14,7 @@ import pytest
 from sandbox.crew import Crew, Person
 from sandbox.postfix import CHECKOUT
 from sandbox.process import BedError, Identity, until
-from sandbox.report import send_lines
+from sandbox.report import release_lines, send_lines
 from sandbox.serve import ServeDaemon, children_of
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT / "scripts"), "PYTHONUNBUFFERED": "1"}
@@ -67,8 +67,15 @@ def processes(folder: Path) -> dict[str, Identity | None]:
 def submission_port(folder: Path) -> int:
     """Where Postfix takes mail by SMTP."""
     master = (folder / "postfix" / "conf" / "master.cf").read_text()
-    (port,) = re.findall(r"^127\.0\.0\.1:(\d+)\tinet", master, re.MULTILINE)
+    port, _ = re.findall(r"^127\.0\.0\.1:(\d+)\tinet", master, re.MULTILINE)
     return int(port)
+
+
+def shell(line: str, status: int = 0) -> str:
+    """Run a line at the checkout's root, as one would type it; what it printed."""
+    done = subprocess.run(line, shell=True, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout
 
 
 def own_mails(folder: Path) -> list[str]:
@@ -82,9 +89,14 @@ def test_once_shows_every_mail_right_and_leaves_nothing_running(bed: Path) -> No
     """Exit 0; nothing of it runs afterwards."""
     done = run_once(bed)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "All 14 as they should be." in done.stdout
-    assert done.stdout.count("\nok  ") == 14
+    assert "All 17 as they should be." in done.stdout
+    assert done.stdout.count("\nok  ") == 17
     assert "\x1b" not in done.stdout
+    assert "no table of `senders`" in done.stdout
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    shown = [line for line in readme.splitlines() if line.startswith(("ok  ", "    mail "))]
+    assert len(shown) > 8
+    assert not set(shown) - set(done.stdout.splitlines())
     for line in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             assert str(bed) not in line.read_text().replace("\0", " ")
@@ -94,16 +106,24 @@ def test_once_shows_every_mail_right_and_leaves_nothing_running(bed: Path) -> No
 
 @pytest.mark.postfix
 def test_the_lines_it_shows_really_send(bed: Path) -> None:
-    """By curl and the postroom command to the API, and by SMTP; Ctrl-C then ends all with exit 0."""
+    """To the API by curl and the postroom command, by SMTP and sendmail(1), whose mail is one too many and waits.
+
+    The lines about that let it go. Ctrl-C then ends all with exit 0.
+    """
     with staying(bed) as process:
         started = processes(bed)
         port = submission_port(bed)
-        curl, send, smtp = send_lines(bed / "run" / "submission.sock", port, bed / "postroom.yaml")
+        config, conf = bed / "postroom.yaml", bed / "postfix" / "conf"
+        curl, send, smtp, sendmail = send_lines(bed / "run" / "submission.sock", port, config, conf, "")
         for line, accepted in ((curl, r'"id": ?"'), (send, r"^accepted "), (smtp, "^$")):
-            done = subprocess.run(line, shell=True, cwd=CHECKOUT, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr
-            assert re.search(accepted, done.stdout), done.stdout + done.stderr
+            assert re.search(accepted, shell(line))
         until(lambda: len(own_mails(bed)) == 3, 20, "three mails more")
+        who, room, retry = release_lines(config, conf, "")
+        shell(sendmail)
+        until(lambda: shell(who, 1).count(": 1 wait, 0 are held, for hourly") == 2, 20, "one mail waits", every_s=0.1)
+        shell(room.replace("reports@", "me@"))
+        shell(retry)
+        until(lambda: len(own_mails(bed)) == 4, 20, "it comes")
         assert all("DKIM-Signature: v=1" in mail for mail in own_mails(bed))
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0

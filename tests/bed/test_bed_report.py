@@ -5,26 +5,26 @@ from dataclasses import replace
 from pathlib import Path
 
 from sandbox.judgement import Row
-from sandbox.report import send_lines, table, verdict
+from sandbox.report import release_lines, send_lines, table, verdict
 from sandbox.trial import AGAIN, FIRST
 
-RIGHT = Row("template", "socket", "ada@example.net", "pass pass", "1/3", "delivered", "Grüße", ())
+RIGHT = Row("template", "socket", "ada@example.net", "yes", "1/3", "delivered", "Grüße", ())
 WRONG = Row("日本", "smtp", "b@example.net", "-", "0/3", "refused", "no", ("it is refused, not sent: no such user",))
 
 
 def test_columns_stand_below_their_titles() -> None:
     """Wide characters take two columns of a terminal."""
     title, right, wrong, fault = table([RIGHT, WRONG], colour=False).splitlines()[:4]
-    assert right == "ok     template  socket  ada@example.net  pass pass  1/3    delivered  Grüße"
-    assert wrong == "WRONG  日本      smtp    b@example.net    -          0/3    refused    no"
-    assert title == "       mail      door    recipient        signed     limit  state      reason"
+    assert right == "ok     template  socket  ada@example.net  yes     1/3    delivered  Grüße"
+    assert wrong == "WRONG  日本      smtp    b@example.net    -       0/3    refused    no"
+    assert title == "       mail      door    recipient        signed  limit  state      reason"
     assert fault == "      it is refused, not sent: no such user"
 
 
 def test_the_trials_table_fits_a_terminal_of_100_columns() -> None:
     """The longest reason goes on below itself."""
     longest = replace(RIGHT, reason="550 5.1.1 suppressed: invalid_recipient")
-    rows = [replace(longest, title=mail.title, recipient=mail.recipient) for mail in (*FIRST, *AGAIN)]
+    rows = [replace(longest, title=mail.title, door=mail.door, recipient=mail.recipient) for mail in (*FIRST, *AGAIN)]
     lines = table(rows, colour=False).splitlines()
     assert max(map(len, lines)) <= 100
     first, second = lines[1:3]
@@ -46,8 +46,10 @@ def test_colours_only_when_asked() -> None:
 
 def test_the_lines_to_send_with_are_whole_shell_commands() -> None:
     """Each is one command for a shell, quotes and continued lines included."""
-    for line in send_lines(Path("run/submission.sock"), 10587, Path("postroom.yaml")):
+    config, postfix = Path("postroom.yaml"), Path("postfix/conf")
+    sends = send_lines(Path("run/submission.sock"), 10587, config, postfix, "sudo ")
+    for line in (*sends, *release_lines(config, postfix, "sudo ")):
         words = shlex.split(line.replace("\\\n", " "))
-        assert words[0] in ("curl", "scripts/postroom", "printf")
-        assert any("me@example.org" in word for word in words)
+        assert words[0] in ("curl", "scripts/postroom", "printf", "sudo")
+        assert line not in sends or any("me@example.org" in word for word in words)
         assert max(map(len, line.splitlines())) <= 100

@@ -92,7 +92,11 @@ def test_each_server_answers_as_the_local_part_says(bed: Path, world: World) -> 
     letter = EmailMessage()
     letter["Subject"] = "x"
     with PrivatePostfix(
-        bed / "postfix", world.relay, handover=False, smtp_ports={port: {}}, settings=world.transports()
+        bed / "postfix",
+        world.relay,
+        handover=False,
+        smtp_ports={port: {}},
+        settings={"transport_maps": world.transport_maps},
     ) as postfix:
         queue_ids = {name: submit(port, "me@example.org", name, letter).queue_id for name in expected}
         until(lambda: all(map(postfix.statuses, queue_ids.values())), 20, "all tried")

@@ -53,7 +53,7 @@ def test_quickstart_works_on_a_bare_debian(suite: str) -> None:
     """As root, twice, then as a user with sudo in a home nobody else may enter; afterwards no service runs."""
     done = fresh(AS_ROOT_TWICE + AS_A_USER_WITH_SUDO, suite)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("All 14 as they should be.") == 3
+    assert done.stdout.count("All 17 as they should be.") == 3
 
 
 def test_another_mail_server_is_not_removed() -> None:

@@ -11,12 +11,12 @@ from typing import Any
 import apsw
 import pytest
 from tests.store.local.letters import rows
-from tests.watcher.bounce_mails import VACATION, complaint, dsn
 from tests.watcher.conftest import MakeWatcher
 from tests.watcher.log_lines import active, in_file, tried
 
 from postroom.mail.tokens import NAME_OCTETS, mint
 from postroom.watcher.intake import MOST_SESSIONS
+from sandbox.bounce_mails import VACATION, complaint, dsn
 from sandbox.lmtp import deliver
 from sandbox.process import BedError, until
 from sandbox.watcher import WatcherDaemon

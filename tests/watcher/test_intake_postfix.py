@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from tests.store.local.letters import rows
-from tests.watcher.bounce_mails import VACATION, complaint, dsn
 from tests.watcher.conftest import MakeWatcher
 from tests.watcher.far_end import FarEnd
 
 from postroom.mail.tokens import mint
+from sandbox.bounce_mails import VACATION, complaint, dsn
 from sandbox.daemon import SubmissionDaemon
 from sandbox.policy import PolicyDaemon
 from sandbox.postfix import CHECKOUT, PrivatePostfix, main_settings

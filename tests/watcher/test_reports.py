@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.watcher.bounce_mails import VACATION, complaint, dsn
 
 from postroom.bounces.classes import CLASSES
 from postroom.mail.hashes import recipient_hash
@@ -15,6 +14,7 @@ from postroom.mail.tokens import mint
 from postroom.store.local.facts import Fault, Report
 from postroom.watcher.lmtp import Mail
 from postroom.watcher.reports import MOST, MOST_HOPS, Reader
+from sandbox.bounce_mails import VACATION, complaint, dsn
 
 KEY, HASH_KEY = b"k" * 32, b"h" * 32
 NOW = 1_800_000_000.0
