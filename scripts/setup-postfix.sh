@@ -6,6 +6,9 @@
 #   --dry-run            show every file as a diff and every command, and change nothing
 #   --wheelhouse DIR     wheels that scripts/wheelhouse built elsewhere; without it they are built here, and what they
 #                        are built with is removed again
+#   --return-path DOMAIN a name of its own below DOMAIN, such as bounces.example.org, where mails that bounce later come to
+#                        and Postroom reads them; needs an MX record that leads here. Without it they go to a mailbox.
+#                        Only for the first configuration: from then on postroom.yaml tells
 #   --no-sendmail-door   leave the mail of sendmail(1) alone
 #   --selector NAME      of the signing key; without it year and month
 #   --recipient ADDRESS  who gets the test mails; without it root on this host

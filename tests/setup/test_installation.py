@@ -6,6 +6,7 @@ import pytest
 
 from postroom.config.load import parse
 from postroom.setup.__main__ import main
+from postroom.setup.bounce_mail import for_domains
 from postroom.setup.door_mail import at_the_door
 from postroom.setup.host import Host
 from postroom.setup.installation import Wish, first_configuration
@@ -34,6 +35,28 @@ def test_where_postfix_logs_to_a_file_the_watcher_reads_that() -> None:
     """postconf maillog_file."""
     text = first_configuration(WISH, Host(**{**vars(HOST), "log": "/var/log/mail.log"}))
     assert parse(text.encode(), "it", lambda: "").watcher.source == Path("/var/log/mail.log")
+
+
+def test_a_return_path_that_is_wished_stands_in_the_first_configuration() -> None:
+    """And decides from then on."""
+    text = first_configuration(Wish(**{**vars(WISH), "return_path": "bounces.example.org"}), HOST)
+    assert parse(text.encode(), "it", lambda: "").return_domains() == {"bounces.example.org"}
+    assert parse(first_configuration(WISH, HOST).encode(), "it", lambda: "").return_domains() == frozenset()
+    assert "@" not in text
+
+
+QUEUE = """\
+{"queue_name": "deferred", "queue_id": "A1", "recipients": [{"address": "prx@Bounces.Example.Org"}]}
+{"queue_name": "deferred", "queue_id": "A2", "recipients": [{"address": "jane@example.net"}]}
+{"queue_name": "active", "queue_id": "A3", "recipients": [{"address": "jane@x.test"}, {"address": "p@b.test"}]}
+{"queue_name": "hold", "queue_id": "A4", "recipients": [{"address": "bounces.example.org"}]}
+"""
+
+
+def test_mail_to_the_return_path_is_known_by_its_recipients() -> None:
+    """In whatever queue it is; an address without a domain is somebody of this host."""
+    assert for_domains(QUEUE, {"bounces.example.org", "b.test"}) == {"deferred": ["A1"], "active": ["A3"]}
+    assert for_domains("", {"b.test"}) == {}
 
 
 def test_mail_before_the_door_is_known_by_its_queue_file(tmp_path: Path) -> None:
@@ -85,6 +108,9 @@ def test_a_mail_that_is_nowhere_is_unknown() -> None:
         ["install", "--domain", "example"],
         ["install", "--domain", "a b.example"],
         ["install", "--domain", "x.org\n", "--dry-run"],
+        ["install", "--domain", "x.org", "--return-path", "x.org"],
+        ["install", "--domain", "x.org", "--return-path", "bounces.x.net"],
+        ["check", "--domain", "x.org", "--return-path", "verp bounces.x.org"],
         ["uninstall", "--wait", "long"],
         ["remove"],
         [],

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from postroom.setup.marks import MarksBroken, lines_of
 from postroom.setup.postfix_files import parameters, services
+from postroom.setup.returning import REGIONS, return_domains
 from postroom.setup.weaving import PIECES, CannotWeave, Site, Woven, own_networks, unwoven, weave
 
 FOLDER = Path(__file__).parents[2] / "postfix-conf"
@@ -33,13 +34,20 @@ submission inet n       -       y       -       -       smtpd
 """
 
 
-def woven(main: str = DEBIAN, master: str = MASTER, networks: str = LOCAL, door: bool = True) -> Woven:
+def woven(
+    main: str = DEBIAN,
+    master: str = MASTER,
+    networks: str = LOCAL,
+    door: bool = True,
+    returns: tuple[str, ...] = (),
+) -> Woven:
     """Woven; both files give back what they were."""
-    made = weave(main, master, TEXTS, Site(networks, door))
+    site = Site(networks, door, returns)
+    made = weave(main, master, TEXTS, site)
     assert unwoven(made.main).text == main
     assert unwoven(made.master).text == master
     # Anew from what is left, which is what a second run of set-up does.
-    assert weave(unwoven(made.main).text, unwoven(made.master).text, TEXTS, Site(networks, door)) == made
+    assert weave(unwoven(made.main).text, unwoven(made.master).text, TEXTS, site) == made
     return made
 
 
@@ -243,6 +251,95 @@ def test_other_listeners_are_named() -> None:
     assert [notice for notice in made.notices if "smtp sets smtpd_milters itself" in notice]
 
 
+RETURNS = ("bounces.example.org", "returns.example.com")
+INLINE = "inline:{ { bounces.example.org = lmtp:unix:postroom/lmtp.sock } }"
+BOTH = "inline:{ { bounces.example.org = lmtp:unix:postroom/lmtp.sock }, "
+BOTH += "{ returns.example.com = lmtp:unix:postroom/lmtp.sock } }"
+
+
+def test_without_a_return_path_nothing_of_it_is_woven() -> None:
+    """relay_domains and transport_maps stay a site's own."""
+    made = woven(main="relay_domains = a.test\n")
+    assert "return" not in made.main
+    assert in_force(made.main)["relay_domains"] == "a.test"
+    assert return_domains(made.main) == frozenset()
+
+
+def test_the_return_path_domains_are_taken_and_brought_to_the_watcher() -> None:
+    """One, or several; at level 2 Postfix relays for nobody else by itself."""
+    made = woven(main=f"compatibility_level = 3.6\n{DEBIAN}", returns=RETURNS[:1])
+    set_now = in_force(made.main)
+    assert set_now["postroom_return_domains"] == "bounces.example.org"
+    assert set_now["relay_domains"] == "$postroom_return_domains"
+    assert set_now["postroom_return_way"] == INLINE
+    assert set_now["transport_maps"] == "$postroom_return_way"
+    assert "relay_recipient_maps" not in set_now
+    set_now = in_force(woven(returns=RETURNS).main)
+    assert set_now["postroom_return_domains"] == "bounces.example.org, returns.example.com"
+    assert set_now["postroom_return_way"] == BOTH
+    assert return_domains(woven(returns=RETURNS).main) == set(RETURNS)
+
+
+@pytest.mark.parametrize("level", ["", "compatibility_level = 0\n", "compatibility_level = 1\n"])
+def test_what_postfix_relays_for_by_itself_it_relays_for_still(level: str) -> None:
+    """Below level 2 relay_domains is $mydestination where nobody sets it: names below those are relayed for."""
+    set_now = in_force(woven(main=level, returns=RETURNS[:1]).main)
+    assert set_now["relay_domains"] == "$postroom_return_domains, $mydestination"
+
+
+RELAYING = """\
+relay_domains = a.test,
+# why
+\tb.test
+transport_maps = hash:/etc/postfix/transport
+relay_recipient_maps = hash:/etc/postfix/relayed
+"""
+
+
+def test_what_a_site_relays_and_routes_it_goes_on_to() -> None:
+    """Ours stand first, so that a table of the site that is away does not keep bounces; the originals stand above."""
+    made = woven(main=RELAYING, returns=RETURNS)
+    set_now = in_force(made.main)
+    assert set_now["relay_domains"] == "$postroom_return_domains, a.test, b.test"
+    assert set_now["transport_maps"] == "$postroom_return_way, hash:/etc/postfix/transport"
+    assert set_now["relay_recipient_maps"] == "$postroom_return_recipients, hash:/etc/postfix/relayed"
+    assert set_now["postroom_return_recipients"] == (
+        "inline:{ { @bounces.example.org = any }, { @returns.example.com = any } }"
+    )
+    assert "#|relay_domains = a.test,\n#|# why\n#|\tb.test\n" in made.main
+    # Taken out of a list that was edited since, all of ours goes and nothing else.
+    later = made.main.replace("a.test, b.test\n", "a.test, b.test, c.test\n")
+    assert in_force(unwoven(later).text)["relay_domains"] == "a.test, b.test, c.test"
+    assert "postroom" not in unwoven(later).text
+
+
+@pytest.mark.parametrize("main", [DEBIAN, RELAYING, "relay_domains =\ntransport_maps=\n", "myhostname = x.test"])
+def test_the_world_can_be_shut_out_before_the_way_goes(main: str) -> None:
+    """Uninstalling: nothing more comes in, and what waits still finds the watcher."""
+    made = woven(main=main, returns=RETURNS)
+    shut = unwoven(made.main, REGIONS).text
+    was = in_force(main).get("relay_domains")
+    assert in_force(shut).get("relay_domains") == was
+    assert in_force(shut)["transport_maps"].startswith("$postroom_return_way")
+    assert return_domains(shut) == set(RETURNS)
+    assert unwoven(shut).text == main
+
+
+def test_the_world_is_asked_about_at_a_return_path_also_where_a_site_has_lists() -> None:
+    """An address that is no token is refused at RCPT, before anything of the site's permits it."""
+    set_now = in_force(woven(main=LISTS, returns=RETURNS).main)
+    asked = "$postroom_policy_inbound, $postroom_ask, permit_mynetworks, reject_unauth_destination"
+    assert set_now["smtpd_recipient_restrictions"] == asked
+    assert set_now["postroom_policy_inbound"].startswith("check_policy_service")
+    assert "postroom_policy_inbound" not in in_force(woven(main=LISTS).main)
+
+
+def test_a_return_path_wired_by_hand_is_refused() -> None:
+    """As docs/operating.md has it for other hosts: which domain it is for would be guessed."""
+    with pytest.raises(CannotWeave, match=r"main\.cf: line 1 .*; mend: "):
+        woven(main=f"transport_maps = {INLINE}\n", returns=RETURNS)
+
+
 LINES = st.sampled_from(
     [
         *(
@@ -263,17 +360,22 @@ LINES = st.sampled_from(
             "smtps inet n - y - - smtpd -o smtpd_recipient_restrictions=reject",
             "content_filter = f:g\r",
             "postroom_own = x",
+            "relay_domains = x",
+            "transport_maps=",
+            "relay_recipient_maps = y",
         ),
     ]
 )
 FILES = st.builds(lambda lines, end: "\n".join(lines) + end, st.lists(LINES, max_size=12), st.sampled_from(["", "\n"]))
 
 
-@given(FILES, FILES, st.booleans())
-def test_files_of_any_shape_are_woven_and_come_back_or_are_refused(main: str, master: str, door: bool) -> None:
+@given(FILES, FILES, st.booleans(), st.sampled_from([(), ("bounces.example.org",), ("a.test", "b.test")]))
+def test_files_of_any_shape_are_woven_and_come_back_or_are_refused(
+    main: str, master: str, door: bool, returns: tuple[str, ...]
+) -> None:
     """Every octet, and a second weaving is the first."""
     try:
-        woven(main, f"{PICKUP}{master}", door=door)
+        woven(main, f"{PICKUP}{master}", door=door, returns=returns)
     except CannotWeave:
         assert any(line[:1] != "#" and "postroom" in line for line in (main + "\n" + master).split("\n"))
 

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from postroom.setup import host as machine
+from postroom.setup.claims import claims
 from postroom.setup.host import Host, SetupFailed
-from postroom.setup.installation import CONFIG, FILES, Wish, steps, woven
+from postroom.setup.installation import CONFIG, FILES, Wish, return_domains, steps, woven
 from postroom.setup.postfix_files import services
 from postroom.setup.proof import Trial
 from postroom.setup.record import Record
@@ -40,6 +41,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
         command.add_argument("--domain", required=True, type=_domain)
         command.add_argument("--hostname", type=_domain)
         command.add_argument("--selector", default=time.strftime("%Y%m", time.gmtime()))
+        command.add_argument("--return-path", type=_domain)
         command.add_argument("--recipient")
         command.add_argument("--no-sendmail-door", action="store_true")
         command.add_argument("--no-test-mail", action="store_true")
@@ -49,7 +51,11 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     command.add_argument("--dry-run", action="store_true")
     command.add_argument("--purge", action="store_true")
     command.add_argument("--wait", type=float, default=300.0)
-    return parser.parse_args(words)
+    given = parser.parse_args(words)
+    returns = given.return_path if given.command != "uninstall" else None
+    if returns is not None and (returns == given.domain or returns.split(".")[-2:] != given.domain.split(".")[-2:]):
+        parser.error(f"--return-path {returns} is not below {given.domain}; write for example bounces.{given.domain}")
+    return given
 
 
 def main(words: Sequence[str]) -> int:
@@ -62,12 +68,14 @@ def main(words: Sequence[str]) -> int:
             return 0
         return removal.perform(given.purge)
     host = machine.asked()
-    wish = Wish(CHECKOUT, given.domain, given.hostname or host.hostname, given.selector, not given.no_sendmail_door)
+    hostname, door = given.hostname or host.hostname, not given.no_sendmail_door
+    wish = Wish(CHECKOUT, given.domain, hostname, given.selector, door, given.return_path)
     if not _nothing_against(wish, host):
         return 1
     if given.command == "check":
         return 0
-    perform(steps(wish, host, Record(), given.new_program), given.dry_run, "scripts/uninstall.sh")
+    todo = steps(wish, host, Record(), given.new_program, given.dry_run)
+    perform(todo, given.dry_run, "scripts/uninstall.sh")
     if given.dry_run or given.no_test_mail:
         return 0
     return _proved(wish, host, given.recipient)
@@ -75,8 +83,12 @@ def main(words: Sequence[str]) -> int:
 
 def _nothing_against(wish: Wish, host: Host) -> bool:
     found = machine.findings(host, wish.sendmail_door, "# BEGIN postroom" in FILES[1].read_text(encoding="latin-1"))
+    returns = return_domains(wish, surely=False)
+    found += [claim for domain in returns for claim in claims(domain)]
+    if wish.return_path is not None and wish.return_path not in returns:
+        _say(f"note: {CONFIG} is there and decides, without --return-path; mend: return_path: verp {wish.return_path}")
     try:
-        notices = woven(wish, host).notices
+        notices = woven(wish, host, returns).notices
     except ValueError as against:
         found, notices = [*found, str(against)], ()
     for text in found:

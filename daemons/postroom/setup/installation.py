@@ -12,6 +12,7 @@ from pathlib import Path
 from postroom.setup import host as machine
 from postroom.setup.host import POSTFIX, Host, SetupFailed, run, succeeds
 from postroom.setup.record import Record, octets_of, write
+from postroom.setup.returning import return_domains as routed_here
 from postroom.setup.steps import Run, Step, WriteFile
 from postroom.setup.weaving import PIECES, Site, Woven, unwoven, weave
 
@@ -32,6 +33,7 @@ class Wish:
     hostname: str
     selector: str
     sendmail_door: bool
+    return_path: str | None = None
 
 
 @dataclass
@@ -60,21 +62,44 @@ class Postfix:
         run("postfix", "reload")
 
 
-def woven(wish: Wish, host: Host) -> Woven:
+def return_domains(wish: Wish, surely: bool = True) -> tuple[str, ...]:
+    """The return-path domains of postroom.yaml, as the installed program reads it; before that is there, as wished.
+
+    Args:
+        surely: False where the program may be about to be renewed: one too old to tell counts as none.
+
+    Raises:
+        SetupFailed: it does not tell.
+    """
+    if not (CONFIG.exists() and POSTROOM.exists()):
+        return () if wish.return_path is None else (wish.return_path,)
+    try:
+        return tuple(run(POSTROOM, "return-path", "domains").split())
+    except SetupFailed:
+        if surely:
+            raise
+        return ()
+
+
+def woven(wish: Wish, host: Host, returns: tuple[str, ...]) -> Woven:
     """The two files as they are to be.
+
+    Args:
+        returns: the return-path domains.
 
     Raises:
         ValueError: what stands against it, from weaving or marks.
     """
     pieces = {name: (wish.checkout / "postfix-conf" / name).read_text(encoding="ascii") for name in PIECES}
     main, master = (unwoven(path.read_bytes().decode("latin-1")).text for path in FILES)
-    return weave(main, master, pieces, Site(host.networks, wish.sendmail_door))
+    return weave(main, master, pieces, Site(host.networks, wish.sendmail_door, returns))
 
 
-def steps(wish: Wish, host: Host, record: Record, is_new: bool) -> Iterator[Step]:
+def steps(wish: Wish, host: Host, record: Record, is_new: bool, is_shown: bool) -> Iterator[Step]:
     """All of it, in order; each is to be looked at when the one before is done.
 
     Args:
+        is_shown: they are only shown, so that none is done before the next.
         is_new: the program was installed or changed just now, so daemons that run are started again.
     """
     units = wish.checkout / "systemd"
@@ -118,7 +143,10 @@ def steps(wish: Wish, host: Host, record: Record, is_new: bool) -> Iterator[Step
             for unit in ("postroom.target", *SERVICES)
         ),
     )
-    texts = woven(wish, host)
+    returns = return_domains(wish, surely=not is_shown)
+    wired = routed_here(FILES[0].read_text(encoding="latin-1"))
+    yield Run([POSTROOM, "return-path", "dns"], lambda: wired >= set(returns), say=True)
+    texts = woven(wish, host, returns)
     yield Postfix(_file(FILES[0], texts.main, record), _file(FILES[1], texts.master, record))
 
 
@@ -131,7 +159,19 @@ def first_configuration(wish: Wish, host: Host) -> str:
     """postroom.yaml for a host that has none."""
     text = Path(__file__).with_name("first.yaml").read_text(encoding="utf-8")
     watcher = f"\n# Postfix logs there, not to the journal.\nwatcher:\n  source: {host.log}\n" if host.log else ""
-    values = {"DOMAIN": wish.domain, "HOSTNAME": wish.hostname, "SELECTOR": wish.selector, "WATCHER": watcher}
+    late = (
+        "Late bounces go to a mailbox. To have Postroom read them: `verp bounces.@DOMAIN@`, and run set-up again."
+        if wish.return_path is None
+        else "Late bounces come to Postroom. DNS records: postroom return-path dns"
+    )
+    values = {
+        "DOMAIN": wish.domain,
+        "HOSTNAME": wish.hostname,
+        "SELECTOR": wish.selector,
+        "LATE": late.replace("@DOMAIN@", wish.domain),
+        "RETURN": "none" if wish.return_path is None else f"verp {wish.return_path}",
+        "WATCHER": watcher,
+    }
     return (
         re.sub("@([A-Z]+)@\n?", lambda found: values[found[1]] + found[0].partition("@\n")[1][1:], text).rstrip() + "\n"
     )

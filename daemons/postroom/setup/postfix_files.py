@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 _PARAMETER = re.compile(r"([A-Za-z0-9_.-]+)[ \t]*=(.*)", re.DOTALL)
 _WORD = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}|\S+")
+_LISTED = re.compile(r"(?:[^\s,{}]|\{(?:[^{}]|\{[^{}]*\})*\})+")
 _FIELDS = 8
 
 
@@ -81,6 +82,11 @@ def services(lines: Sequence[str]) -> list[Service]:
         if len(fields) >= _FIELDS:
             found.append(Service(fields[0], fields[1], fields[7], _options("".join(fields[_FIELDS:])), end))
     return found
+
+
+def words(value: str) -> list[str]:
+    """The words of a list: names, tables, tables written in place (`inline:{ { a = b } }`)."""
+    return _LISTED.findall(value)
 
 
 def _options(arguments: str) -> dict[str, str]:

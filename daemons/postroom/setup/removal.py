@@ -2,8 +2,9 @@
 
     1. pickup no longer leads to the door; what waits there is requeued and goes on without it
     2. the API takes no more; what is in the outbox is handed over, as long as there is patience
-    3. main.cf and master.cf as they were; Postfix reloads
-    4. the units stop and go; with --purge also state, configuration and users
+    3. Postfix takes no mail for the return-path domains; what waits for the watcher is brought to it
+    4. main.cf and master.cf as they were; Postfix reloads
+    5. the units stop and go; with --purge also state, configuration and users
 
 What could not be handed over stays in the outbox, is told, and keeps the state from being purged.
 """
@@ -15,11 +16,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from postroom.setup import bounce_mail
 from postroom.setup.door_mail import WAITING, at_the_door, requeue
 from postroom.setup.host import SPOOL, SetupFailed, run, succeeds
 from postroom.setup.installation import CONFIG, FILES, SERVICES, SYSTEMD
 from postroom.setup.proof import API, ask
 from postroom.setup.record import Record, digest, octets_of, write
+from postroom.setup.returning import REGIONS, return_domains
 from postroom.setup.steps import diff
 from postroom.setup.weaving import ENTRANCE, unwoven
 
@@ -68,6 +71,9 @@ class Removal:
                 self._say(diff(path, octets, self._without(path)))
         counts = ", ".join(f"{queue} {len(at_the_door(queue))}" for queue in (*WAITING, "hold"))
         self._say(f"# mail that has the sendmail door before it: {counts}")
+        waiting = bounce_mail.on_the_way(self._return_domains())
+        counts = ", ".join(f"{queue} {len(ids)}" for queue, ids in waiting.items()) or "none"
+        self._say(f"# mail to the return path that waits for the watcher: {counts}")
         try:
             self._say(f"# in the outbox: {self._in_outbox()}")
         except SetupFailed as failed:
@@ -87,9 +93,15 @@ class Removal:
                 f"{len(held)} mails on hold have the sendmail door before them and would be stranded: "
                 f"{' '.join(held[:5])}; mend: release or delete them (postsuper -H, -d), and run it again"
             )
+        if held := bounce_mail.on_the_way(self._return_domains()).get("hold", []):
+            raise SetupFailed(
+                f"{len(held)} mails on hold are for the return path and would be lost: "
+                f"{' '.join(held[:5])}; mend: release or delete them (postsuper -H, -d), and run it again"
+            )
         self._shut_the_door()
         with _api_shut():
             left = self._drain_outbox()
+            self._drain_bounces()
             self._give_back()
             self._stop()
         for path in self._own_files():
@@ -135,6 +147,30 @@ class Removal:
             time.sleep(0.5)
         self._say(f"outbox: {'empty' if not left else f'{left} deliveries left'}")
         return left
+
+    def _return_domains(self) -> frozenset[str]:
+        return return_domains((octets_of(FILES[0]) or b"").decode("latin-1"))
+
+    def _drain_bounces(self) -> None:
+        if not (domains := self._return_domains()):
+            return
+        main = FILES[0]
+        # The world first, so that none comes after the last look.
+        if (shut := self._without(main, REGIONS)) != octets_of(main):
+            write(main, shut)
+            run("postfix", "reload")
+        until = time.monotonic() + self._patience_s
+        while waiting := bounce_mail.on_the_way(domains):
+            if time.monotonic() > until:
+                ids = [queue_id for queue in waiting.values() for queue_id in queue]
+                raise SetupFailed(
+                    f"{len(ids)} mails to the return path wait for the watcher and would be lost: {' '.join(ids[:5])}; "
+                    "mend: see in `postqueue -p` why (systemctl start postroom.target), or delete them (postsuper -d), "
+                    "and run it again"
+                )
+            bounce_mail.deliver(waiting.get("deferred", ()))
+            time.sleep(1.0)
+        self._say(f"return path: no mail waits; take the DNS records of {' '.join(sorted(domains))} back")
 
     def _in_outbox(self) -> int:
         try:

@@ -17,11 +17,13 @@ from dataclasses import dataclass
 
 from postroom.setup.marks import Unmarked, lines_of, region, unmarked
 from postroom.setup.postfix_files import Parameter, Service, logical_lines, parameters, services
+from postroom.setup.returning import REGIONS, returning
 
 PIECES = (
     "policy.main.cf",
     "beside.main.cf",
     "sendmail.main.cf",
+    "watcher.main.cf",
     "submission.master.cf",
     "sendmail.master.cf",
     "sendmail.pickup.master.cf",
@@ -32,7 +34,7 @@ ENTRANCE = "entrance"
 """The region by which pickup sends its mail through the sendmail door."""
 
 _OURS = re.compile(r"[ \t]*,?[ \t]*\$?postroom_\w+")
-_BY_HAND = re.compile(r"\bpostroom(-in|-door|_\w+|/(policy|milter)\.sock)\b")
+_BY_HAND = re.compile(r"\bpostroom(-in|-door|_\w+|/(policy|milter|lmtp)\.sock)\b")
 _LISTS = ("smtpd_recipient_restrictions", "smtpd_end_of_data_restrictions")
 _SUBMISSION = {"submission", "submissions", "smtps", "587", "465"}
 _MILTER = "unix:postroom/milter.sock"
@@ -51,10 +53,12 @@ class Site:
     Attributes:
         networks:      `postconf -h mynetworks`, as written there.
         sendmail_door: whether sendmail(1)'s mail goes through the door.
+        returns:       the return-path domains, whose mail goes to the watcher.
     """
 
     networks: str
     sendmail_door: bool = True
+    returns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,7 @@ def weave(main: str, master: str, pieces: Mapping[str, str], site: Site) -> Wove
                     f"{name}: line {first + 1} is of a Postroom that was set up by hand; mend: take out what it added"
                 )
     set_here = parameters(lines_of(main))
-    ours = own_networks(site.networks)
-    woven_main = _main(main, set_here, pieces, ours, site.sendmail_door)
+    woven_main = _main(main, set_here, pieces, site)
     woven_master = _master(master, set_here, pieces, site.sendmail_door)
     return Woven(woven_main, woven_master, tuple(_notices(set_here, services(lines_of(master)), site)))
 
@@ -110,9 +113,8 @@ def own_networks(mynetworks: str) -> tuple[str, ...]:
     return tuple(found) or _FILLED
 
 
-def _main(
-    main: str, set_here: Mapping[str, Parameter], pieces: Mapping[str, str], networks: Sequence[str], door: bool
-) -> str:
+def _main(main: str, set_here: Mapping[str, Parameter], pieces: Mapping[str, str], site: Site) -> str:
+    networks = own_networks(site.networks)
     policy, beside = (_with_networks(pieces[name], networks) for name in ("policy.main.cf", "beside.main.cf"))
     # As the piece has it, unless there is a list it would end, or people log in at port 25 from anywhere.
     alone = not any(name in set_here and set_here[name].value for name in _LISTS) and not _logs_in(set_here)
@@ -123,13 +125,18 @@ def _main(
         asks = {"postroom_own": extra["postroom_own"], "postroom_ask": extra["postroom_ask"]}
         added |= {**asks, "smtpd_restriction_classes": extra["smtpd_restriction_classes"]}
         added |= dict.fromkeys(_LISTS, "$postroom_ask")
+        if site.returns:
+            # The world is asked about too, and first: what is no address there is refused at RCPT.
+            added["smtpd_recipient_restrictions"] = "$postroom_policy_inbound, $postroom_ask"
         # postconf(1) warns of words that nothing uses. Here those who log in are of postroom_own.
         for name in ("postroom_logged_in", "postroom_of_login"):
             added.pop(name, None)
         used = " ".join(added.values())
         added = {name: value for name, value in added.items() if not name.startswith("postroom_") or name in used}
-    if door:
+    if site.sendmail_door:
         added |= {name: found.value for name, found in parameters(lines_of(pieces["sendmail.main.cf"])).items()}
+    if site.returns:
+        added |= returning(set_here, pieces, site.returns)
     edits = {set_here[name]: value for name, value in added.items() if name in set_here}
     lines = _ended(main)
     for parameter, value in sorted(edits.items(), key=lambda edit: -edit[0].first):
@@ -145,6 +152,9 @@ def _main(
         live = f"{parameter.name} = {', '.join(part.strip(', ') for part in both if part)}\n"
         kept = lines[parameter.first : parameter.end]
         lines[parameter.first : parameter.end] = region(f"list {parameter.name}", [live], kept)
+    if site.returns and "relay_domains" not in set_here:
+        # By itself: uninstallation takes it out before the rest.
+        lines += region(REGIONS[0], [f"relay_domains = {added.pop('relay_domains')}\n"])
     block = [f"{name} = {value}\n" for name, value in added.items() if name not in set_here]
     return _with_block(lines, main, "settings", [*_HEAD, *block])
 
