@@ -2,7 +2,8 @@
 
 The machine is a container of systemd-nspawn with systemd as its process 1, so that services, units and
 policy-rc.d behave as on a real host. It shares the host's network, to reach the mirrors. Its disk is a
-layer in memory over the kept base (debian.py); nothing of the run stays.
+layer in memory over the kept base (debian.py); nothing of the run stays. A command that reboots it
+(systemctl reboot) is run again when it is up; POSTROOM_FRESH tells it which boot it is.
 
 To be started in mount and PID namespaces of its own (scripts/fresh does): when this process ends, for
 whatever reason, the kernel takes the machine and all mounts with it.
@@ -12,6 +13,7 @@ Limits:  inside, MemoryMax=, TasksMax= and SocketBindDeny= are not enforced.
 """
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -31,6 +33,9 @@ INSIDE = "/root/postroom"
 
 BOOT_S = 60.0
 """Seconds a machine may take to boot; one is typical."""
+
+REBOOT = 133
+"""systemd-nspawn's exit where the machine asked for a reboot and its unit is the caller's (--keep-unit)."""
 
 LAYER = Path("/run/postroom-fresh")
 CGROUPS = Path("/sys/fs/cgroup")
@@ -97,15 +102,16 @@ class Machine:
     Args:
         root: its root folder.
         carried: what of the host goes with it.
+        boot: how often this root was booted, this time included.
     """
 
-    def __init__(self, root: Path, carried: debian.Carried) -> None:
+    def __init__(self, root: Path, carried: debian.Carried, boot: int) -> None:
         binds = [f"--bind-ro={outside}:{inside}" for outside, inside in carried.read_only.items()]
         self._environment = {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": "/root",
             "LANG": "C.UTF-8",
-            "POSTROOM_FRESH": "1",
+            "POSTROOM_FRESH": str(boot),
             **carried.environment,
         }
         self._console = LAYER / "console"
@@ -144,7 +150,30 @@ class Machine:
 
     def run(self, command: Sequence[str], folder: str = "/") -> int:
         """Run a command inside with our standard streams; its exit status."""
-        return subprocess.run([*self._entering(self._environment, folder), *command], check=False).returncode
+        inside = subprocess.Popen([*self._entering(self._environment, folder), *command])
+        while True:
+            _, status = os.waitpid(inside.pid, os.WUNTRACED)
+            if not os.WIFSTOPPED(status):
+                inside.returncode = os.waitstatus_to_exitcode(status)
+                return inside.returncode
+            # A machine that goes down stops all inside for a moment. nsenter stops with it, and nobody inside wakes it.
+            os.kill(inside.pid, signal.SIGCONT)
+
+    def reboots(self) -> bool:
+        """Whether it is going down to come up again; returns when it is down, or at once when it stays.
+
+        Raises:
+            BedError: it does not get down.
+        """
+        asked = [*self._entering({"PATH": self._environment["PATH"]}), "systemctl", "is-system-running"]
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False)
+        # Silent: it is down already, and nobody to ask.
+        if done.stdout.strip() not in ("stopping", "offline", ""):
+            return False
+        try:
+            return self._nspawn.wait(BOOT_S) == REBOOT
+        except subprocess.TimeoutExpired:
+            raise BedError(f"the machine is {done.stdout.strip() or 'silent'} and does not get down") from None
 
     def stop(self) -> None:
         """End it at once; its disk is forgotten anyway."""
@@ -185,12 +214,16 @@ def main(arguments: Sequence[str]) -> int:
     root = layered(debian.base(CACHE, suite))
     furnish(root)
     with own_cgroup():
-        machine = Machine(root, carried)
-        try:
-            machine.wait_booted()
-            return machine.run(command, INSIDE)
-        finally:
-            machine.stop()
+        for boot in itertools.count(1):
+            machine = Machine(root, carried, boot)
+            try:
+                machine.wait_booted()
+                status = machine.run(command, INSIDE)
+                if not machine.reboots():
+                    return status
+            finally:
+                machine.stop()
+    raise AssertionError  # count has no end
 
 
 if __name__ == "__main__":

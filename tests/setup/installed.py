@@ -1,33 +1,33 @@
 """What set-up and uninstallation must bring about, asked of a booted Debian with a Postfix that works.
 
-python3 -m tests.setup.installed, in the machine of test_set_up_host.py, with the system's Python alone. Each function
-is one truth; the first that does not hold ends it with an AssertionError.
+python3 -m tests.setup.installed, in the machine of test_set_up_host.py, with the system's Python alone, at its first
+boot and again at its second. Each function is one truth; the first that does not hold ends it with an AssertionError.
 """
 
 import hashlib
 import os
 import re
 import signal
-import smtplib
 import socket
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from tests.setup import late_bounces, rebooted
+from tests.setup.doors import arrived, post, sendmail, smtp, state, wait_arrived
 from tests.systemd.asking import (
     API,
     CONFIG,
+    LMTP,
     MILTER,
     MONITOR,
     POLICY,
     SPOOL,
-    WORLD,
-    api,
     connected,
     events,
     pids,
@@ -42,9 +42,10 @@ from postroom.config.words import DAEMONS
 from postroom.setup.door_mail import at_the_door
 from sandbox.process import until
 
-SET_UP = ("scripts/setup-postfix.sh", "--domain", "example.org", "--recipient", "jane@example.net")
+WISH = {"--domain": "example.org", "--recipient": "jane@example.net", "--return-path": late_bounces.DOMAIN}
+SET_UP = ("scripts/setup-postfix.sh", *(word for option in WISH.items() for word in option))
 FILES = (Path("/etc/postfix/main.cf"), Path("/etc/postfix/master.cf"))
-BEFORE = {path: path.read_bytes() for path in FILES}
+BEFORE = {path: (rebooted.KEPT / path.name).read_bytes() for path in FILES}
 WHOLE = ("/etc", "/opt/postroom", "/var/lib/postroom")
 
 
@@ -71,58 +72,13 @@ def differing(before: dict[str, str], after: dict[str, str]) -> list[str]:
     return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
 
 
-def arrived() -> Counter[str]:
-    """Subject -> how often the world has it."""
-    subjects = (re.search(r"^Subject: (.*)$", path.read_text("latin-1"), re.MULTILINE) for path in WORLD.glob("mail.*"))
-    return Counter(found[1] for found in subjects if found is not None)
-
-
-def wait_arrived(subjects: set[str], within_s: float = 60.0) -> None:
-    """Each of them once."""
-    try:
-        until(lambda: subjects <= arrived().keys(), within_s, "all mails in the world", every_s=0.3)
-    except Exception:
-        print(sorted(subjects - arrived().keys())[:5], run("postqueue", "-p")[-2000:])
-        print(run("journalctl", "--no-pager", "--lines=60"))
-        raise
-    twice = {subject: count for subject, count in arrived().items() if subject in subjects and count > 1}
-    assert twice == {}, twice
-
-
-def sendmail(name: str, subject: str) -> None:
-    mail = f"From: {name}@example.org\nTo: jane@example.net\nSubject: {subject}\n\nHello.\n"
-    words = [
-        "runuser",
-        "--user",
-        name,
-        "--",
-        "/usr/sbin/sendmail",
-        "-i",
-        "-f",
-        f"{name}@example.org",
-        "jane@example.net",
-    ]
-    subprocess.run(words, input=mail.encode(), check=True, timeout=60)
-
-
-def smtp(subject: str) -> None:
-    mail = f"From: app@example.org\nTo: jane@example.net\nSubject: {subject}\n\nHello.\n"
-    with smtplib.SMTP("127.0.0.1", 25, timeout=60) as client:
-        client.sendmail("app@example.org", ["jane@example.net"], mail)
-
-
-def post(subject: str) -> None:
-    body = {"from": "app@example.org", "to": "jane@example.net", "subject": subject, "text": "Hello."}
-    status, answer = api("POST", "/v1/messages", body)
-    assert status == 202, answer
-
-
 def a_dry_run_shows_all_and_changes_nothing() -> None:
     before = tree()
     shown = script(*SET_UP, "--dry-run")
     assert differing(before, tree()) == []
     assert "+smtpd_milters = $postroom_milter" in shown
     assert "+    -o content_filter=postroom-door:[127.0.0.1]:10587" in shown
+    assert "+relay_domains = $postroom_return_domains, partner.test" in shown
     assert "+++ /etc/systemd/system/postroom-milter.service" in shown
     assert "$ systemctl enable --now --quiet postroom.target" in shown
 
@@ -133,6 +89,7 @@ def one_command_sets_up_and_proves_it() -> None:
     rows = re.findall(r"^(socket|smtp|sendmail) +yes +(?:sent|delivered) ", shown, re.MULTILINE)
     assert rows == ["socket", "smtp", "sendmail"]
     assert "._domainkey.example.org" in shown
+    assert "bounces.example.org. IN MX 10 mail.example.org." in shown
     wait_active()
     assert run("postfix", "check") == ""
     assert subprocess.run(["which", "gcc", "pkg-config"], capture_output=True, check=False).stdout == b""
@@ -159,6 +116,7 @@ def every_door_refuses_whom_it_should() -> None:
         MONITOR: set[str](),
         POLICY: set[str](),
         MILTER: set[str](),
+        LMTP: set[str](),
         SPOOL / "public/postroom-in": set[str](),
         SPOOL / "public/showq": set[str](),
         SPOOL / "private/postroom-door": set[str](),
@@ -241,7 +199,7 @@ def knocking() -> Iterator[list[str]]:
     In a process of its own: here a client's user is that of the whole process for the time of its connection.
     """
     refused: list[str] = []
-    words = [sys.executable, "-c", KNOCK, *map(str, (API, POLICY, MILTER, MONITOR))]
+    words = [sys.executable, "-c", KNOCK, *map(str, (API, POLICY, MILTER, MONITOR, LMTP))]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as knocker:
         try:
             yield refused
@@ -277,22 +235,11 @@ def _flushed(sent: set[str]) -> bool:
     return sent <= arrived().keys()
 
 
-def after_a_boot_all_is_there_again() -> None:
-    """All is stopped, /run is as after a boot, and what is enabled is started, as systemd does it."""
-    run("systemctl", "stop", "postroom.target", *(f"postroom-{word}.service" for word in DAEMONS), "postfix")
-    until(lambda: not POLICY.exists() and not API.exists(), 60, "the sockets gone", every_s=0.2)
-    run("rm", "-rf", "/run/postroom")
-    run("systemd-tmpfiles", "--create", "--boot")
-    run("systemctl", "start", "multi-user.target")
-    wait_active()
-    post("after the boot, api")
-    smtp("after the boot, smtp")
-    sendmail("ben", "after the boot, sendmail")
-    wait_arrived({f"after the boot, {door}" for door in ("api", "smtp", "sendmail")})
-
-
 def uninstalling_loses_none_of_the_mails_that_wait() -> None:
-    """50 at the door and 20 in the outbox, the milter away: those at the door go on, those in the outbox stay."""
+    """50 at the door, 20 in the outbox, a bounce; milter and watcher away: those at the door go on, the others stay."""
+    ((recipient, (bounced, return_address)),) = late_bounces.delivered({"gone-at-last@example.net"}).items()
+    late_bounces.the_watcher_is_away()
+    late_bounces.bounce(recipient, return_address)
     run("systemctl", "stop", "postroom-milter.socket", unit("milter"))
     at_door = {f"waits at the door {number}" for number in range(50)}
     in_outbox = {f"waits in the outbox {number}" for number in range(20)}
@@ -304,6 +251,11 @@ def uninstalling_loses_none_of_the_mails_that_wait() -> None:
     shown = script("scripts/uninstall.sh", "--dry-run")
     assert "deferred 50" in shown
     assert "in the outbox: 20" in shown
+    assert "waits for the watcher: deferred 1" in shown
+    told = script("scripts/uninstall.sh", "--wait", "2", "--purge", status=1)
+    assert "1 mails to the return path wait for the watcher and would be lost: " in told
+    assert late_bounces.refused(return_address)[:1] in {"4", "5"}
+    run("systemctl", "start", "postroom-watcher.socket", unit("watcher"))
     told = script("scripts/uninstall.sh", "--wait", "3", "--purge", status=1)
     print(told)
     assert "20 deliveries could not be handed over. They are kept" in told
@@ -314,6 +266,7 @@ def uninstalling_loses_none_of_the_mails_that_wait() -> None:
     # Set up again, as it was told: what was kept goes out.
     script(*SET_UP)
     wait_arrived(in_outbox, 120)
+    assert state(bounced) == "bounced"
 
 
 def uninstalling_hands_over_what_it_can_and_leaves_nothing() -> None:
@@ -333,23 +286,41 @@ def uninstalling_hands_over_what_it_can_and_leaves_nothing() -> None:
     assert "postroom" not in run("systemctl", "list-units", "--all", "--no-legend", "postroom*")
 
 
-TRUTHS: tuple[Callable[[], None], ...] = (
+FIRST: tuple[Callable[[], None], ...] = (
     a_dry_run_shows_all_and_changes_nothing,
     one_command_sets_up_and_proves_it,
     a_second_run_changes_nothing,
+    partial(late_bounces.postroom_yaml_decides_which_domains_are_wired, *SET_UP),
     every_door_refuses_whom_it_should,
     a_user_is_limited_and_another_is_not,
+    late_bounces.a_late_bounce_comes_to_the_api,
+    late_bounces.a_watcher_killed_under_bounces_loses_none,
     a_killed_daemon_costs_no_mail_and_no_connection,
-    after_a_boot_all_is_there_again,
+    rebooted.bounce_that_waits,
+)
+
+SECOND: tuple[Callable[[], None], ...] = (
+    *rebooted.AFTER,
     uninstalling_loses_none_of_the_mails_that_wait,
     uninstalling_hands_over_what_it_can_and_leaves_nothing,
 )
 
 
+def ask(truths: Iterable[Callable[[], None]]) -> None:
+    for truth in truths:
+        began = time.monotonic()
+        truth()
+        print(f"{time.monotonic() - began:6.1f} s  {getattr(truth, 'func', truth).__name__}", flush=True)
+
+
 if __name__ == "__main__":
+    if os.environ["POSTROOM_FRESH"] == "1":
+        with world():
+            ask(FIRST)
+        ask([rebooted.before])
+        print("Rebooting.", flush=True)
+        run("systemctl", "reboot")
+        sys.exit()
     with world():
-        for truth in TRUTHS:
-            began = time.monotonic()
-            truth()
-            print(f"{time.monotonic() - began:6.1f} s  {truth.__name__}", flush=True)
+        ask(SECOND)
     print("All as it should be: installed.py")

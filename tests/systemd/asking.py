@@ -26,6 +26,7 @@ CONFIG = Path("/etc/postroom/postroom.yaml")
 SPOOL, STATE = Path("/var/spool/postfix"), Path("/var/lib/postroom")
 WORLD = SPOOL / "world"
 POLICY, MILTER = SPOOL / "postroom/policy.sock", SPOOL / "postroom/milter.sock"
+LMTP = SPOOL / "postroom/lmtp.sock"
 API, MONITOR = Path("/run/postroom/submission.sock"), Path("/run/postroom/monitor.sock")
 ASKING = {
     "request": "smtpd_access_policy",

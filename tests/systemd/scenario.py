@@ -15,6 +15,7 @@ from typing import Any
 from tests.systemd.asking import (
     API,
     CONFIG,
+    LMTP,
     MILTER,
     MONITOR,
     POLICY,
@@ -46,6 +47,7 @@ def sockets_and_folders_are_as_they_should_be() -> None:
     assert owned(MILTER) == ("0660", "postroom-milter", "postfix")
     assert owned(API) == ("0660", "postroom-submission", "postroom-submit")
     assert owned(MONITOR) == ("0660", "postroom-monitor", "postroom-admin")
+    assert owned(LMTP) == ("0660", "postroom-watcher", "postfix")
     assert owned(SPOOL / "postroom") == ("0750", "root", "postfix")
     assert owned(STATE / "submission/mail.db") == ("0600", "postroom-submission", "postroom-submission")
     assert owned(STATE / "submission") == ("0700", "postroom-submission", "postroom-submission")
@@ -55,7 +57,7 @@ def sockets_and_folders_are_as_they_should_be() -> None:
     assert owned(STATE / "shared") == ("2770", "root", "postroom")
     for name in ("limits.db", "shared.db"):
         assert owned(STATE / "shared" / name) == ("0660", "root", "postroom")
-    for path in (POLICY, MILTER, API, MONITOR):
+    for path in (POLICY, MILTER, API, MONITOR, LMTP):
         try:
             connected(path, "nobody").close()
         except PermissionError:
@@ -190,7 +192,7 @@ def one_that_cannot_start_stays_down_and_is_mended_as_the_unit_says() -> None:
 def the_target_stops_all_of_it() -> None:
     run("systemctl", "stop", "postroom.target")
     # What is part of the target stops with it, but systemctl(1) waits for the target alone.
-    gone = (POLICY, MILTER, API, MONITOR)
+    gone = (POLICY, MILTER, API, MONITOR, LMTP)
     until(lambda: not any(path.exists() for path in gone), 60, "the sockets gone", every_s=0.2)
     until(lambda: "deactivating" not in states().values(), 60, "the daemons ended", every_s=0.2)
     assert states() == dict.fromkeys(DAEMONS, "inactive")
