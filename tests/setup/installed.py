@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from tests.setup import late_bounces, rebooted
+from tests.setup import late_bounces, logins, rebooted
 from tests.setup.doors import arrived, post, sendmail, smtp, state, wait_arrived
 from tests.systemd.asking import (
     API,
@@ -293,6 +293,7 @@ FIRST: tuple[Callable[[], None], ...] = (
     partial(late_bounces.postroom_yaml_decides_which_domains_are_wired, *SET_UP),
     every_door_refuses_whom_it_should,
     a_user_is_limited_and_another_is_not,
+    logins.a_login_is_asked_for_counted_and_signed,
     late_bounces.a_late_bounce_comes_to_the_api,
     late_bounces.a_watcher_killed_under_bounces_loses_none,
     a_killed_daemon_costs_no_mail_and_no_connection,

@@ -12,9 +12,16 @@ pytestmark = pytest.mark.fresh
 POSTFIX = r"""
 echo 'postfix postfix/main_mailer_type select Local only' | debconf-set-selections
 apt-get -qq update
-DEBIAN_FRONTEND=noninteractive apt-get -qq --no-install-recommends install postfix python3 >/dev/null 2>&1
+packages='postfix python3 sasl2-bin libsasl2-modules'
+DEBIAN_FRONTEND=noninteractive apt-get -qq --no-install-recommends install $packages >/dev/null 2>&1
 postconf myhostname=mail.example.org mydestination= default_transport=lmtp:unix:world/lmtp
 postconf mynetworks=127.0.0.1/32 relay_domains=partner.test 'transport_maps=inline:{ partner.test=discard: }'
+printf 'pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: PLAIN\n' >/etc/postfix/sasl/smtpd.conf
+echo secret | saslpasswd2 -p -c -u mail.example.org anna
+chgrp postfix /etc/sasldb2
+postconf -M 'submission/inet=submission inet n - n - - smtpd'
+postconf -P submission/inet/smtpd_sasl_auth_enable=yes submission/inet/smtpd_sasl_local_domain=mail.example.org
+postconf -P submission/inet/smtpd_recipient_restrictions=permit_sasl_authenticated,reject
 systemctl restart postfix
 useradd --system ada
 useradd --system ben
