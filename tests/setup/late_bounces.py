@@ -10,8 +10,8 @@ import smtplib
 
 from tests.setup.doors import post, state
 from tests.systemd.asking import CONFIG, WORLD, pids, run, unit
-from tests.watcher.bounce_mails import dsn
 
+from sandbox.bounce_mails import dsn
 from sandbox.process import until
 
 DOMAIN = "bounces.example.org"
