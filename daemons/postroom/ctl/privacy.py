@@ -58,7 +58,7 @@ class Kept:
                 lines.append(f"{place}     {traces.ended} ended: hash, masked address and reply, {self._until(traces)}")
         lines += [f"suppression  {in_a_line(entry)}" for entry in self.story.entries]
         if self.story.refusals:
-            lines.append(f"suppression  {len(self.story.refusals)} refusals that count: masked replies, for 180 days")
+            lines.append(f"suppression  refusals that count: {len(self.story.refusals)}, masked replies, for 180 days")
         if self.story.good_at is not None:
             lines.append("suppression  that it got mail within the last hour")
         lines += [
