@@ -3,7 +3,6 @@
 Works on the files of the store themselves, beside the daemons: as root, or as the user of all daemons.
 """
 
-import asyncio
 import json
 import sys
 from dataclasses import dataclass
@@ -11,15 +10,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from postroom.ctl.shared import recipient_of
+from postroom.ctl.shared import recipient_of, with_store
 from postroom.ctl.suppressions import date_text, document, in_a_line, time_text
 from postroom.store.local.traces import Traces, erase_from_mail, erase_from_track, in_mail, in_track
 from postroom.store.shared.interface import Usage
-from postroom.store.shared.suppression import Story
+from postroom.store.shared.suppression import REFUSAL_KEPT_S, Story
 
 if TYPE_CHECKING:
     from postroom.ctl.main import Place
+    from postroom.store.shared.sqlite import SqliteSharedStore
 
+DAY_S = 86_400
 ELSEWHERE = "Not looked into: Postfix's queue and log, backups, other hosts. docs/privacy.md has them."
 
 
@@ -51,14 +52,17 @@ class Kept:
         lines = [f"#{self.recipient_hash}"]
         if self.outbox.alive:
             lines.append(f"outbox       {self.outbox.alive} to be handed over: address and mail, until then")
-        for place, traces in (("outbox  ", self.outbox), ("tracking", self.tracking)):
-            if place.strip() == "tracking" and traces.alive:
-                lines.append(f"tracking     {traces.alive} in Postfix's queue: hash, masked address, last reply")
-            if traces.ended:
-                lines.append(f"{place}     {traces.ended} ended: hash, masked address and reply, {self._until(traces)}")
+        if self.outbox.ended:
+            lines.append(f"outbox       {self._ended(self.outbox)}")
+        if self.tracking.alive:
+            lines.append(f"tracking     {self.tracking.alive} in Postfix's queue: hash, masked address, last reply")
+        if self.tracking.ended:
+            lines.append(f"tracking     {self._ended(self.tracking)}")
         lines += [f"suppression  {in_a_line(entry)}" for entry in self.story.entries]
         if self.story.refusals:
-            lines.append(f"suppression  refusals that count: {len(self.story.refusals)}, masked replies, for 180 days")
+            kept_days = REFUSAL_KEPT_S / DAY_S
+            count = len(self.story.refusals)
+            lines.append(f"suppression  refusals that count: {count}, masked replies, for {kept_days:.0f} days")
         if self.story.good_at is not None:
             lines.append("suppression  that it got mail within the last hour")
         lines += [
@@ -91,9 +95,10 @@ class Kept:
         until = None if traces.latest is None else time_text(traces.latest + self.kept_s)
         return {"alive": traces.alive, "ended": traces.ended, "ended_kept_until": until}
 
-    def _until(self, traces: Traces) -> str:
+    def _ended(self, traces: Traces) -> str:
         assert traces.latest is not None, "some have ended"
-        return f"until {date_text(traces.latest + self.kept_s)}"
+        until = date_text(traces.latest + self.kept_s)
+        return f"{traces.ended} ended: hash, masked address and reply, until {until}"
 
 
 @click.group()
@@ -134,30 +139,25 @@ def _kept(place: "Place", recipient_hash: str, *, and_erase: bool = False, forge
     from postroom.config import paths
     from postroom.limits.configured import rules
     from postroom.store.errors import StoreUnavailable
-    from postroom.store.shared.sqlite import SqliteSharedStore
 
     mail, track = paths.mail_db(place.config), paths.track_db(place.config)
     key = f"#{recipient_hash}"
     demands = [rule.demand(key, 1) for rule in rules(place.config.limits) if rule.key == "recipient"]
 
-    async def shared() -> tuple[Story, tuple[Usage, ...]]:
-        store = SqliteSharedStore(paths.shared_db(place.config).parent)
-        try:
-            if and_erase:
-                await store.erase(recipient_hash, forget=forget)
-            if forget:
-                await store.reset(f"recipient:{key}")
-            usages = await store.peek(demands) if demands else ()
-            return await store.story(recipient_hash), tuple(usage for usage in usages if usage.used)
-        finally:
-            await store.close()
+    async def shared(store: "SqliteSharedStore") -> tuple[Story, tuple[Usage, ...]]:
+        if and_erase:
+            await store.erase(recipient_hash, forget=forget)
+        if forget:
+            await store.reset(f"recipient:{key}")
+        usages = await store.peek(demands) if demands else ()
+        return await store.story(recipient_hash), tuple(usage for usage in usages if usage.used)
 
     try:
         if and_erase:
             erase_from_mail(mail, recipient_hash)
             # Before the shared store: what is on its way there goes first.
             erase_from_track(track, recipient_hash, forget=forget)
-        story, usages = asyncio.run(shared())
+        story, usages = with_store(place, shared)
         outbox, tracking = in_mail(mail, recipient_hash), in_track(track, recipient_hash)
     except StoreUnavailable as error:
         click.echo(str(error), err=True)
