@@ -37,7 +37,7 @@ sys.path[:0] = [str(ROOT / "daemons"), str(ROOT)]
 
 from bench.history import BEGAN, KEY, history  # noqa: E402 - the checkout's own packages
 
-from postroom.store.local.track import TrackStore  # noqa: E402
+from postroom.store.track.track_store import TrackStore  # noqa: E402
 from postroom.watcher.correlate import Correlator  # noqa: E402
 from postroom.watcher.journal import Journal  # noqa: E402
 from postroom.watcher.lines import Line, LineReader  # noqa: E402

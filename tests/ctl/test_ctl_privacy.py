@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 from tests.ctl.conftest import Postroom, Write
-from tests.store.local.letters import letter
-from tests.store.shared.event_loop import Run
+from tests.store.event_loop import Run
+from tests.store.outbox.sample_messages import letter
 
 from postroom.mail.recipients import masked_recipient
 from postroom.mail.states import State
-from postroom.store.local.facts import Fact, Fault, Left, Seen, Tried
-from postroom.store.local.mail import MailStore
-from postroom.store.local.track import TrackStore
+from postroom.store.outbox.mail_store import MailStore
 from postroom.store.shared.interface import Demand
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import Enough, Guard, Refused
+from postroom.store.track.facts import Fact, Fault, Left, Seen, Tried
+from postroom.store.track.track_store import TrackStore
 
 JANE, JOE = "jane@example.net", "joe@example.com"
 

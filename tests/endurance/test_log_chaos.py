@@ -18,7 +18,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests.store.local.letters import rows
+from tests.store.outbox.sample_messages import rows
 from tests.watcher.conftest import assert_private
 from tests.watcher.far_end import FarEnd
 

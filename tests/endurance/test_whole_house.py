@@ -16,7 +16,7 @@ import pytest
 from tests.endurance.house import House, whole_house
 from tests.endurance.load import SHARED_GHOSTS, Letter, Load, Outcomes, late_letters, letters
 from tests.milter.verifiers import dkimpy_verdicts
-from tests.store.local.letters import rows
+from tests.store.outbox.sample_messages import rows
 
 from postroom.mail.hashes import recipient_hash
 from postroom.runtime.keys import read_key

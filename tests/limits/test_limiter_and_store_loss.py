@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.store.shared.event_loop import Run
-from tests.store.shared.processes import process, tell
+from tests.store.event_loop import Run
+from tests.store.processes import process, tell
 
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import DEFER_RETRY_S, Decision, Limiter

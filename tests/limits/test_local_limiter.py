@@ -2,7 +2,7 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.store.shared.plain_limits import PlainLimits, Step, histories
+from tests.store.limits.plain_limits import PlainLimits, Step, histories
 
 from postroom.limits.fallback import LocalLimiter
 from postroom.store.shared.interface import TAKE_KEPT_S, Demand, Verdict

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.store.shared.event_loop import Run
+from tests.store.event_loop import Run
 
 from postroom.mail.states import State
 from postroom.monitor.health import Expected
 from postroom.monitor.samples import Series
 from postroom.monitor.survey import Survey
 from postroom.postfix.queue import QUEUES, QueueCount
-from postroom.store.local.facts import Outcome
-from postroom.store.local.track import TrackStore
 from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.track.facts import Outcome
+from postroom.store.track.track_store import TrackStore
 from sandbox.monitor import MonitorDaemon
 
 NOW = 1_800_000_000.0

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.monitor.conftest import DAEMONS, NOW, survey
-from tests.store.local.letters import rows
-from tests.store.shared.event_loop import Run
+from tests.store.event_loop import Run
+from tests.store.outbox.sample_messages import rows
 from tests.watcher.log_lines import KEY, token
 
 from postroom.mail.recipients import masked_recipient
@@ -21,11 +21,11 @@ from postroom.monitor.figures import Bar, Row
 from postroom.monitor.survey import SLOT_S, SLOTS, Trouble
 from postroom.postfix.queue import QUEUES, QueueCount
 from postroom.store.errors import StoreUnavailable
-from postroom.store.local.facts import Fact, GaveUp, Outcome, Seen, Tried
-from postroom.store.local.track import TrackStore
-from postroom.store.local.track_reader import TrackReader
-from postroom.store.local.track_schema import TRACK
-from postroom.store.sqlite import open_file
+from postroom.store.sqlite.file import open_file
+from postroom.store.track.facts import Fact, GaveUp, Outcome, Seen, Tried
+from postroom.store.track.reader import TrackReader
+from postroom.store.track.schema import TRACK
+from postroom.store.track.track_store import TrackStore
 
 SINCE = NOW - SLOT_S * SLOTS
 

@@ -16,7 +16,7 @@ import apsw
 from prometheus_client.parser import text_string_to_metric_families
 from tests.monitor.conftest import DAEMONS, Beating, MakeMonitor
 from tests.postfix.test_showq_records import TRANSCRIPT
-from tests.store.local.letters import rows
+from tests.store.outbox.sample_messages import rows
 
 from sandbox.monitor import MonitorDaemon
 from sandbox.process import until

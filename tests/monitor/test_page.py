@@ -12,7 +12,7 @@ from postroom.mail.states import State
 from postroom.monitor.health import judge
 from postroom.monitor.page import NOT_KNOWN, PAGES, Page, number
 from postroom.monitor.survey import Survey, Trouble
-from postroom.store.local.facts import Outcome
+from postroom.store.track.facts import Outcome
 
 VOID = {"meta", "line", "rect", "link", "br", "img"}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from tests.store.shared.event_loop import Run
+from tests.store.event_loop import Run
 
 from postroom.monitor.pulse import Pulse
 from postroom.monitor.samples import Series

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.store.shared.event_loop import Run
+from tests.store.event_loop import Run
 
 from postroom.monitor.question import Question
 from postroom.monitor.survey import Trouble

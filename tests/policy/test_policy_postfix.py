@@ -10,7 +10,7 @@ from random import Random
 import pytest
 from tests.policy.conftest import MakePolicy, limited
 from tests.policy.postfix_bed import PATIENT, asking_postfix, rush, send
-from tests.store.shared.plain_limits import PlainLimits
+from tests.store.limits.plain_limits import PlainLimits
 
 from postroom.store.shared.interface import Demand
 from sandbox.policy import PolicyDaemon

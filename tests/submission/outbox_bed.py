@@ -20,11 +20,11 @@ from postroom.runtime.faults import Faults
 from postroom.runtime.log import Field, Level, Log
 from postroom.runtime.metrics import Metrics
 from postroom.runtime.patience import Patience
-from postroom.store.local.mail import MailStore
-from postroom.store.local.messages import DeliveryView, Message, MessageView, New
-from postroom.store.local.track_reader import TrackReader
+from postroom.store.outbox.mail_store import MailStore
+from postroom.store.outbox.messages import DeliveryView, Message, MessageView, New
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import Suppression
+from postroom.store.track.reader import TrackReader
 from postroom.submission.doubts import Witness
 from postroom.submission.gate import Gate
 from postroom.submission.outbox import HandoverSettings, Outbox

@@ -13,11 +13,11 @@ from postroom.mail.tokens import of_sender
 from postroom.recipients.learning import Learner
 from postroom.runtime.log import Field, Level, Log
 from postroom.store.errors import StoreUnavailable
-from postroom.store.local.facts import Fact, Fault, Seen, Tried
-from postroom.store.local.track import TrackStore
-from postroom.store.local.track_reader import TrackReader
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import Enough, Guard, Refused
+from postroom.store.track.facts import Fact, Fault, Seen, Tried
+from postroom.store.track.reader import TrackReader
+from postroom.store.track.track_store import TrackStore
 from postroom.submission.confirming import Confirming
 
 KEY = b"k" * 32

@@ -4,8 +4,8 @@ import pytest
 
 from postroom.mail.recipients import MaskedRecipient, masked_recipient
 from postroom.mail.states import State
-from postroom.store.local.facts import DeliveryFact, Story
-from postroom.store.local.messages import DeliveryView
+from postroom.store.outbox.messages import DeliveryView
+from postroom.store.track.facts import DeliveryFact, Story
 from postroom.submission.story import told
 
 KEY = b"k" * 32

@@ -9,9 +9,9 @@ from tests.submission.outbox_bed import Clock, OutboxBed, outbox_at, reached
 from tests.submission.scripted_postfix import DROP, answering
 
 from postroom.mail.tokens import of_sender
-from postroom.store.local.facts import Seen
-from postroom.store.local.track import TrackStore
-from postroom.store.local.wish import wished_at
+from postroom.store.track.facts import Seen
+from postroom.store.track.track_store import TrackStore
+from postroom.store.witness_request import wished_at
 
 BEGAN = Clock().now
 LOST_ANSWER = answering(".", DROP, 1)

@@ -7,8 +7,8 @@ import pytest
 from tests.submission.outbox_bed import OutboxBed, one, outbox_at, reached, stored
 from tests.submission.scripted_postfix import DROP, PLAIN, SILENCE, Seen, answering, message_of
 
-from postroom.store.local.mail import MailStore
-from postroom.store.local.messages import DeliveryView
+from postroom.store.outbox.mail_store import MailStore
+from postroom.store.outbox.messages import DeliveryView
 from postroom.submission.session import MAX_DELIVERIES
 
 LARGE = b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * 150_000

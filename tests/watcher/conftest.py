@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.store.shared.event_loop import Run
+from tests.store.event_loop import Run
 
 from sandbox.watcher import WatcherDaemon
 

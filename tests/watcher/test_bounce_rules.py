@@ -2,7 +2,7 @@
 
 import pytest
 
-from postroom.store.local.facts import Fault
+from postroom.store.track.facts import Fault
 from postroom.watcher.bounces import fault_of_recipient
 
 AGAINST = [

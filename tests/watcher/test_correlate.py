@@ -9,7 +9,7 @@ from tests.watcher.log_lines import KEY, LISTENER, NOW, active, line, token, tri
 
 from postroom.mail.recipients import masked_recipient
 from postroom.mail.states import State
-from postroom.store.local.facts import (
+from postroom.store.track.facts import (
     Fact,
     GaveUp,
     InstanceStarted,

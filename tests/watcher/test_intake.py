@@ -10,7 +10,7 @@ from typing import Any
 
 import apsw
 import pytest
-from tests.store.local.letters import rows
+from tests.store.outbox.sample_messages import rows
 from tests.watcher.conftest import MakeWatcher
 from tests.watcher.log_lines import active, in_file, tried
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.store.local.letters import rows
+from tests.store.outbox.sample_messages import rows
 from tests.watcher.conftest import MakeWatcher
 from tests.watcher.log_lines import active, in_file, token
 

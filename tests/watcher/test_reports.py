@@ -11,7 +11,7 @@ from postroom.bounces.classes import CLASSES
 from postroom.mail.hashes import recipient_hash
 from postroom.mail.return_addresses import DAY_S, ReturnAddresses
 from postroom.mail.tokens import mint
-from postroom.store.local.facts import Fault, Report
+from postroom.store.track.facts import Fault, Report
 from postroom.watcher.lmtp import Mail
 from postroom.watcher.reports import MOST, MOST_HOPS, Reader
 from sandbox.bounce_mails import VACATION, complaint, dsn

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.store.shared.event_loop import Run
+from tests.store.event_loop import Run
 from tests.watcher.log_lines import KEY, NOW, token
 
 from postroom.mail.hashes import recipient_hash
@@ -15,10 +15,10 @@ from postroom.mail.states import State
 from postroom.recipients.learning import Learner
 from postroom.runtime.log import Field, Level, Log
 from postroom.runtime.metrics import Metrics
-from postroom.store.local.facts import Fact, Fault, Seen, Tried
-from postroom.store.local.track import TrackStore
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import Delivered, Enough, Guard, Learned, Refused, Suppression
+from postroom.store.track.facts import Fact, Fault, Seen, Tried
+from postroom.store.track.track_store import TrackStore
 from postroom.watcher.sharing import share_forever
 
 

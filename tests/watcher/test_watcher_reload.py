@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.store.local.letters import rows
+from tests.store.outbox.sample_messages import rows
 from tests.watcher.conftest import MakeWatcher
 from tests.watcher.log_lines import active, in_file, token, tried
 

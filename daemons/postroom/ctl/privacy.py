@@ -12,7 +12,7 @@ import click
 
 from postroom.ctl.shared import recipient_of, with_store
 from postroom.ctl.suppressions import date_text, document, in_a_line, time_text
-from postroom.store.local.traces import Traces, erase_from_mail, erase_from_track, in_mail, in_track
+from postroom.store.erasure import Traces, erase_from_mail, erase_from_track, in_mail, in_track
 from postroom.store.shared.interface import Usage
 from postroom.store.shared.suppression import REFUSAL_KEPT_S, Story
 

@@ -34,9 +34,9 @@ def init(place: "Place") -> None:
     """
     from postroom.config import paths
     from postroom.store.errors import StoreUnavailable
-    from postroom.store.local.mail import MailStore
-    from postroom.store.local.track import TrackStore
+    from postroom.store.outbox.mail_store import MailStore
     from postroom.store.shared.sqlite import SqliteSharedStore
+    from postroom.store.track.track_store import TrackStore
 
     config = place.config
     mail_db, track_db, shared = paths.mail_db(config), paths.track_db(config), paths.shared_db(config).parent

@@ -16,7 +16,7 @@ BUGS:    each process counts alone: several together may let through a limit eac
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 
-from postroom.store.shared import window
+from postroom.store.limits import window
 from postroom.store.shared.interface import TAKE_KEPT_S, Demand, Door, Verdict, counter_ids
 
 _CounterId = tuple[str, str, int]

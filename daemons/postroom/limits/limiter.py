@@ -17,8 +17,8 @@ from postroom.limits.rules import Rule, demands
 from postroom.limits.subject import Key, Subject
 from postroom.runtime.patience import Patience
 from postroom.store.errors import StoreUnavailable
+from postroom.store.limits.window import never_fits
 from postroom.store.shared.interface import Demand, Door, SharedStore, Verdict
-from postroom.store.shared.window import never_fits
 
 DEFER_RETRY_S = 60.0
 """What a `defer` rule tells the sender to wait: when the store comes back nobody knows."""

@@ -26,7 +26,7 @@ class Rule:
         key:      kind of key counted.
         count:    units allowed in any span of the window.
         window_s: length of the window in seconds.
-        burst:    units allowed at once, or None (store/shared/window.py).
+        burst:    units allowed at once, or None (store/limits/window.py).
         on_store_loss: without a store, `local` counts within this process, `allow` does
                   not count, `defer` refuses for the time being.
         counts:   the unit.

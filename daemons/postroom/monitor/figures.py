@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from postroom.mail.states import State
 from postroom.monitor.health import gauge, span
 from postroom.monitor.survey import SLOT_S, SLOTS, Survey, Trouble
-from postroom.store.local.facts import Outcome
+from postroom.store.track.facts import Outcome
 
 SUBJECTS = {
     "1": "the address",

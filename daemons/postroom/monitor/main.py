@@ -25,8 +25,8 @@ from postroom.runtime.lifecycle import Life
 from postroom.runtime.listeners import BACKLOG, listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
-from postroom.store.local.track_reader import TrackReader
 from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.track.reader import TrackReader
 
 WORD = "monitor"
 KEEPALIVE_S = 30.0

@@ -8,9 +8,9 @@ from postroom.monitor.pulse import BUDGET_S, Pulse
 from postroom.monitor.question import Question
 from postroom.monitor.survey import SLOT_S, SLOTS, Survey, Trouble
 from postroom.postfix.showq import count
-from postroom.store.local.facts import Outcome
-from postroom.store.local.track_reader import TrackReader
 from postroom.store.shared.interface import Demand, SharedStore
+from postroom.store.track.facts import Outcome
+from postroom.store.track.reader import TrackReader
 
 FRESH_S = 2.0
 STORE_BUDGET_S = 2.0

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from postroom.runtime.log import Log
-from postroom.store.local.facts import SharedFact
 from postroom.store.shared.suppression import COMPLAINT, Delivered, Enough, Guard, Learned, Refused, Suppression
+from postroom.store.track.facts import SharedFact
 
 COMPLAINT_KEPT_S = 730 * 86_400.0
 """How long a recipient who complained gets no mail."""

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from postroom.mail.addresses import masked
 from postroom.mail.states import OUTBOX, WAITING, State
-from postroom.store.local.facts import DeliveryFact
-from postroom.store.local.messages import DeliveryView, Message, MessageView, OutboxFigures, Unsent
+from postroom.store.outbox.messages import DeliveryView, Message, MessageView, OutboxFigures, Unsent
+from postroom.store.track.facts import DeliveryFact
 from postroom.submission.outbox import Away
 
 

@@ -21,8 +21,8 @@ from postroom.mail.ids import RANDOM_OCTETS, is_id, new_id
 from postroom.runtime.log import Field, Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
-from postroom.store.local.mail import MailStore
-from postroom.store.local.messages import Idempotency, Mismatch, OutboxFull, Replay
+from postroom.store.outbox.mail_store import MailStore
+from postroom.store.outbox.messages import Idempotency, Mismatch, OutboxFull, Replay
 from postroom.submission import answer
 from postroom.submission.auth import Client, Clients, Peer, peer_of
 from postroom.submission.gate import Gate

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from postroom.mail import tokens
 from postroom.runtime.faults import Faults
 from postroom.store.errors import StoreUnavailable
-from postroom.store.local.mail import MailStore
-from postroom.store.local.messages import Claimed
+from postroom.store.outbox.mail_store import MailStore
+from postroom.store.outbox.messages import Claimed
 from postroom.submission import smtp
 from postroom.submission.outcomes import Outcomes
 from postroom.submission.session import Session, SessionLost

@@ -20,10 +20,10 @@ from postroom.postfix.showq import ShowqError, queue_ids
 from postroom.recipients.learning import Learner
 from postroom.runtime.log import Log
 from postroom.store.errors import StoreUnavailable
-from postroom.store.local.facts import SharedFact, Story
-from postroom.store.local.mail import MailStore
-from postroom.store.local.track_reader import NO_STORY, TrackReader
+from postroom.store.outbox.mail_store import MailStore
 from postroom.store.shared.suppression import COMPLAINT
+from postroom.store.track.facts import SharedFact, Story
+from postroom.store.track.reader import NO_STORY, TrackReader
 
 EVERY_S = 2.0
 MOST = 500

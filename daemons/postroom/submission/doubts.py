@@ -6,7 +6,7 @@
     neither, for `handover.witness_wait`   ─► what `handover.in_doubt` says, and the log tells
 
 The queue is asked at growing intervals, the watcher often while it may come to know: a wish is left for it
-(store/local/wish.py). On a host without a watcher nothing is ever proved absent.
+(store/witness_request.py). On a host without a watcher nothing is ever proved absent.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from postroom.postfix.showq import ShowqError, queue_ids
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
-from postroom.store.local.facts import Absent, Queued, Unknown
-from postroom.store.local.mail import MailStore
-from postroom.store.local.messages import Doubt
-from postroom.store.local.track_reader import TrackReader
-from postroom.store.local.wish import wish
+from postroom.store.outbox.mail_store import MailStore
+from postroom.store.outbox.messages import Doubt
+from postroom.store.track.facts import Absent, Queued, Unknown
+from postroom.store.track.reader import TrackReader
+from postroom.store.witness_request import wish
 from postroom.submission.backoff import wait_s
 from postroom.submission.waiting import wait
 

@@ -23,7 +23,7 @@ from postroom.mail.hashes import private
 from postroom.mail.senders import counted_sender
 from postroom.mail.states import State
 from postroom.recipients.check import RecipientCheck, Refusal
-from postroom.store.local.messages import Claimed, Message, Unsent
+from postroom.store.outbox.messages import Claimed, Message, Unsent
 from postroom.store.shared.interface import Verdict
 from postroom.submission.problem import Fault, Problem
 from postroom.submission.request import MessageRequest

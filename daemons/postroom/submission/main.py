@@ -35,9 +35,9 @@ from postroom.runtime.metrics import Metrics, beat_forever
 from postroom.runtime.patience import Patience
 from postroom.senders.configured import senders_table
 from postroom.store.errors import StoreUnavailable
-from postroom.store.local.mail import MailStore
-from postroom.store.local.track_reader import TrackReader
+from postroom.store.outbox.mail_store import MailStore
 from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.track.reader import TrackReader
 from postroom.submission.admission import Admission
 from postroom.submission.api import Api
 from postroom.submission.auth import Client, Clients

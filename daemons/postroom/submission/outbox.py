@@ -19,8 +19,8 @@ from postroom.runtime.faults import Faults
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
-from postroom.store.local.mail import MailStore
-from postroom.store.local.messages import Claimed
+from postroom.store.outbox.mail_store import MailStore
+from postroom.store.outbox.messages import Claimed
 from postroom.submission.backoff import wait_s
 from postroom.submission.carrier import Carrier
 from postroom.submission.doubts import Doubts, Witness

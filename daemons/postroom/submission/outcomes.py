@@ -15,8 +15,8 @@ from postroom.mail.status import Reply
 from postroom.runtime.log import Field, Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
-from postroom.store.local.mail import MailStore
-from postroom.store.local.messages import Claimed
+from postroom.store.outbox.mail_store import MailStore
+from postroom.store.outbox.messages import Claimed
 from postroom.submission import smtp
 from postroom.submission.backoff import wait_s
 from postroom.submission.gate import Held

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from postroom.mail.states import State
 from postroom.store.errors import StoreUnavailable
-from postroom.store.local.facts import DeliveryFact
-from postroom.store.local.messages import MessageView
-from postroom.store.local.track_reader import NO_STORY, TrackReader
+from postroom.store.outbox.messages import MessageView
+from postroom.store.track.facts import DeliveryFact
+from postroom.store.track.reader import NO_STORY, TrackReader
 from postroom.submission.story import told
 
 

@@ -6,8 +6,8 @@ rewritten; where it does not, of all there are, the worst first.
 """
 
 from postroom.mail.states import State
-from postroom.store.local.facts import DeliveryFact, Story
-from postroom.store.local.messages import DeliveryView
+from postroom.store.outbox.messages import DeliveryView
+from postroom.store.track.facts import DeliveryFact, Story
 
 _WORST_FIRST = (
     State.BOUNCED,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from postroom.mail.addresses import Mailbox
 from postroom.mail.ids import message_id
 from postroom.senders.table import SendersTable, Who
-from postroom.store.local.messages import Message
+from postroom.store.outbox.messages import Message
 from postroom.submission.compose import Image, Parts, PartsInvalid, compose
 from postroom.submission.problem import Fault, Problem
 from postroom.submission.request import MessageRequest, TemplateChoice, invalid

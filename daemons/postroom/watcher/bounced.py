@@ -1,7 +1,7 @@
 """The line a bounce of our mail makes in the log: one for each, whoever told of it first."""
 
 from postroom.runtime.log import Log
-from postroom.store.local.facts import Bounce
+from postroom.store.track.facts import Bounce
 
 
 def tell(bounce: Bounce, log: Log) -> None:

@@ -4,7 +4,7 @@ The judgement is the room bounces'; here is only which of it counts as a fault.
 """
 
 from postroom.bounces.classify import classify
-from postroom.store.local.facts import Fault
+from postroom.store.track.facts import Fault
 
 
 def fault_of_recipient(enhanced_status: str, reason: str) -> Fault | None:

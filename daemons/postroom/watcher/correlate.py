@@ -1,6 +1,6 @@
 """Records to facts: what of Postfix's words concerns us, with recipients hashed and replies masked. Pure.
 
-Which queue ids are ours is not decided here: track.db knows, by the tokens it has seen (store/local/track.py).
+Which queue ids are ours is not decided here: track.db knows, by the tokens it has seen (store/track/track_store.py).
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from postroom.mail import tokens
 from postroom.mail.logsafe import safe
 from postroom.mail.recipients import masked_recipient, masked_reply
 from postroom.mail.states import State
-from postroom.store.local.facts import (
+from postroom.store.track.facts import (
     Fact,
     GaveUp,
     InstanceStarted,

@@ -15,8 +15,8 @@ from postroom.mail.states import State
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
-from postroom.store.local.facts import Bounce, Fact, Tried
-from postroom.store.local.track import PositionMoved, TrackStore
+from postroom.store.track.facts import Bounce, Fact, Tried
+from postroom.store.track.track_store import PositionMoved, TrackStore
 from postroom.watcher.bounced import tell
 from postroom.watcher.correlate import Correlator, noops
 from postroom.watcher.source import Batch, Source, SourceUnavailable

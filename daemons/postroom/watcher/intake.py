@@ -21,7 +21,7 @@ from postroom.runtime.lifecycle import told
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
-from postroom.store.local.track import TrackStore
+from postroom.store.track.track_store import TrackStore
 from postroom.watcher.bounced import tell
 from postroom.watcher.lmtp import Mail, Session
 from postroom.watcher.reports import Read, Reader

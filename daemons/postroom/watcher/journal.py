@@ -21,7 +21,7 @@ from typing import Any
 
 from systemd import journal
 
-from postroom.store.local.facts import Gap
+from postroom.store.track.facts import Gap
 from postroom.watcher.lines import Line, line_of_entry
 from postroom.watcher.source import BATCH_LINES, FIRST_LOOK_BACK_S, Batch, SourceUnavailable
 

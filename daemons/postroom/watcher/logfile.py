@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from postroom.store.local.facts import Gap
+from postroom.store.track.facts import Gap
 from postroom.watcher.lines import Line, LineReader
 from postroom.watcher.rotation import CHUNK, Part, close, is_whole, rotated
 from postroom.watcher.source import BATCH_LINES, FIRST_LOOK_BACK_S, Batch, SourceUnavailable

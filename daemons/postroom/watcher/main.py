@@ -29,8 +29,8 @@ from postroom.runtime.listeners import listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
 from postroom.store.errors import StoreUnavailable
-from postroom.store.local.track import TrackStore
 from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.track.track_store import TrackStore
 from postroom.watcher.clock import ForwardClock
 from postroom.watcher.correlate import Correlator
 from postroom.watcher.follower import Follower

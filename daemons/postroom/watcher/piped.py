@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from postroom.store.local.facts import Gap
+from postroom.store.track.facts import Gap
 from postroom.watcher.lines import Line, LineReader
 from postroom.watcher.source import BATCH_LINES, Batch, SourceUnavailable
 

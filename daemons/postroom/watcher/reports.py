@@ -3,7 +3,7 @@
     mail ─► bounces.report: what it is ─► for each address it came to: the token ─► one report for each recipient
 
 Only bounces and complaints are reports; delay notices, automatic replies and all else change nothing. Which of them has
-an effect is not decided here: track.db knows what became of the mail (store/local/reporting.py).
+an effect is not decided here: track.db knows what became of the mail (store/track/reports.py).
 
 The address it came to tells which mail a bounce speaks of, and nothing else does: what stands in it anybody may have
 written. A complaint that came to the address for complaints names that mail itself, by a token that only it bore.
@@ -22,7 +22,7 @@ from postroom.bounces.report import COMPLAINT, Kind, Recipient, report
 from postroom.bounces.report import Report as Said
 from postroom.mail.hashes import recipient_hash
 from postroom.mail.return_addresses import ReturnAddresses
-from postroom.store.local.facts import Fault, Report
+from postroom.store.track.facts import Fault, Report
 from postroom.watcher.lmtp import Mail
 
 MOST = 10

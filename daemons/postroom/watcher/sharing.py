@@ -11,8 +11,8 @@ from postroom.recipients.learning import Learner
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
-from postroom.store.local.track import TrackStore
 from postroom.store.shared.suppression import Learned
+from postroom.store.track.track_store import TrackStore
 
 EVERY_S = 1.0
 MOST = 500

@@ -6,7 +6,7 @@ A source is read from one thread. It never waits: an empty batch at the end mean
 from dataclasses import dataclass
 from typing import Protocol
 
-from postroom.store.local.facts import Gap
+from postroom.store.track.facts import Gap
 from postroom.watcher.lines import Line
 
 BATCH_LINES = 1_000

@@ -10,10 +10,11 @@ order; each step begins when the one before has ended.
     4. a probe B, and its end read from the log: whatever was logged before the last answer has been read
 
 Then a token that is in no line and was in no answer was not queued. What is stored of it, and when it holds, is
-told in store/local/track.py. An attempt that ended before A has no session that began after A.
+told in store/track/track_store.py. An attempt that ended before A has no session that began after A.
 
 The log counts as whole from the end of a first probe on; each gap takes that away until another one is read. Then
-the queue is asked, and a probe read after it: what is not there any more has its end in the gap (store/local/track.py).
+the queue is asked, and a probe read after it: what is not there any more has its end in the gap
+(store/track/track_store.py).
 
 Limits:  Postfix must run: while it is stopped nothing is found out. A session that never ends in the log (smtpd
          killed) leaves the attempts made since its beginning, up to its own end, unknown; a Postfix that is
@@ -28,8 +29,8 @@ from postroom.postfix.showq import ShowqError, queue_ids
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
-from postroom.store.local.track import TrackStore
-from postroom.store.local.wish import wished_at
+from postroom.store.track.track_store import TrackStore
+from postroom.store.witness_request import wished_at
 from postroom.watcher.clock import ForwardClock
 from postroom.watcher.follower import POLL_S, Follower
 from postroom.watcher.probe import MOST_NOOPS, NoProbe, probe

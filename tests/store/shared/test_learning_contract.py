@@ -7,11 +7,11 @@ from random import Random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.store.local.letters import rows
-from tests.store.shared.event_loop import Run
+from tests.store.event_loop import Run
+from tests.store.outbox.sample_messages import rows
 from tests.store.shared.plain_suppressions import PlainList
 
-from postroom.store.shared import beats, clock, suppress
+from postroom.store.shared import beats, suppressions
 from postroom.store.shared.interface import SharedStore
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import (
@@ -26,7 +26,8 @@ from postroom.store.shared.suppression import (
     Suppression,
     SuppressionSource,
 )
-from postroom.store.sqlite import open_file
+from postroom.store.sqlite import clock
+from postroom.store.sqlite.file import open_file
 
 NOW = 1_790_000_000.0
 DAY = 86_400.0
@@ -200,7 +201,7 @@ def test_a_list_of_before_rules_were_kept_is_brought_up_to_date(tmp_path: Path, 
     folder = tmp_path / "shared"
     folder.mkdir()
     (folder / "shared.db").touch()
-    before = open_file(folder / "shared.db", (clock.SCHEMA + beats.SCHEMA, suppress.SCHEMA), synchronous="NORMAL")
+    before = open_file(folder / "shared.db", (clock.SCHEMA + beats.SCHEMA, suppressions.SCHEMA), synchronous="NORMAL")
     for who, source in (("0a", "watcher"), ("0b", "operator")):
         before.execute(
             "INSERT INTO suppressions VALUES (?, 'example.net', 'j…@example.net', 'invalid_recipient', '5.1.1', 'no',"

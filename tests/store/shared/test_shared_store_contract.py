@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 from hypothesis import given, settings
-from tests.store.shared.event_loop import Run
-from tests.store.shared.plain_limits import PlainLimits, Step, histories
+from tests.store.event_loop import Run
+from tests.store.limits.plain_limits import PlainLimits, Step, histories
 
 from postroom.store.shared.interface import BEAT_KEPT_S, NOTE_KEPT_S, TAKE_KEPT_S, Beat, Demand, SharedStore
 

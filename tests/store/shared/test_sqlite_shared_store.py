@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.store.shared.event_loop import Run
-from tests.store.shared.processes import process, tell
+from tests.store.event_loop import Run
+from tests.store.processes import process, tell
 
 from postroom.store.errors import StoreBroken, StoreUnavailable
 from postroom.store.shared.interface import Demand
-from postroom.store.shared.loop_file import RESTART_PAGES
 from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.sqlite.loop_file import RESTART_PAGES
 
 NOW = 1_800_000_000.0
 HOURLY = [Demand("per_client", "client:192.0.2.1", 1, 100, 3600)]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.store.shared.event_loop import Run
+from tests.store.event_loop import Run
 
 from postroom.store.shared.interface import SharedStore
 from postroom.store.shared.suppression import Suppression

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.store.shared.event_loop import Run
+from tests.store.event_loop import Run
 from tests.store.shared.plain_suppressions import PlainWaves
 
 from postroom.store.shared.interface import SharedStore

@@ -1,7 +1,7 @@
 """The shared store of a single host: two SQLite files in one folder.
 
 limits.db  counters, takes, notes and who waits; called on the event loop (loop_file.py)
-shared.db  beats, suppressions and what led to them; written through a thread (store/thread.py), and who is
+shared.db  beats, suppressions and what led to them; written through a thread (store/sqlite/thread.py), and who is
            suppressed is asked on the event loop, so that a question Postfix waits for does not queue up behind
            anybody's write
 
@@ -13,7 +13,7 @@ all of them share. The files are opened at the first use and again after a fault
 daemon starts, and recovers, without its store.
 
 Flow:    limits/, runtime/ -> SqliteSharedStore -> takes.py, notes.py, waiting.py, beats.py,
-         suppress.py, learning.py, waves.py -> apsw
+         suppressions.py, refusals.py, waves.py -> apsw
 Diagnostics: StoreUnavailable and its kinds, with path and how to mend.
 """
 
@@ -26,20 +26,28 @@ from pathlib import Path
 import apsw
 
 from postroom.store.errors import StoreUnavailable
-from postroom.store.shared import beats, clock, learning, notes, suppress, takes, waiting, waves
+from postroom.store.limits import notes, takes, waiting
+from postroom.store.limits.window import milliseconds
+from postroom.store.shared import beats, refusals, suppressions, waves
 from postroom.store.shared.interface import Beat, Demand, Door, Held, Passage, Queue, Usage, Verdict
-from postroom.store.shared.loop_file import BUSY_IN_THREAD_MS, LoopFile
 from postroom.store.shared.suppression import Delivered, Enough, Guard, Learned, Refused, Story, Suppression, Wave
-from postroom.store.shared.window import milliseconds
-from postroom.store.sqlite import open_file
-from postroom.store.thread import StoreThread
+from postroom.store.sqlite import clock
+from postroom.store.sqlite.file import open_file
+from postroom.store.sqlite.loop_file import BUSY_IN_THREAD_MS, LoopFile
+from postroom.store.sqlite.thread import StoreThread
 
 LIMITS_FILE = "limits.db"
 SHARED_FILE = "shared.db"
 
 SCHEMAS = {
     LIMITS_FILE: (takes.SCHEMA, notes.SCHEMA, waiting.SCHEMA),
-    SHARED_FILE: (clock.SCHEMA + beats.SCHEMA, suppress.SCHEMA, suppress.WITH_RULES, learning.SCHEMA, waves.SCHEMA),
+    SHARED_FILE: (
+        clock.SCHEMA + beats.SCHEMA,
+        suppressions.SCHEMA,
+        suppressions.WITH_RULES,
+        refusals.SCHEMA,
+        waves.SCHEMA,
+    ),
 }
 
 SWEEP_STEP = 200
@@ -149,17 +157,17 @@ class SqliteSharedStore:
         self, recipient_hashes: Sequence[str], stream: str = "", now: float | None = None
     ) -> Mapping[str, Suppression]:
         return await self._asking.run(
-            lambda connection: suppress.suppressed(connection, recipient_hashes, stream, self._shared_now_ms(now))
+            lambda connection: suppressions.suppressed(connection, recipient_hashes, stream, self._shared_now_ms(now))
         )
 
-    async def suppress(self, suppressions: Sequence[Suppression], now: float | None = None) -> list[bool]:
+    async def suppress(self, entries: Sequence[Suppression], now: float | None = None) -> list[bool]:
         return await self._shared.run(
-            lambda connection: suppress.suppress(connection, suppressions, self._shared_now_ms(now))
+            lambda connection: suppressions.suppress(connection, entries, self._shared_now_ms(now))
         )
 
     async def lift(self, recipient_hash: str, stream: str | None = None, now: float | None = None) -> bool:
         return await self._shared.run(
-            lambda connection: learning.lift(connection, recipient_hash, stream, self._shared_now_ms(now))
+            lambda connection: refusals.lift(connection, recipient_hash, stream, self._shared_now_ms(now))
         )
 
     async def learn(
@@ -170,7 +178,7 @@ class SqliteSharedStore:
         now: float | None = None,
     ) -> list[Learned]:
         return await self._shared.run(
-            lambda connection: learning.learn(connection, facts, rules, guard, self._shared_now_ms(now))
+            lambda connection: refusals.learn(connection, facts, rules, guard, self._shared_now_ms(now))
         )
 
     async def waves(self, limit: int = 100, now: float | None = None) -> list[Wave]:
@@ -180,19 +188,19 @@ class SqliteSharedStore:
         return await self._shared.run(lambda connection: waves.accept(connection, number))
 
     async def undo_wave(self, number: int, now: float | None = None) -> int | None:
-        return await self._shared.run(lambda connection: learning.undo(connection, number, self._shared_now_ms(now)))
+        return await self._shared.run(lambda connection: refusals.undo(connection, number, self._shared_now_ms(now)))
 
     async def story(self, recipient_hash: str, now: float | None = None) -> Story:
         return await self._asking.run_aside(
-            lambda connection: learning.story(connection, recipient_hash, self._shared_now_ms(now))
+            lambda connection: refusals.story(connection, recipient_hash, self._shared_now_ms(now))
         )
 
     async def erase(self, recipient_hash: str, *, forget: bool) -> None:
-        await self._shared.run(lambda connection: learning.erase(connection, recipient_hash, forget=forget))
+        await self._shared.run(lambda connection: refusals.erase(connection, recipient_hash, forget=forget))
 
     async def suppressions(self, after: tuple[str, str], limit: int, now: float | None = None) -> list[Suppression]:
         return await self._asking.run_aside(
-            lambda connection: suppress.suppressions(connection, after, limit, self._shared_now_ms(now))
+            lambda connection: suppressions.suppressions(connection, after, limit, self._shared_now_ms(now))
         )
 
     async def beat(
@@ -215,8 +223,8 @@ class SqliteSharedStore:
             (self._limits.run_aside, notes.sweep, self._limits_now_ms),
             (self._limits.run_aside, waiting.sweep, self._limits_now_ms),
             (self._shared.run, beats.sweep, self._shared_now_ms),
-            (self._shared.run, suppress.sweep, self._shared_now_ms),
-            (self._shared.run, learning.sweep, self._shared_now_ms),
+            (self._shared.run, suppressions.sweep, self._shared_now_ms),
+            (self._shared.run, refusals.sweep, self._shared_now_ms),
             (self._shared.run, waves.sweep, self._shared_now_ms),
         ):
             removed = step = min(left, SWEEP_STEP)

@@ -1,0 +1,174 @@
+"""One thread per store file: an event loop's operations, committed together.
+
+The loop collects the operations that arrive in one turn and hands them over;
+the thread runs all that wait in one transaction and commits once. That is the
+group commit: sixteen accepted messages cost one fsync, not sixteen.
+
+Each operation runs in a savepoint, so one that raises undoes only itself; a
+trouble of the file (full, damaged, not to be read) fails the transaction whole.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+import apsw
+
+from postroom.store.errors import StoreUnavailable
+from postroom.store.sqlite.file import translated
+
+T = TypeVar("T")
+Operation = Callable[[apsw.Connection], T]
+
+MAX_BATCH = 512
+"""Operations in one transaction at most: bounds how long the first one waits."""
+
+_ITS_OWN = (apsw.ConstraintError, apsw.MismatchError, apsw.RangeError, apsw.SQLError, apsw.TooBigError)
+"""Errors of the library that an operation brought on itself; all others are the file's."""
+
+
+class _Job:
+    __slots__ = ("error", "future", "operation", "result")
+
+    def __init__(self, operation: Operation[Any], future: "asyncio.Future[Any]") -> None:
+        self.operation = operation
+        self.future = future
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class StoreThread:
+    """Runs operations on one SQLite file for one event loop.
+
+    Args:
+        path: the file, for messages.
+        connect: opens the connection; called in the thread. It raises StoreUnavailable.
+        writes: whether its operations write; those that only read do not wait for others' writes (WAL).
+    """
+
+    def __init__(self, path: Path, connect: Callable[[], apsw.Connection], *, writes: bool = True) -> None:
+        self._path = path
+        self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
+        self._connect = connect
+        self._connection: apsw.Connection | None = None
+        self._turn: list[_Job] = []
+        self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    async def run(self, operation: Operation[T]) -> T:
+        """Run one operation in the next transaction; return when it is committed.
+
+        Raises:
+            StoreUnavailable: it was not committed (StoreFull: for want of space).
+            Whatever the operation itself raises; then it is undone, alone.
+        """
+        if self._closed:
+            raise StoreUnavailable(f"{self._path}: already closed")
+        loop = asyncio.get_running_loop()
+        if self._thread is None:
+            self._loop = loop
+            self._thread = threading.Thread(target=self._work, name=f"store {self._path.name}", daemon=True)
+            self._thread.start()
+        job = _Job(operation, loop.create_future())
+        if not self._turn:
+            loop.call_soon(self._hand_over_turn)
+        self._turn.append(job)
+        result: T = await job.future
+        return result
+
+    async def close(self) -> None:
+        """Finish what waits, close the file, end the thread."""
+        self._closed = True
+        self._hand_over_turn()
+        if self._thread is not None:
+            self._queue.put(None)
+            await asyncio.to_thread(self._thread.join)
+            self._thread = None
+
+    def _hand_over_turn(self) -> None:
+        if self._turn:
+            self._queue.put(self._turn)
+            self._turn = []
+
+    def _work(self) -> None:
+        closing = False
+        while not closing:
+            jobs = self._queue.get()
+            if jobs is None:
+                break
+            while len(jobs) < MAX_BATCH:
+                try:
+                    more = self._queue.get_nowait()
+                except Empty:
+                    break
+                if more is None:
+                    closing = True
+                    break
+                jobs = jobs + more
+            for first in range(0, len(jobs), MAX_BATCH):
+                batch = jobs[first : first + MAX_BATCH]
+                self._transaction(batch)
+                self._answer(batch)
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _transaction(self, jobs: list[_Job]) -> None:
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+            connection = self._connection
+            connection.execute(self._begin)
+            try:
+                for job in jobs:
+                    _run_alone(connection, job)
+                connection.execute("COMMIT")
+            except BaseException:
+                # SQLite has rolled back by itself after some errors (SQLITE_FULL, SQLITE_IOERR).
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        except apsw.Error as error:
+            _fail_all(jobs, translated(error, self._path, self._connection))
+        except StoreUnavailable as error:
+            _fail_all(jobs, error)
+
+    def _answer(self, jobs: list[_Job]) -> None:
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(_resolve, jobs)
+        except RuntimeError:
+            # The loop is closed: the process is ending and nobody waits for these answers.
+            return
+
+
+def _run_alone(connection: apsw.Connection, job: _Job) -> None:
+    connection.execute("SAVEPOINT job")
+    try:
+        job.result = job.operation(connection)
+    except Exception as error:  # it is the caller's: its future raises it
+        if isinstance(error, apsw.Error) and not isinstance(error, _ITS_OWN):
+            raise
+        job.error = error
+        connection.execute("ROLLBACK TO job")
+    connection.execute("RELEASE job")
+
+
+def _fail_all(jobs: list[_Job], error: StoreUnavailable) -> None:
+    for job in jobs:
+        job.error = error
+
+
+def _resolve(jobs: list[_Job]) -> None:
+    for job in jobs:
+        if job.future.done():
+            continue
+        if job.error is not None:
+            job.future.set_exception(job.error)
+        else:
+            job.future.set_result(job.result)
