@@ -13,8 +13,8 @@ from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import DEFER_RETRY_S, Decision, Limiter
 from postroom.limits.rules import OnStoreLoss, Rule
 from postroom.limits.subject import of_mail
+from postroom.runtime.circuit_breaker import Patience
 from postroom.runtime.log import Log
-from postroom.runtime.patience import Patience
 from postroom.store.shared.sqlite import SqliteSharedStore
 
 NOW = 1_800_000_000.0

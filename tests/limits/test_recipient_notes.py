@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from postroom.limits.notes import Notes
+from postroom.runtime.circuit_breaker import Patience
 from postroom.runtime.log import Log
-from postroom.runtime.patience import Patience
 from postroom.store.shared.sqlite import SqliteSharedStore
 
 QUIET = Log("policy", "error", lambda _level, _event, _fields: None)

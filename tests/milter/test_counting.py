@@ -13,8 +13,8 @@ from postroom.limits.limiter import LIMITS_LOST, Limiter
 from postroom.limits.rules import Rule
 from postroom.milter.counting import Counting, Letter, Outcome
 from postroom.milter.origin import Origin
+from postroom.runtime.circuit_breaker import Patience
 from postroom.runtime.log import open_log
-from postroom.runtime.patience import Patience
 from postroom.store.shared.sqlite import SqliteSharedStore
 
 T = TypeVar("T")

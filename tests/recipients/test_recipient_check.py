@@ -7,8 +7,8 @@ from pathlib import Path
 
 from postroom.mail.hashes import recipient_hash
 from postroom.recipients.check import RecipientCheck, Refusal
+from postroom.runtime.circuit_breaker import Patience
 from postroom.runtime.log import Log
-from postroom.runtime.patience import Patience
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import Suppression
 

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from postroom.runtime.faults import FaultsRefused, armed_faults
+from postroom.runtime.fault_points import FaultsRefused, armed_faults
 
 try:
     faults = armed_faults(os.environ, Path(sys.argv[1]))

@@ -16,10 +16,10 @@ from postroom.limits.rules import Rule
 from postroom.mail.hashes import recipient_hash
 from postroom.mail.ids import RANDOM_OCTETS, new_id
 from postroom.recipients.check import RecipientCheck
-from postroom.runtime.faults import Faults
+from postroom.runtime.circuit_breaker import Patience
+from postroom.runtime.fault_points import Faults
 from postroom.runtime.log import Field, Level, Log
 from postroom.runtime.metrics import Metrics
-from postroom.runtime.patience import Patience
 from postroom.store.outbox.mail_store import MailStore
 from postroom.store.outbox.messages import DeliveryView, Message, MessageView, New
 from postroom.store.shared.sqlite import SqliteSharedStore

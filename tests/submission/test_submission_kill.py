@@ -20,7 +20,7 @@ from random import Random
 import pytest
 from tests.watcher.conftest import assert_private
 
-from postroom.runtime.faults import SUBMISSION_POINTS
+from postroom.runtime.fault_points import SUBMISSION_POINTS
 from sandbox.daemon import SubmissionDaemon
 from sandbox.journald import Journald
 from sandbox.postfix import PrivatePostfix

@@ -15,7 +15,7 @@ from typing import Literal
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.rules import Rule, demands
 from postroom.limits.subject import Key, Subject
-from postroom.runtime.patience import Patience
+from postroom.runtime.circuit_breaker import Patience
 from postroom.store.errors import StoreUnavailable
 from postroom.store.limits.window import never_fits
 from postroom.store.shared.interface import Demand, Door, SharedStore, Verdict

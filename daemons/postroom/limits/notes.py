@@ -13,7 +13,7 @@ Flow:    policy/ -> Notes -> SharedStore
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from postroom.runtime.patience import Patience
+from postroom.runtime.circuit_breaker import Patience
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.interface import Door, SharedStore
 

@@ -27,7 +27,7 @@ from postroom.mail.addresses import domain_of
 from postroom.mail.hashes import private
 from postroom.mail.senders import counted_sender
 from postroom.milter.origin import Origin
-from postroom.runtime.patience import Patience
+from postroom.runtime.circuit_breaker import Patience
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.interface import Door, Passage, Usage, Verdict
 

@@ -33,12 +33,12 @@ from postroom.milter.master import Master, Work
 from postroom.milter.message import Signer
 from postroom.milter.session import Session
 from postroom.runtime.accounts import groups_of
+from postroom.runtime.circuit_breaker import Patience
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import EX_SOFTWARE, StartRefused, told
 from postroom.runtime.listeners import Listener, listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
-from postroom.runtime.patience import Patience
 from postroom.senders.configured import senders_table
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.sqlite import SqliteSharedStore

@@ -21,12 +21,12 @@ from postroom.policy.decisions import Decisions
 from postroom.policy.server import Server
 from postroom.recipients.check import CHECK_LOST, RecipientCheck
 from postroom.runtime.background import Background
+from postroom.runtime.circuit_breaker import Patience
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life
 from postroom.runtime.listeners import listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
-from postroom.runtime.patience import Patience
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.sqlite import SqliteSharedStore
 

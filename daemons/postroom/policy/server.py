@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from postroom.mail.logsafe import safe
 from postroom.policy.decisions import DOORS, DUNNO, Answer
 from postroom.policy.protocol import ProtocolError, Request, RequestReader, reply
-from postroom.runtime.conversations import Conversations
+from postroom.runtime.connections import Conversations
 from postroom.runtime.log import Field, Log
 from postroom.runtime.metrics import Metrics
 

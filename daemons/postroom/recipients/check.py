@@ -15,7 +15,7 @@ from typing import Protocol
 
 from postroom.mail.hashes import recipient_hash
 from postroom.recipients.syntax import fault
-from postroom.runtime.patience import Patience
+from postroom.runtime.circuit_breaker import Patience
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.suppression import Suppression
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from postroom.mail import tokens
-from postroom.runtime.faults import Faults
+from postroom.runtime.fault_points import Faults
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
 from postroom.store.outbox.messages import Claimed

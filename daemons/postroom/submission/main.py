@@ -26,13 +26,13 @@ from postroom.recipients.configured import guard, proof_of_classes
 from postroom.recipients.learning import Learner
 from postroom.runtime.accounts import AccountUnknown, accounts_of
 from postroom.runtime.background import Background
-from postroom.runtime.faults import armed_faults
+from postroom.runtime.circuit_breaker import Patience
+from postroom.runtime.fault_points import armed_faults
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life, StartRefused
 from postroom.runtime.listeners import BACKLOG, listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
-from postroom.runtime.patience import Patience
 from postroom.senders.configured import senders_table
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from postroom.mail.addresses import domain_of
 from postroom.mail.logsafe import safe
 from postroom.mail.return_addresses import ReturnAddresses
-from postroom.runtime.conversations import Conversations
-from postroom.runtime.faults import Faults
+from postroom.runtime.connections import Conversations
+from postroom.runtime.fault_points import Faults
 from postroom.runtime.lifecycle import told
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics

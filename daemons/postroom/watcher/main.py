@@ -22,7 +22,7 @@ from postroom.mail.return_addresses import ReturnAddresses
 from postroom.recipients.configured import guard, proof_of_classes
 from postroom.recipients.learning import Learner
 from postroom.runtime.background import Background
-from postroom.runtime.faults import armed_faults
+from postroom.runtime.fault_points import armed_faults
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life, StartRefused
 from postroom.runtime.listeners import listen_unix

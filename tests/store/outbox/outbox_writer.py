@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.store.outbox.sample_messages import KEY, NOW, letter, put
 
-from postroom.runtime.faults import armed_faults
+from postroom.runtime.fault_points import armed_faults
 from postroom.store.outbox.mail_store import MailStore
 
 WORKERS = 16

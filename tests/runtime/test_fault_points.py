@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import postroom
-from postroom.runtime.faults import POINTS, Faults, FaultsRefused, armed_faults
+from postroom.runtime.fault_points import POINTS, Faults, FaultsRefused, armed_faults
 
 SOURCES = Path(postroom.__file__).parent.parent
 REACH = Path(__file__).with_name("reach_points.py")

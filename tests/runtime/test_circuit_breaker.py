@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from postroom.runtime.circuit_breaker import Patience
 from postroom.runtime.log import Field, Level, Log
-from postroom.runtime.patience import Patience
 from postroom.store.errors import StoreUnavailable
 
 Events = list[tuple[Level, str, dict[str, Field]]]
