@@ -7,13 +7,13 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from postroom.config import shape
+from postroom.config import schema
 from postroom.config.load import parse
 from postroom.config.model import Config
 from postroom.config.problems import ConfigInvalid, Problem
 
 _LINES = (Path(__file__).parent / "good" / "full.yaml").read_bytes().splitlines()
-_NAMES = sorted({step for setting in shape.settings(Config) for step in setting.path if step.isidentifier()})
+_NAMES = sorted({step for setting in schema.settings(Config) for step in setting.path if step.isidentifier()})
 _REPEATABLE = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 _scalars = (

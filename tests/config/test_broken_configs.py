@@ -8,8 +8,8 @@ import pytest
 from postroom.config.load import load
 from postroom.config.model import Config
 from postroom.config.problems import ConfigInvalid, Problem
+from postroom.config.schema import EACH_ITEM, EACH_KEY, Setting, settings
 from postroom.config.section import Loc
-from postroom.config.shape import EACH_ITEM, EACH_KEY, Setting, settings
 
 _FOLDERS = sorted((Path(__file__).parent / "broken").iterdir())
 

@@ -8,7 +8,7 @@ import pytest
 from postroom.config.load import parse
 from postroom.config.model import Config
 from postroom.config.reference import BEGIN, END, reference
-from postroom.config.shape import Setting, settings
+from postroom.config.schema import Setting, settings
 
 _PAGE = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 _EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", _PAGE, re.DOTALL | re.MULTILINE)

@@ -11,7 +11,7 @@ from postroom.config.load import load, parse
 from postroom.config.model import Config
 from postroom.config.problems import ConfigInvalid
 from postroom.config.return_path import ReturnPath
-from postroom.config.shape import Setting, settings
+from postroom.config.schema import Setting, settings
 from postroom.config.units import Rate
 
 _GOOD = Path(__file__).parent / "good"

@@ -38,7 +38,7 @@ from tests.systemd.asking import (
     world,
 )
 
-from postroom.config.words import DAEMONS
+from postroom.config.daemons import DAEMONS
 from sandbox.process import until
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWr
 from pydantic_core import InitErrorDetails
 
 from postroom.config import return_path, values
-from postroom.config.neighbours import selected_twice
+from postroom.config.cross_checks import selected_twice
 from postroom.config.return_path import ReturnPath
 from postroom.config.section import Section, fault, faults_of, raise_all, read_beside
 

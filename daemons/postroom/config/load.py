@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from postroom.config.document import MAX_OCTETS, Document, DocumentInvalid, compose
 from postroom.config.model import Config
 from postroom.config.problems import ConfigInvalid, Problem, explain, where
-from postroom.config.shape import names_at
+from postroom.config.schema import names_at
 
 
 def machine_name(kernel: Callable[[], str] = socket.gethostname, resolver: Callable[[], str] = socket.getfqdn) -> str:

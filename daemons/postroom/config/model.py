@@ -14,11 +14,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator, model_validator
 
 from postroom.config import values
+from postroom.config.cross_checks import claimed_twice, named_twice, unknown_clients
+from postroom.config.daemons import DAEMONS
 from postroom.config.domains import Domain, read_domains
-from postroom.config.neighbours import claimed_twice, named_twice, unknown_clients
 from postroom.config.section import Section, raise_all, read_beside
 from postroom.config.units import duration_text
-from postroom.config.words import DAEMONS
 
 _RUN_DIR = Path("/run/postroom")
 _SUBMISSION_SOCKET = "submission.sock"

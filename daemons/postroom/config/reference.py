@@ -9,7 +9,7 @@ import sys
 from itertools import groupby
 
 from postroom.config.model import Config
-from postroom.config.shape import Setting, settings
+from postroom.config.schema import Setting, settings
 
 BEGIN = "<!-- reference: made by python -m postroom.config.reference -->"
 END = "<!-- end of reference -->"

@@ -21,8 +21,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainValidator
 
 from postroom.config import units
+from postroom.config.daemons import DAEMONS, Word
 from postroom.config.units import Rate, quoted
-from postroom.config.words import DAEMONS, Word
 from postroom.mail.addresses import AddressInvalid, Mailbox, domain_of, parse_mailbox
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")

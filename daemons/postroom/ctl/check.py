@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from postroom.config.daemons import DAEMONS, Word
 from postroom.config.model import Config
-from postroom.config.words import DAEMONS, Word
 
 if TYPE_CHECKING:
     from postroom.ctl.main import Place

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn, get_args
 
 import click
 
-from postroom.ctl.shared import hash_key, with_store
+from postroom.ctl.shared_store import hash_key, with_store
 
 if TYPE_CHECKING:
     from postroom.ctl.main import Place

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from postroom.ctl.shared import recipient_of, with_store
+from postroom.ctl.shared_store import recipient_of, with_store
 from postroom.ctl.suppress_lists import export, import_
 from postroom.ctl.suppress_replay import replay
 from postroom.ctl.suppression_list import CAUSE, STREAM

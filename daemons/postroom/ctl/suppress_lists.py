@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from postroom.ctl.shared import hash_key, with_store
+from postroom.ctl.shared_store import hash_key, with_store
 from postroom.ctl.suppressions import PAGE, all_suppressions
 
 if TYPE_CHECKING:
