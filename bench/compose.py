@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "daemons"))
 
 from postroom.mail.addresses import Mailbox
-from postroom.submission.compose import Parts, compose
+from postroom.submission.api.compose import Parts, compose
 
 ROUNDS, MAILS = 5, 500
 

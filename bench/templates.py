@@ -24,7 +24,7 @@ from css_inline import CSSInliner
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "daemons"))
 
 from postroom.mail.addresses import Mailbox
-from postroom.submission.compose import Parts, compose
+from postroom.submission.api.compose import Parts, compose
 from postroom.templating import Brand, Catalogue
 from postroom.templating.formats import defuse
 

@@ -13,7 +13,7 @@ from postroom.mail.states import State
 from postroom.milter.reasons import Unsigned
 from postroom.monitor.catalogue import HELP
 from postroom.recipients.configured import proof_of_classes
-from postroom.submission.problem import TITLES
+from postroom.submission.api.problem import TITLES
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "daemons").rglob("*.py")))

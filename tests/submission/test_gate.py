@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tests.submission.outbox_bed import outbox_at, reached
-from tests.submission.scripted_postfix import DROP, Seen, answering
+from tests.submission.handover.outbox_bed import outbox_at, reached
+from tests.submission.handover.scripted_postfix import DROP, Seen, answering
 
 from postroom.limits.rules import Rule
 

@@ -4,9 +4,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from tests.submission.api.http_bed import PLAIN, WELCOME, resident_octets
 from tests.submission.conftest import MakeDaemon
-from tests.submission.http_bed import PLAIN, WELCOME, resident_octets
-from tests.submission.scripted_postfix import SILENCE, ScriptedPostfix, Seen
+from tests.submission.handover.scripted_postfix import SILENCE, ScriptedPostfix, Seen
 
 from sandbox.daemon import SubmissionDaemon
 

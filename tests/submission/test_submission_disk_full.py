@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.submission.api.http_bed import PLAIN
 from tests.submission.conftest import assert_private
-from tests.submission.http_bed import PLAIN
 
 from sandbox.daemon import SubmissionDaemon
 from sandbox.postfix import PrivatePostfix

@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.submission.api.http_bed import PLAIN, WELCOME, connected, post_head, rest, statuses
 from tests.submission.conftest import MakeDaemon
-from tests.submission.http_bed import PLAIN, WELCOME, connected, post_head, rest, statuses
 
 from sandbox.api import Answer
 from sandbox.daemon import SubmissionDaemon

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.submission.api.http_bed import PLAIN, WELCOME
 from tests.submission.conftest import MakeDaemon
-from tests.submission.http_bed import PLAIN, WELCOME
 
 from postroom.postfix.showq import queue_ids
 from sandbox.daemon import SubmissionDaemon

@@ -194,8 +194,8 @@ def whole(config: "Config", mail: "Rendered", now: float) -> bytes:
         now: Unix seconds, its Date.
     """
     from postroom.mail.addresses import Mailbox
-    from postroom.submission.compose import Parts, compose
-    from postroom.submission.writer import images_of
+    from postroom.submission.api.compose import Parts, compose
+    from postroom.submission.api.writer import images_of
 
     domain = next(iter(config.domains))
     return compose(

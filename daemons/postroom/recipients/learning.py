@@ -3,7 +3,7 @@
 The watcher tells what the journal proves, submission what a log file says of mail it handed over itself. Told
 again after a crash, a fact counts once.
 
-Flow:  watcher/sharing.py, submission/confirming.py -> Learner -> SharedStore.learn
+Flow:  watcher/sharing.py, submission/handover/confirmation.py -> Learner -> SharedStore.learn
 """
 
 from collections.abc import Mapping, Sequence

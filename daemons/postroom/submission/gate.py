@@ -25,9 +25,9 @@ from postroom.mail.states import State
 from postroom.recipients.check import RecipientCheck, Refusal
 from postroom.store.outbox.messages import Claimed, Message, Unsent
 from postroom.store.shared.interface import Verdict
-from postroom.submission.problem import Fault, Problem
-from postroom.submission.request import MessageRequest
-from postroom.submission.writer import Written
+from postroom.submission.api.problem import Fault, Problem
+from postroom.submission.api.request import MessageRequest
+from postroom.submission.api.writer import Written
 
 SUPPRESSED_RULE = "recipient_suppressed"
 MAX_QUEUES = 10_000

@@ -38,15 +38,15 @@ from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.track.reader import TrackReader
-from postroom.submission.admission import Admission
-from postroom.submission.api import Api
-from postroom.submission.auth import Client, Clients
-from postroom.submission.confirming import Confirming, queued_at
-from postroom.submission.doubts import Witness
+from postroom.submission.api.auth import Client, Clients
+from postroom.submission.api.histories import Stories
+from postroom.submission.api.request_limits import Admission
+from postroom.submission.api.routes import Api
+from postroom.submission.api.writer import Writer
 from postroom.submission.gate import Gate
-from postroom.submission.outbox import HandoverSettings, Outbox
-from postroom.submission.stories import Stories
-from postroom.submission.writer import Writer
+from postroom.submission.handover.confirmation import Confirming, queued_at
+from postroom.submission.handover.doubts import Witness
+from postroom.submission.handover.outbox import HandoverSettings, Outbox
 from postroom.templating.configured import catalogue
 from postroom.templating.problems import TemplatesBroken
 

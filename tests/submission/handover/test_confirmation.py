@@ -4,8 +4,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 import pytest
-from tests.submission.outbox_bed import Clock, outbox_at
-from tests.submission.scripted_postfix import PLAIN
+from tests.submission.handover.outbox_bed import Clock, outbox_at
+from tests.submission.handover.scripted_postfix import PLAIN
 
 from postroom.mail.recipients import masked_recipient
 from postroom.mail.states import State
@@ -18,7 +18,7 @@ from postroom.store.shared.suppression import Enough, Guard, Refused
 from postroom.store.track.facts import Fact, Fault, Seen, Tried
 from postroom.store.track.reader import TrackReader
 from postroom.store.track.track_store import TrackStore
-from postroom.submission.confirming import Confirming
+from postroom.submission.handover.confirmation import Confirming
 
 KEY = b"k" * 32
 RULES = {"invalid_recipient": Enough(3, 60.0, 3_600.0 * 24 * 365 * 10)}

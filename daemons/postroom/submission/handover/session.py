@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from postroom.mail.status import Reply
-from postroom.submission.smtp import QUIT, ProtocolError, ReplyReader, ehlo
+from postroom.submission.handover.smtp import QUIT, ProtocolError, ReplyReader, ehlo
 
 MAX_DELIVERIES = 100
 """Deliveries one session carries; then a fresh one, as Postfix's own client does by time."""

@@ -23,16 +23,16 @@ from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
 from postroom.store.outbox.messages import Idempotency, Mismatch, OutboxFull, Replay
-from postroom.submission import answer
-from postroom.submission.auth import Client, Clients, Peer, peer_of
+from postroom.submission.api import responses
+from postroom.submission.api.auth import Client, Clients, Peer, peer_of
+from postroom.submission.api.histories import Stories
+from postroom.submission.api.problem import CONTENT_TYPE, Problem
+from postroom.submission.api.problem_of_error import of_http, of_store
+from postroom.submission.api.request import document, idempotency_key, message_request
+from postroom.submission.api.writer import Writer
 from postroom.submission.gate import Gate
-from postroom.submission.outbox import Outbox
-from postroom.submission.problem import CONTENT_TYPE, Problem
-from postroom.submission.request import document, idempotency_key, message_request
-from postroom.submission.stories import Stories
-from postroom.submission.translation import of_http, of_store
+from postroom.submission.handover.outbox import Outbox
 from postroom.submission.waiting import wait
-from postroom.submission.writer import Writer
 
 CONTEXT: "web.RequestKey[Context]" = web.RequestKey("context")
 
@@ -203,7 +203,7 @@ class Api:
         asked, faults = message_request(document(body))
         written = self.writer.write(asked, faults, message, context.client.name, now)
         admitted = await self._gate.accept(asked, written)
-        shown = answer.accepted(admitted.message, written.recipients, admitted.suppressed)
+        shown = responses.accepted(admitted.message, written.recipients, admitted.suppressed)
         text = _json(shown)
         try:
             result = await self._store.accept(
@@ -264,13 +264,13 @@ class Api:
         if view is None or not (context.client.admin or view.message.client == context.client.name):
             raise Problem(404, "not_found", "there is no message of yours with this id, or it is past its retention")
         context.message = wanted
-        shown = answer.message(view, self._outbox.away, await self._stories.told(view))
+        shown = responses.message(view, self._outbox.away, await self._stories.told(view))
         return web.Response(text=_json(shown), content_type="application/json")
 
     async def _get_stats(self, request: web.Request) -> web.Response:
         if not request[CONTEXT].client.admin:
             raise Problem(403, "not_a_client", "only an admin client may read figures; mend: set `admin: true` for it")
-        figures = answer.figures(await self._store.figures(), self._outbox.away, self._metrics.samples())
+        figures = responses.figures(await self._store.figures(), self._outbox.away, self._metrics.samples())
         return web.Response(text=_json(figures), content_type="application/json")
 
     async def _livez(self, _request: web.Request) -> web.Response:

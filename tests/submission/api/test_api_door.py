@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.submission.conftest import assert_private
-from tests.submission.http_bed import (
+from tests.submission.api.http_bed import (
     LIVEZ,
     PLAIN,
     WELCOME,
@@ -22,6 +21,7 @@ from tests.submission.http_bed import (
     said,
     statuses,
 )
+from tests.submission.conftest import assert_private
 
 from sandbox.api import Answer
 from sandbox.daemon import SubmissionDaemon

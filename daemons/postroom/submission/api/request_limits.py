@@ -6,8 +6,8 @@ client that runs wild from filling the outbox.
 
 from postroom.limits.limiter import Limiter
 from postroom.limits.subject import of_request
-from postroom.submission.auth import Client
-from postroom.submission.problem import Problem
+from postroom.submission.api.auth import Client
+from postroom.submission.api.problem import Problem
 
 
 class Admission:

@@ -7,7 +7,7 @@ from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.messages import MessageView
 from postroom.store.track.facts import DeliveryFact
 from postroom.store.track.reader import NO_STORY, TrackReader
-from postroom.submission.story import told
+from postroom.submission.api.history import told
 
 
 class Stories:

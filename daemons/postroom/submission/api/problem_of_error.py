@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from postroom.store.errors import StoreFull, StoreUnavailable
-from postroom.submission.problem import Problem
+from postroom.submission.api.problem import Problem
 
 RETRY_UNAVAILABLE_S = 5.0
 

@@ -7,9 +7,9 @@ from postroom.mail.addresses import Mailbox
 from postroom.mail.ids import message_id
 from postroom.senders.table import SendersTable, Who
 from postroom.store.outbox.messages import Message
-from postroom.submission.compose import Image, Parts, PartsInvalid, compose
-from postroom.submission.problem import Fault, Problem
-from postroom.submission.request import MessageRequest, TemplateChoice, invalid
+from postroom.submission.api.compose import Image, Parts, PartsInvalid, compose
+from postroom.submission.api.problem import Fault, Problem
+from postroom.submission.api.request import MessageRequest, TemplateChoice, invalid
 from postroom.templating.catalogue import Catalogue, TemplateUnknown
 from postroom.templating.render import Rendered, RenderFailed
 from postroom.templating.variables import VariablesInvalid

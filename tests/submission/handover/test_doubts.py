@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.submission.outbox_bed import Clock, OutboxBed, outbox_at, reached
-from tests.submission.scripted_postfix import DROP, answering
+from tests.submission.handover.outbox_bed import Clock, OutboxBed, outbox_at, reached
+from tests.submission.handover.scripted_postfix import DROP, answering
 
 from postroom.mail.tokens import of_sender
 from postroom.store.track.facts import Seen

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from postroom.mail.status import Reply
-from postroom.submission.smtp import (
+from postroom.submission.handover.smtp import (
     END_OF_DATA,
     MAX_LINE,
     MAX_LINES,

@@ -21,12 +21,12 @@ from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
 from postroom.store.outbox.messages import Claimed
-from postroom.submission.backoff import wait_s
-from postroom.submission.carrier import Carrier
-from postroom.submission.doubts import Doubts, Witness
 from postroom.submission.gate import Gate
-from postroom.submission.outcomes import Outcomes
-from postroom.submission.session import PostfixAway, Session
+from postroom.submission.handover.backoff import wait_s
+from postroom.submission.handover.carrier import Carrier
+from postroom.submission.handover.doubts import Doubts, Witness
+from postroom.submission.handover.outcomes import Outcomes
+from postroom.submission.handover.session import PostfixAway, Session
 from postroom.submission.waiting import wait
 
 CLAIM = 64

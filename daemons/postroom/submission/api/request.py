@@ -28,7 +28,7 @@ from pydantic_core import PydanticCustomError
 
 from postroom.mail.addresses import AddressInvalid, Mailbox, parse_mailbox
 from postroom.mail.controls import control_in
-from postroom.submission.problem import Fault, Problem
+from postroom.submission.api.problem import Fault, Problem
 
 MAX_DEPTH = 32
 MAX_KEYS = 200

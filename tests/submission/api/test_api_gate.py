@@ -1,7 +1,7 @@
 """The socket door with suppressed recipients and limits of mail, as a client meets it."""
 
+from tests.submission.api.http_bed import PLAIN
 from tests.submission.conftest import MakeDaemon
-from tests.submission.http_bed import PLAIN
 
 from sandbox.daemon import DEFAULTS, SubmissionDaemon
 from sandbox.process import until

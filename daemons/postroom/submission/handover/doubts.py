@@ -24,7 +24,7 @@ from postroom.store.outbox.messages import Doubt
 from postroom.store.track.facts import Absent, Queued, Unknown
 from postroom.store.track.reader import TrackReader
 from postroom.store.witness_request import wish
-from postroom.submission.backoff import wait_s
+from postroom.submission.handover.backoff import wait_s
 from postroom.submission.waiting import wait
 
 LOOK_FIRST_S, LOOK_MOST_S = 0.5, 60.0

@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.submission.outbox_bed import one, outbox_at, reached
-from tests.submission.scripted_postfix import DROP, OFFERS, PLAIN, SILENCE, answering
+from tests.submission.handover.outbox_bed import one, outbox_at, reached
+from tests.submission.handover.scripted_postfix import DROP, OFFERS, PLAIN, SILENCE, answering
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from postroom.submission.problem import Problem
-from postroom.submission.request import MAX_DEPTH, MAX_KEY, MAX_KEYS, document, idempotency_key
+from postroom.submission.api.problem import Problem
+from postroom.submission.api.request import MAX_DEPTH, MAX_KEY, MAX_KEYS, document, idempotency_key
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 values = st.recursive(

@@ -6,7 +6,7 @@ from postroom.mail.recipients import MaskedRecipient, masked_recipient
 from postroom.mail.states import State
 from postroom.store.outbox.messages import DeliveryView
 from postroom.store.track.facts import DeliveryFact, Story
-from postroom.submission.story import told
+from postroom.submission.api.history import told
 
 KEY = b"k" * 32
 NOW = 1_800_000_000.0

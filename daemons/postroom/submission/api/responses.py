@@ -11,7 +11,7 @@ from postroom.mail.addresses import masked
 from postroom.mail.states import OUTBOX, WAITING, State
 from postroom.store.outbox.messages import DeliveryView, Message, MessageView, OutboxFigures, Unsent
 from postroom.store.track.facts import DeliveryFact
-from postroom.submission.outbox import Away
+from postroom.submission.handover.outbox import Away
 
 
 def accepted(message: Message, recipients: Sequence[str], suppressed: Mapping[str, Unsent]) -> dict[str, object]:

@@ -4,12 +4,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.submission.outbox_bed import OutboxBed, one, outbox_at, reached, stored
-from tests.submission.scripted_postfix import DROP, PLAIN, SILENCE, Seen, answering, message_of
+from tests.submission.handover.outbox_bed import OutboxBed, one, outbox_at, reached, stored
+from tests.submission.handover.scripted_postfix import DROP, PLAIN, SILENCE, Seen, answering, message_of
 
 from postroom.store.outbox.mail_store import MailStore
 from postroom.store.outbox.messages import DeliveryView
-from postroom.submission.session import MAX_DELIVERIES
+from postroom.submission.handover.session import MAX_DELIVERIES
 
 LARGE = b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * 150_000
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from postroom.config import paths
 from postroom.senders.table import Allowance, SendersTable
-from postroom.submission.problem import Fault, Problem
-from postroom.submission.request import MAX_RECIPIENTS, MAX_SUBJECT, document, message_request
-from postroom.submission.writer import Writer, Written
+from postroom.submission.api.problem import Fault, Problem
+from postroom.submission.api.request import MAX_RECIPIENTS, MAX_SUBJECT, document, message_request
+from postroom.submission.api.writer import Writer, Written
 from postroom.templating.brand import Brand
 from postroom.templating.catalogue import Catalogue
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Literal
 
-from tests.submission.scripted_postfix import Script, ScriptedPostfix
+from tests.submission.handover.scripted_postfix import Script, ScriptedPostfix
 
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import Limiter
@@ -25,9 +25,9 @@ from postroom.store.outbox.messages import DeliveryView, Message, MessageView, N
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import Suppression
 from postroom.store.track.reader import TrackReader
-from postroom.submission.doubts import Witness
 from postroom.submission.gate import Gate
-from postroom.submission.outbox import HandoverSettings, Outbox
+from postroom.submission.handover.doubts import Witness
+from postroom.submission.handover.outbox import HandoverSettings, Outbox
 
 WITHIN_S = 3.0
 KEY = b"k" * 32

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from postroom.runtime.accounts import Accounts, AccountUnknown, accounts_of
-from postroom.submission.auth import Client, Clients, Peer, peer_of
+from postroom.submission.api.auth import Client, Clients, Peer, peer_of
 
 SHOP, REPORTS = Client("shop", admin=False), Client("reports", admin=True)
 CONNECT = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.recv(1)"

@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from postroom.mail.addresses import Mailbox
-from postroom.submission.compose import Image, Parts, PartsInvalid, compose
+from postroom.submission.api.compose import Image, Parts, PartsInvalid, compose
 
 repeatable = settings(derandomize=True, deadline=None)
 

@@ -17,9 +17,9 @@ from postroom.runtime.fault_points import Faults
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
 from postroom.store.outbox.messages import Claimed
-from postroom.submission import smtp
-from postroom.submission.outcomes import Outcomes
-from postroom.submission.session import Session, SessionLost
+from postroom.submission.handover import smtp
+from postroom.submission.handover.outcomes import Outcomes
+from postroom.submission.handover.session import Session, SessionLost
 
 DOT_FACTOR = 10
 """The answer to the final dot may take so many times longer than others: milters and an fsync are in it (RFC 5321

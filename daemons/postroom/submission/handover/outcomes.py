@@ -17,9 +17,9 @@ from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
 from postroom.store.outbox.messages import Claimed
-from postroom.submission import smtp
-from postroom.submission.backoff import wait_s
 from postroom.submission.gate import Held
+from postroom.submission.handover import smtp
+from postroom.submission.handover.backoff import wait_s
 from postroom.submission.waiting import wait
 
 STORE_PAUSE_S = 2.0

@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postroom.submission.backoff import wait_s
+from postroom.submission.handover.backoff import wait_s
 
 positive = st.floats(0.01, 1e6)
 
