@@ -12,8 +12,8 @@ from postroom.ctl.main import postroom
 from postroom.mail.states import State
 from postroom.milter.reasons import Unsigned
 from postroom.monitor.catalogue import HELP
-from postroom.recipients.configured import proof_of_classes
 from postroom.submission.api.problem import TITLES
+from postroom.suppression.configured import proof_of_classes
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "daemons").rglob("*.py")))

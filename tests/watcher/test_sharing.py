@@ -12,13 +12,13 @@ from tests.watcher.log_lines import KEY, NOW, token
 from postroom.mail.hashes import recipient_hash
 from postroom.mail.recipients import masked_recipient
 from postroom.mail.states import State
-from postroom.recipients.learning import Learner
 from postroom.runtime.log import Field, Level, Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import Delivered, Enough, Guard, Learned, Refused, Suppression
 from postroom.store.track.facts import Fact, Fault, Seen, Tried
 from postroom.store.track.track_store import TrackStore
+from postroom.suppression.learner import Learner
 from postroom.watcher.sharing import share_forever
 
 

@@ -78,9 +78,9 @@ def _register() -> None:
         serve,
         status,
         store,
-        suppress,
         template,
     )
+    from postroom.ctl.suppress.commands import suppress
 
     for command in (
         *daemons.COMMANDS,
@@ -95,7 +95,7 @@ def _register() -> None:
         serve.serve,
         status.status,
         store.store,
-        suppress.suppress,
+        suppress,
         template.template,
     ):
         postroom.add_command(command)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from postroom.ctl.shared_store import recipient_of, with_store
-from postroom.ctl.suppressions import date_text, document, in_a_line, time_text
+from postroom.ctl.suppress.display import date_text, document, in_a_line, time_text
 from postroom.store.erasure import Traces, erase_from_mail, erase_from_track, in_mail, in_track
 from postroom.store.shared.interface import Usage
 from postroom.store.shared.suppression import REFUSAL_KEPT_S, Story

@@ -37,9 +37,9 @@ def with_store(place: "Place", use: "Callable[[SqliteSharedStore], Awaitable[T]]
 
 def recipient_of(place: "Place", text: str) -> "MaskedRecipient":
     """Whom ADDRESS|HASH names; of a hash nothing else is known. Ends the command when it is neither."""
-    from postroom.ctl.suppression_list import HASH
     from postroom.mail.addresses import AddressInvalid, parse_mailbox
     from postroom.mail.recipients import MaskedRecipient, masked_recipient
+    from postroom.suppression.list_file import HASH
 
     if (known := HASH.fullmatch(text)) is not None:
         return MaskedRecipient(known[1], "", "")

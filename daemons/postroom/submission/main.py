@@ -22,8 +22,6 @@ from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import LIMITS_LOST, Limiter
 from postroom.mail.states import OUTBOX
 from postroom.recipients.check import CHECK_LOST, RecipientCheck
-from postroom.recipients.configured import guard, proof_of_classes
-from postroom.recipients.learning import Learner
 from postroom.runtime.accounts import AccountUnknown, accounts_of
 from postroom.runtime.background import Background
 from postroom.runtime.circuit_breaker import Patience
@@ -47,6 +45,8 @@ from postroom.submission.gate import Gate
 from postroom.submission.handover.confirmation import Confirming, queued_at
 from postroom.submission.handover.doubts import Witness
 from postroom.submission.handover.outbox import HandoverSettings, Outbox
+from postroom.suppression.configured import guard, proof_of_classes
+from postroom.suppression.learner import Learner
 from postroom.templating.configured import catalogue
 from postroom.templating.problems import TemplatesBroken
 

@@ -19,8 +19,6 @@ from postroom.config import paths
 from postroom.config.changes import changed
 from postroom.config.model import Config
 from postroom.mail.return_addresses import ReturnAddresses
-from postroom.recipients.configured import guard, proof_of_classes
-from postroom.recipients.learning import Learner
 from postroom.runtime.background import Background
 from postroom.runtime.fault_points import armed_faults
 from postroom.runtime.keys import read_key
@@ -31,6 +29,8 @@ from postroom.runtime.metrics import Metrics, beat_forever
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.track.track_store import TrackStore
+from postroom.suppression.configured import guard, proof_of_classes
+from postroom.suppression.learner import Learner
 from postroom.watcher.clock import ForwardClock
 from postroom.watcher.correlate import Correlator
 from postroom.watcher.follower import Follower

@@ -7,12 +7,12 @@ second time, and the store counts it once.
 import asyncio
 from collections.abc import Callable
 
-from postroom.recipients.learning import Learner
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.suppression import Learned
 from postroom.store.track.track_store import TrackStore
+from postroom.suppression.learner import Learner
 
 EVERY_S = 1.0
 MOST = 500

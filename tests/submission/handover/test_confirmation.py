@@ -10,7 +10,6 @@ from tests.submission.handover.scripted_postfix import PLAIN
 from postroom.mail.recipients import masked_recipient
 from postroom.mail.states import State
 from postroom.mail.tokens import of_sender
-from postroom.recipients.learning import Learner
 from postroom.runtime.log import Field, Level, Log
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.sqlite import SqliteSharedStore
@@ -19,6 +18,7 @@ from postroom.store.track.facts import Fact, Fault, Seen, Tried
 from postroom.store.track.reader import TrackReader
 from postroom.store.track.track_store import TrackStore
 from postroom.submission.handover.confirmation import Confirming
+from postroom.suppression.learner import Learner
 
 KEY = b"k" * 32
 RULES = {"invalid_recipient": Enough(3, 60.0, 3_600.0 * 24 * 365 * 10)}

@@ -17,13 +17,13 @@ from pathlib import Path
 from postroom.mail.states import State
 from postroom.mail.tokens import of_sender
 from postroom.postfix.showq import ShowqError, queue_ids
-from postroom.recipients.learning import Learner
 from postroom.runtime.log import Log
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
 from postroom.store.shared.suppression import COMPLAINT
 from postroom.store.track.facts import SharedFact, Story
 from postroom.store.track.reader import NO_STORY, TrackReader
+from postroom.suppression.learner import Learner
 
 EVERY_S = 2.0
 MOST = 500

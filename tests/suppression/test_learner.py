@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from postroom.mail.recipients import masked_recipient
-from postroom.recipients.learning import Learner
 from postroom.runtime.log import Field, Level, Log
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import Enough, Guard, Learned
 from postroom.store.track.facts import SharedFact
+from postroom.suppression.learner import Learner
 
 NOW = 1_790_000_000.0
 KEY = b"k" * 32

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from postroom.ctl.shared_store import with_store
-from postroom.ctl.suppressions import all_suppressions, document, in_a_line
+from postroom.ctl.suppress.display import all_suppressions, document, in_a_line
 from postroom.store.shared.suppression import Suppression
 
 if TYPE_CHECKING:

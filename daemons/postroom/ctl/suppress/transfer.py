@@ -1,4 +1,4 @@
-"""`postroom suppress export|import`: the list as a file (suppression_list.py has its form)."""
+"""`postroom suppress export|import`: the list as a file (list_file.py has its form)."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from postroom.ctl.shared_store import hash_key, with_store
-from postroom.ctl.suppressions import PAGE, all_suppressions
+from postroom.ctl.suppress.display import PAGE, all_suppressions
 
 if TYPE_CHECKING:
     from postroom.ctl.main import Place
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def export(place: "Place", form: str) -> None:
     """Print all that is in effect: hash, domain, masked address, stream, cause, since, until; never an address."""
-    from postroom.ctl.suppression_list import COLUMNS, exported
+    from postroom.suppression.list_file import COLUMNS, exported
 
     found = [exported(each) for each in with_store(place, all_suppressions) if not each.is_held]
     if form == "jsonl":
@@ -46,7 +46,7 @@ def import_(place: "Place", file: IO[str], skip_bad: bool) -> None:
 
     A bad line is told with its number, and then nothing is imported, unless with --skip-bad; exit 1.
     """
-    from postroom.ctl.suppression_list import BadLine, read_list
+    from postroom.suppression.list_file import BadLine, read_list
 
     good, bad = list["Suppression"](), 0
     for read in read_list(file, hash_key(place), time.time()):

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from postroom.ctl.suppressions import time_text
+from postroom.ctl.suppress.display import time_text
 from postroom.mail.addresses import AddressInvalid, domain_of, masked, parse_mailbox
 from postroom.mail.hashes import recipient_hash
 from postroom.store.shared.suppression import Suppression

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from postroom.ctl.shared_store import recipient_of, with_store
-from postroom.ctl.suppress_lists import export, import_
-from postroom.ctl.suppress_replay import replay
-from postroom.ctl.suppression_list import CAUSE, STREAM
-from postroom.ctl.suppressions import all_suppressions, document, in_a_line, story_json, story_text, time_text
+from postroom.ctl.suppress.display import all_suppressions, document, in_a_line, story_json, story_text, time_text
+from postroom.ctl.suppress.replay import replay
+from postroom.ctl.suppress.transfer import export, import_
+from postroom.suppression.list_file import CAUSE, STREAM
 
 if TYPE_CHECKING:
     from postroom.ctl.main import Place

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from postroom.ctl.suppression_list import COLUMNS, BadLine, exported, read_list
 from postroom.mail.hashes import recipient_hash
 from postroom.store.shared.suppression import Suppression
+from postroom.suppression.list_file import COLUMNS, BadLine, exported, read_list
 
 KEY = b"k" * 32
 NOW = 1_790_000_000.0
