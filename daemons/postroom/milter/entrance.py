@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from postroom.limits.owner import End
+from postroom.identity.socket_owner import End
 from postroom.milter.counting import Letter, Outcome
 
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from postroom.config import paths
 from postroom.config.changes import changed
 from postroom.config.model import Config
+from postroom.identity.socket_owner import owner_of
 from postroom.limits.configured import rules
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import LIMITS_LOST, Limiter
-from postroom.limits.owner import owner_of
 from postroom.limits.rules import Rule
 from postroom.milter.counting import Counting, Letter, Outcome
 from postroom.milter.doors import Networks, NetworksUnreadable

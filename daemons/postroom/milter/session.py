@@ -22,7 +22,7 @@ from typing import Concatenate, ParamSpec, TypeAlias
 
 import Milter
 
-from postroom.limits.owner import End
+from postroom.identity.socket_owner import End
 from postroom.mail.logsafe import safe
 from postroom.milter.counting import Letter, Outcome
 from postroom.milter.doors import Address, Door, door_of

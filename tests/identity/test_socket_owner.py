@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postroom.limits.owner import End, Socket, answer, believed, owner_of, question
+from postroom.identity.socket_owner import End, Socket, answer, believed, owner_of, question
 
 LOOPBACK = ip_address("127.0.0.1")
 NEAR, FAR = (LOOPBACK, 1025), (LOOPBACK, 25)
