@@ -24,13 +24,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from postroom.limits.limiter import Decision, Limiter
-from postroom.limits.notes import Notes
 from postroom.limits.subject import Key, Subject, beyond, client_network, of_mail
 from postroom.mail.addresses import domain_of
 from postroom.mail.hashes import private
 from postroom.mail.return_addresses import ReturnAddresses
 from postroom.mail.senders import counted_sender
 from postroom.policy.protocol import Request
+from postroom.policy.recipient_notes import Notes
 from postroom.recipients.check import RecipientCheck
 from postroom.runtime.log import Log
 from postroom.store.shared.interface import Usage

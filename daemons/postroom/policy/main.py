@@ -15,9 +15,9 @@ from postroom.config.model import Config
 from postroom.limits.configured import rules
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import LIMITS_LOST, Limiter
-from postroom.limits.notes import Notes
 from postroom.mail.return_addresses import ReturnAddresses
 from postroom.policy.decisions import Decisions
+from postroom.policy.recipient_notes import Notes
 from postroom.policy.server import Server
 from postroom.recipients.check import CHECK_LOST, RecipientCheck
 from postroom.runtime.background import Background

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from postroom.limits.notes import Notes
+from postroom.policy.recipient_notes import Notes
 from postroom.runtime.circuit_breaker import Patience
 from postroom.runtime.log import Log
 from postroom.store.shared.sqlite import SqliteSharedStore
