@@ -55,7 +55,7 @@ def _checked(read: Callable[[str], str], text: str) -> str:
 def key(place: "Place", domain: str, selector: str, kind: str, bits: int, out: Path | None, group: str | None) -> None:
     """Make a signing key and print its DNS record. A file that is there is never replaced."""
     from postroom.config import paths
-    from postroom.milter.record import record_value, zone_line
+    from postroom.milter.dns_record import record_value, zone_line
 
     path = out or paths.dkim_key(place.config, domain, selector)
     private = _new_key(kind, bits)
@@ -116,8 +116,8 @@ def _write_key(path: Path, private: "PrivateKey", group: str | None) -> None:
 @click.pass_obj
 def dns(place: "Place", domain: str | None) -> None:
     """Print the DNS records of the configured keys, as a zone file has them."""
+    from postroom.milter.dns_record import record_value, zone_line
     from postroom.milter.keys import KeyUnusable, read_key
-    from postroom.milter.record import record_value, zone_line
 
     listed, trouble = _listed(place.config, domain), False
     if not listed:

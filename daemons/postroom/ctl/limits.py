@@ -87,7 +87,7 @@ def release(place: "Place", key: str | None, all_keys: bool) -> None:
     """
     if (key is None) != all_keys:
         raise click.UsageError("write a KEY or --all")
-    from postroom.postfix.holding import HoldingFailed, release_held
+    from postroom.postfix.hold_queue import HoldingFailed, release_held
 
     counted = None if key is None else ":".join(_parts(place, key))
     held = with_store(place, lambda store: store.held(counted))

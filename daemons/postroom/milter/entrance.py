@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from postroom.identity.socket_owner import End
-from postroom.milter.counting import Letter, Outcome
+from postroom.milter.door_limits import Letter, Outcome
 
 
 @dataclass(frozen=True, slots=True)

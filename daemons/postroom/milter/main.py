@@ -24,7 +24,7 @@ from postroom.limits.configured import rules
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import LIMITS_LOST, Limiter
 from postroom.limits.rules import Rule
-from postroom.milter.counting import Counting, Letter, Outcome
+from postroom.milter.door_limits import Counting, Letter, Outcome
 from postroom.milter.doors import Networks, NetworksUnreadable
 from postroom.milter.entrance import Entrance
 from postroom.milter.keys import KeysUnusable, is_weak, load_keys

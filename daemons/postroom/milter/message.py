@@ -8,7 +8,7 @@ Limits:  a header over MAX_HEADER_OCTETS or MAX_FIELDS is not kept and the messa
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from postroom.milter import own
+from postroom.milter import existing_signature
 from postroom.milter.author import AuthorUnknown, author_domain
 from postroom.milter.canonical import BodyHash
 from postroom.milter.doors import Networks
@@ -81,7 +81,7 @@ class Message:
 
     def is_signed(self, now_s: int) -> bool:
         """Whether it brought a signature of ours that holds. At its end only, and without `refusal`."""
-        return own.is_signed(self._fields, self._hash_of_body(), self._keys, now_s)
+        return existing_signature.is_signed(self._fields, self._hash_of_body(), self._keys, now_s)
 
     def signatures(self, now_s: int) -> list[tuple[SigningKey, str]]:
         """Give a signature for each key of its domain. At its end only, and without `refusal`."""

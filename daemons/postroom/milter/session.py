@@ -24,7 +24,7 @@ import Milter
 
 from postroom.identity.socket_owner import End
 from postroom.mail.logsafe import safe
-from postroom.milter.counting import Letter, Outcome
+from postroom.milter.door_limits import Letter, Outcome
 from postroom.milter.doors import Address, Door, door_of
 from postroom.milter.entrance import Entrance
 from postroom.milter.message import Message, Signer

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.milter.test_sign import FIELDS, NOW_S, WEEK_S, body_hash
 
-from postroom.milter.own import is_signed
+from postroom.milter.existing_signature import is_signed
 from postroom.milter.sign import HeaderField, SigningKey, signature
 
 BODY = body_hash(b"hello\r\n")

@@ -11,7 +11,7 @@ import pytest
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import LIMITS_LOST, Limiter
 from postroom.limits.rules import Rule
-from postroom.milter.counting import Counting, Letter, Outcome
+from postroom.milter.door_limits import Counting, Letter, Outcome
 from postroom.milter.origin import Origin
 from postroom.runtime.circuit_breaker import Patience
 from postroom.runtime.log import open_log
