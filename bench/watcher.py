@@ -39,10 +39,10 @@ from bench.history import BEGAN, KEY, history  # noqa: E402 - the checkout's own
 
 from postroom.store.track.track_store import TrackStore  # noqa: E402
 from postroom.watcher.correlate import Correlator  # noqa: E402
-from postroom.watcher.journal import Journal  # noqa: E402
+from postroom.watcher.file_source import LogFile  # noqa: E402
+from postroom.watcher.journal_source import Journal  # noqa: E402
 from postroom.watcher.lines import Line, LineReader  # noqa: E402
-from postroom.watcher.logfile import LogFile  # noqa: E402
-from postroom.watcher.records.reading import record  # noqa: E402
+from postroom.watcher.records.parse import record  # noqa: E402
 from postroom.watcher.source import Source  # noqa: E402
 
 JOURNAL_REMOTE = "/lib/systemd/systemd-journal-remote"

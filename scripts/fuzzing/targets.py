@@ -15,9 +15,9 @@ from postroom.bounces.report import ParseError, report
 from postroom.policy.protocol import ProtocolError, RequestReader
 from postroom.postfix.showq import RecordReader, ShowqError
 from postroom.watcher.correlate import Correlator
-from postroom.watcher.described import described
 from postroom.watcher.lines import Line, LineReader
 from postroom.watcher.lmtp import Mail, Session
+from postroom.watcher.record_json import described
 
 DATA = Path(__file__).resolve().parents[2] / "tests" / "data"
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from systemd import journal
 
-from postroom.watcher.journal import Journal
+from postroom.watcher.journal_source import Journal
 
 WITHIN_S = 10.0
 FLOOD = 300

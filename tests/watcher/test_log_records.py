@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tests.watcher.log_lines import active, line, tried
 
 from postroom.watcher.lines import MAX_TEXT
-from postroom.watcher.records.kinds import (
+from postroom.watcher.records.parse import record
+from postroom.watcher.records.types import (
     Acted,
     Active,
     AttemptFailed,
@@ -35,7 +36,6 @@ from postroom.watcher.records.kinds import (
     Stopping,
     TlsEstablished,
 )
-from postroom.watcher.records.reading import record
 
 TEXT = st.text(max_size=120)
 FORGED = ">, relay=none, delay=0, delays=0/0/0/0, dsn=2.0.0, status=sent (250 Ok"

@@ -10,8 +10,8 @@ import pytest
 from tests.watcher.far_end import FarEnd
 
 from postroom.mail.states import State
-from postroom.watcher.described import described
 from postroom.watcher.lines import Line, LineReader
+from postroom.watcher.record_json import described
 from postroom.watcher.replay import Mail, Replay
 from sandbox.postfix import PrivatePostfix
 from sandbox.process import until

@@ -25,7 +25,7 @@ def parse() -> None:
 
     A line is one of a log, or a JSON object with syslog_identifier and message.
     """
-    from postroom.watcher.described import described
+    from postroom.watcher.record_json import described
 
     reader = _reader()
     for text in _texts(sys.stdin.buffer):

@@ -24,8 +24,8 @@ from postroom.store.track.facts import (
 from postroom.watcher.bounces import fault_of_recipient
 from postroom.watcher.lines import Line
 from postroom.watcher.outcome import state_of
-from postroom.watcher.records import kinds
-from postroom.watcher.records.reading import record
+from postroom.watcher.records import types
+from postroom.watcher.records.parse import record
 
 HANDOVER_LISTENER = "postfix/postroom-in"
 """syslog_name of our listener (postfix-conf/submission.master.cf)."""
@@ -54,29 +54,29 @@ class Correlator:
         if line.daemon in _SILENT or (line.daemon == "smtpd" and line.syslog_name != HANDOVER_LISTENER):
             return
         match record(line):
-            case kinds.Delivery() as delivery:
+            case types.Delivery() as delivery:
                 yield from self._tried(delivery, line)
-            case kinds.Active() | kinds.Held() as said:
+            case types.Active() | types.Held() as said:
                 token = tokens.of_sender(said.sender)
                 if token is not None:
-                    recipients = said.recipients if isinstance(said, kinds.Active) else 1
+                    recipients = said.recipients if isinstance(said, types.Active) else 1
                     yield Seen(token, said.queue_id, line.syslog_name, recipients)
-            case kinds.Operated(queue_id, action) if action in _TAKEN_OUT:
+            case types.Operated(queue_id, action) if action in _TAKEN_OUT:
                 yield Left(queue_id, line.at, _TAKEN_OUT[action])
-            case kinds.Removed(queue_id):
+            case types.Removed(queue_id):
                 yield Left(queue_id, line.at)
-            case kinds.Expired(queue_id):
+            case types.Expired(queue_id):
                 yield GaveUp(queue_id, line.at)
-            case kinds.Connected():
+            case types.Connected():
                 yield SessionOpened(line.pid)
-            case kinds.Disconnected():
+            case types.Disconnected():
                 yield SessionEnded(line.pid)
-            case kinds.Stopping():
+            case types.Stopping():
                 yield InstanceStopping(line.syslog_name)
-            case kinds.Started():
+            case types.Started():
                 yield InstanceStarted(line.syslog_name)
 
-    def _tried(self, delivery: kinds.Delivery, line: Line) -> Iterator[Tried]:
+    def _tried(self, delivery: types.Delivery, line: Line) -> Iterator[Tried]:
         state = state_of(delivery, line.daemon, is_relayhosted=self.is_relayhosted)
         if state is None:
             return
@@ -106,4 +106,4 @@ def noops(line: Line) -> int:
     if line.syslog_name != HANDOVER_LISTENER:
         return 0
     read = record(line)
-    return read.noops if isinstance(read, kinds.Disconnected) else 0
+    return read.noops if isinstance(read, types.Disconnected) else 0

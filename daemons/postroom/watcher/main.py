@@ -33,15 +33,15 @@ from postroom.suppression.configured import guard, proof_of_classes
 from postroom.suppression.learner import Learner
 from postroom.watcher.clock import ForwardClock
 from postroom.watcher.correlate import Correlator
+from postroom.watcher.file_source import LogFile
 from postroom.watcher.follower import Follower
 from postroom.watcher.intake import Intake
-from postroom.watcher.journal import Journal
-from postroom.watcher.logfile import LogFile
-from postroom.watcher.piped import Piped
+from postroom.watcher.journal_source import Journal
 from postroom.watcher.probe import MOST_NOOPS
 from postroom.watcher.reports import Reader
 from postroom.watcher.sharing import share_forever
 from postroom.watcher.source import Source, SourceUnavailable
+from postroom.watcher.stdin_source import Piped
 from postroom.watcher.witness import WitnessTask
 
 WORD = "watcher"

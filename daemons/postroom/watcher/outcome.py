@@ -4,7 +4,7 @@ Source:  Postfix src/global/sent.c, defer.c, bounce.c (also soft_bounce), verify
 """
 
 from postroom.mail.states import State
-from postroom.watcher.records.kinds import Delivery
+from postroom.watcher.records.types import Delivery
 
 _STATES = {
     "sent": State.DELIVERED,

@@ -25,8 +25,8 @@ from dataclasses import dataclass, field
 from postroom.mail.states import State
 from postroom.watcher.lines import Line
 from postroom.watcher.outcome import state_of
-from postroom.watcher.records import kinds
-from postroom.watcher.records.reading import record
+from postroom.watcher.records import types
+from postroom.watcher.records.parse import record
 
 _HANDED_ON = re.compile(r"(?P<how>queued|forwarded) as (?P<id>[0-9A-Za-z]{5,32})\b")
 
@@ -102,27 +102,27 @@ class Replay:
     def take(self, line: Line) -> None:
         """Take one line."""
         match record(line):
-            case kinds.Received() | kinds.PickedUp() | kinds.MessageId() | kinds.Acted() | kinds.Held() as said:
+            case types.Received() | types.PickedUp() | types.MessageId() | types.Acted() | types.Held() as said:
                 self._arriving(line, said)
-            case kinds.Delivery() as said:
+            case types.Delivery() as said:
                 self._tried(line, said)
-            case kinds.Active(queue_id, sender, size):
+            case types.Active(queue_id, sender, size):
                 mail = self._active(line, queue_id, sender, size)
                 mail.sender, mail.size, mail.is_queued = sender, size, True
-            case kinds.Expired(queue_id, sender):
+            case types.Expired(queue_id, sender):
                 mail = self._mail(line, queue_id)
                 mail.sender, mail.has_expired = sender, True
-            case kinds.Removed(queue_id):
+            case types.Removed(queue_id):
                 mail = self._mail(line, queue_id)
                 mail.end = mail.end or "removed"
-            case kinds.Operated(queue_id, action):
+            case types.Operated(queue_id, action):
                 mail = self._mail(line, queue_id)
                 mail.end = {"removed": "deleted", "requeued": "requeued"}.get(action, mail.end)
-            case kinds.Notified(queue_id, _, kind, notice):
+            case types.Notified(queue_id, _, kind, notice):
                 mail, key = self._mail(line, queue_id), (line.host, notice)
                 if not self._link(mail, f"{kind} notice", key):
                     self._awaited[key] = mail, f"{kind} notice"
-            case kinds.AttemptFailed(queue_id) | kinds.Skipped(queue_id):
+            case types.AttemptFailed(queue_id) | types.Skipped(queue_id):
                 self._mail(line, queue_id)
 
     def mails(self) -> list[Mail]:
@@ -132,27 +132,27 @@ class Replay:
         return self._lives
 
     def _arriving(
-        self, line: Line, said: kinds.Received | kinds.PickedUp | kinds.MessageId | kinds.Acted | kinds.Held
+        self, line: Line, said: types.Received | types.PickedUp | types.MessageId | types.Acted | types.Held
     ) -> None:
         match said:
-            case kinds.Received(str(queue_id), _, attributes):
+            case types.Received(str(queue_id), _, attributes):
                 mail = self._arrived(line, queue_id)
                 if (orig := attributes.get("orig_queue_id")) is not None:
                     self._came_of(mail, line, orig, "re-injected")
-            case kinds.PickedUp(queue_id, _, sender, orig_id):
+            case types.PickedUp(queue_id, _, sender, orig_id):
                 mail = self._arrived(line, queue_id)
                 mail.sender = sender
                 if orig_id is not None:
                     self._came_of(mail, line, orig_id, "requeued")
-            case kinds.MessageId(queue_id, message_id, is_resent):
+            case types.MessageId(queue_id, message_id, is_resent):
                 mail = self._beginning(line, queue_id)
                 if mail.message_id is None or (mail.is_resent_id and not is_resent):
                     mail.message_id, mail.is_resent_id = message_id, is_resent
-            case kinds.Acted(str(queue_id), _, of_envelope) | kinds.Held(queue_id, _, of_envelope):
+            case types.Acted(str(queue_id), _, of_envelope) | types.Held(queue_id, _, of_envelope):
                 mail = self._mail(line, queue_id)
                 mail.sender = of_envelope if mail.sender is None else mail.sender
 
-    def _tried(self, line: Line, delivery: kinds.Delivery) -> None:
+    def _tried(self, line: Line, delivery: types.Delivery) -> None:
         mail = self._mail(line, delivery.queue_id)
         state = state_of(delivery, line.daemon, is_relayhosted=self._is_relayhosted)
         if state is None:

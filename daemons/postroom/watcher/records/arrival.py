@@ -5,7 +5,8 @@ Source:  Postfix src/smtpd/smtpd.c, src/pickup/pickup.c, src/cleanup/cleanup_mes
 
 import re
 
-from postroom.watcher.records.kinds import (
+from postroom.watcher.records.common import ID, acted, envelope_sender, unfollowed
+from postroom.watcher.records.types import (
     Acted,
     Connected,
     ConnectionLost,
@@ -16,7 +17,6 @@ from postroom.watcher.records.kinds import (
     Received,
     Record,
 )
-from postroom.watcher.records.words import ID, acted, envelope_sender, unfollowed
 
 _CLIENT = re.compile(rf"(?:NOQUEUE|{ID}): client=(?P<client>[^\s,]+)(?P<rest>.*)", re.DOTALL)
 _ATTRIBUTE = re.compile(

@@ -17,7 +17,8 @@ BUGS:    with info_log_addr_form=internal Postfix does not quote local parts, an
 
 import re
 
-from postroom.watcher.records.kinds import (
+from postroom.watcher.records.common import ID, acted, unfollowed
+from postroom.watcher.records.types import (
     Active,
     AttemptFailed,
     ConnectFailed,
@@ -30,7 +31,6 @@ from postroom.watcher.records.kinds import (
     Removed,
     Skipped,
 )
-from postroom.watcher.records.words import ID, acted, unfollowed
 
 # No possessive quantifiers: those of Python 3.11.2 lose their place in groups. None of these can match in two ways.
 # A quoted local part ends at its own quote; an address that begins with a quote is read in no other way.

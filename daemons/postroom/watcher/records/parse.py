@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from postroom.watcher.lines import Line
 from postroom.watcher.records.arrival import of_cleanup, of_pickup, of_postscreen, of_smtpd
+from postroom.watcher.records.common import SEVERITIES, logged, unfollowed
 from postroom.watcher.records.departure import of_agent, of_bounce, of_postsuper, of_qmgr, of_smtp
-from postroom.watcher.records.kinds import Record, Started, Stopping
-from postroom.watcher.records.words import SEVERITIES, logged, unfollowed
+from postroom.watcher.records.types import Record, Started, Stopping
 
 _TERMINATING = re.compile(r"terminating on signal [0-9]{1,3}")
 

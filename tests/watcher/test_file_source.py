@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.watcher.log_lines import in_file
 
-from postroom.watcher.logfile import MAX_LINE, LogFile
+from postroom.watcher.file_source import MAX_LINE, LogFile
 from postroom.watcher.source import BATCH_LINES, Batch, SourceUnavailable
 
 PACKERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}

@@ -6,7 +6,7 @@ Source:  Postfix src/util/msg_output.c (severities), src/smtpd/smtpd.c log_whats
 
 import re
 
-from postroom.watcher.records.kinds import Acted, Logged, Record, Statistics, TlsEstablished
+from postroom.watcher.records.types import Acted, Logged, Record, Statistics, TlsEstablished
 
 # Short ids are upper-case hexadecimal, long ones letters and digits.
 ID = r"(?P<id>(?!NOQUEUE:)[0-9A-Za-z]{5,32})"

@@ -8,8 +8,8 @@ import re
 from typing import Any
 
 from postroom.watcher.lines import Line, NoLine
-from postroom.watcher.records import kinds
-from postroom.watcher.records.reading import record
+from postroom.watcher.records import types
+from postroom.watcher.records.parse import record
 
 Fields = dict[str, Any]
 
@@ -29,49 +29,49 @@ def described(line: Line | NoLine) -> Fields:
     return origin | fields | {name: value for name, value in where.items() if value}
 
 
-def _fields(found: kinds.Record | None) -> Fields:
+def _fields(found: types.Record | None) -> Fields:
     match found:
-        case kinds.Delivery():
+        case types.Delivery():
             return _of_delivery(found)
-        case kinds.Received():
+        case types.Received():
             return _of_client(found)
-        case kinds.Acted(queue_id, action) | kinds.Held(queue_id, action):
+        case types.Acted(queue_id, action) | types.Held(queue_id, action):
             return _id(queue_id) | {"kind": "action", "action": action}
         case None:
             return {"kind": "other"}
     kind, names = _SHAPES[type(found)]
     values = {name: getattr(found, attribute) for name, attribute in names.items()}
-    if isinstance(found, kinds.Logged):
+    if isinstance(found, types.Logged):
         kind += found.severity
     return {"kind": kind} | {name: value for name, value in values.items() if value is not None}
 
 
 _ID = {"queue_id": "queue_id"}
 _SHAPES: dict[type, tuple[str, dict[str, str]]] = {
-    kinds.Active: ("queue_active", {**_ID, "from": "sender", "size": "size", "nrcpt": "recipients"}),
-    kinds.Expired: ("expired", {**_ID, "from": "sender", "status": "status"}),
-    kinds.Removed: ("removed", _ID),
-    kinds.Skipped: ("skipped", _ID),
-    kinds.Operated: ("postsuper", {**_ID, "action": "action"}),
-    kinds.PickedUp: ("pickup", {**_ID, "uid": "uid", "from": "sender", "orig_id": "orig_queue_id"}),
-    kinds.MessageId: ("message_id", {**_ID, "message_id": "message_id"}),
-    kinds.Notified: ("notification", {**_ID, "role": "to", "notification": "kind", "new_queue_id": "notice"}),
-    kinds.AttemptFailed: ("attempt_failed_not_final", _ID),
-    kinds.Logged: ("log_", _ID),
-    kinds.Connected: ("connect", {}),
-    kinds.Disconnected: ("disconnect", {}),
-    kinds.ConnectionLost: ("lost_connection", {}),
-    kinds.ConnectFailed: ("connect_error", {}),
-    kinds.TlsEstablished: ("tls", {}),
-    kinds.Statistics: ("statistics", {}),
-    kinds.Started: ("other", {}),
-    kinds.Stopping: ("other", {}),
-    kinds.Cut: (NoLine.MALFORMED, {}),
+    types.Active: ("queue_active", {**_ID, "from": "sender", "size": "size", "nrcpt": "recipients"}),
+    types.Expired: ("expired", {**_ID, "from": "sender", "status": "status"}),
+    types.Removed: ("removed", _ID),
+    types.Skipped: ("skipped", _ID),
+    types.Operated: ("postsuper", {**_ID, "action": "action"}),
+    types.PickedUp: ("pickup", {**_ID, "uid": "uid", "from": "sender", "orig_id": "orig_queue_id"}),
+    types.MessageId: ("message_id", {**_ID, "message_id": "message_id"}),
+    types.Notified: ("notification", {**_ID, "role": "to", "notification": "kind", "new_queue_id": "notice"}),
+    types.AttemptFailed: ("attempt_failed_not_final", _ID),
+    types.Logged: ("log_", _ID),
+    types.Connected: ("connect", {}),
+    types.Disconnected: ("disconnect", {}),
+    types.ConnectionLost: ("lost_connection", {}),
+    types.ConnectFailed: ("connect_error", {}),
+    types.TlsEstablished: ("tls", {}),
+    types.Statistics: ("statistics", {}),
+    types.Started: ("other", {}),
+    types.Stopping: ("other", {}),
+    types.Cut: (NoLine.MALFORMED, {}),
 }
 """The kind of each record, and of each field its name and the record's attribute."""
 
 
-def _of_delivery(delivery: kinds.Delivery) -> Fields:
+def _of_delivery(delivery: types.Delivery) -> Fields:
     fields: Fields = {
         "queue_id": delivery.queue_id,
         "kind": "delivery",
@@ -108,7 +108,7 @@ def _of_relay(relay: str) -> Fields:
     }
 
 
-def _of_client(received: kinds.Received) -> Fields:
+def _of_client(received: types.Received) -> Fields:
     found = _CLIENT.fullmatch(received.client)
     client: Fields = {"client_name": received.client, "client_ip": None}
     if found is not None:

@@ -10,8 +10,8 @@ from tests.store.outbox.sample_messages import rows
 from tests.watcher.conftest import MakeWatcher
 from tests.watcher.log_lines import active, in_file, token
 
-from postroom.watcher.piped import MAX_LINE, Piped
 from postroom.watcher.source import BATCH_LINES, SourceUnavailable
+from postroom.watcher.stdin_source import MAX_LINE, Piped
 from sandbox.process import until
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

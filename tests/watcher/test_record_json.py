@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.watcher.log_lines import line
 from tests.watcher.log_sample import NOW, cases, lab, lab_lines
 
-from postroom.watcher.described import described
 from postroom.watcher.lines import LineReader
+from postroom.watcher.record_json import described
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["id"])
