@@ -11,7 +11,7 @@ from postroom.config.model import Suppression
 from postroom.ctl.main import postroom
 from postroom.mail.states import State
 from postroom.milter.reasons import Unsigned
-from postroom.monitor.catalogue import HELP
+from postroom.monitor.metric_help import HELP
 from postroom.submission.api.problem import TITLES
 from postroom.suppression.configured import proof_of_classes
 

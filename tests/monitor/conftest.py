@@ -13,7 +13,7 @@ from tests.store.event_loop import Run
 from postroom.mail.states import State
 from postroom.monitor.health import Expected
 from postroom.monitor.samples import Series
-from postroom.monitor.survey import Survey
+from postroom.monitor.snapshot import Survey
 from postroom.postfix.queue import QUEUES, QueueCount
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.track.facts import Outcome

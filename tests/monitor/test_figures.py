@@ -18,7 +18,7 @@ from postroom.mail.states import State
 from postroom.monitor import figures
 from postroom.monitor.chart import HEIGHT, LEAST, ceiling, chart
 from postroom.monitor.figures import Bar, Row
-from postroom.monitor.survey import SLOT_S, SLOTS, Trouble
+from postroom.monitor.snapshot import SLOT_S, SLOTS, Trouble
 from postroom.postfix.queue import QUEUES, QueueCount
 from postroom.store.errors import StoreUnavailable
 from postroom.store.sqlite.file import open_file

@@ -6,8 +6,8 @@ import pytest
 from tests.monitor.conftest import DAEMONS, EXPECTED, survey
 
 from postroom.monitor.health import Expected, judge, span
-from postroom.monitor.report import report
-from postroom.monitor.survey import Trouble
+from postroom.monitor.health_document import report
+from postroom.monitor.snapshot import Trouble
 from postroom.postfix.queue import QueueCount
 
 AGES = {word: [2.0] for word in DAEMONS}

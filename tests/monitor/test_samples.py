@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 from tests.monitor.conftest import EXPECTED, survey
 
-from postroom.monitor.catalogue import HELP, help_of
 from postroom.monitor.exposition import exposition
 from postroom.monitor.health import judge
+from postroom.monitor.metric_help import HELP, help_of
 from postroom.monitor.samples import Series, readable, series
-from postroom.monitor.survey import Trouble
+from postroom.monitor.snapshot import Trouble
 from postroom.postfix.queue import QUEUES, QueueCount
 
 

@@ -9,10 +9,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from postroom.monitor.catalogue import help_of
 from postroom.monitor.health import Health
+from postroom.monitor.metric_help import help_of
 from postroom.monitor.samples import Series
-from postroom.monitor.survey import Survey, Trouble
+from postroom.monitor.snapshot import Survey, Trouble
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

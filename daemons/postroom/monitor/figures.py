@@ -4,7 +4,7 @@ Two sources, and each table of the page says which is its own:
 
     track.db   what became of deliveries of the API's mail: each once, in its present state, at the time it came
                to it. Kept on the disk, so it is right across restarts of anything.
-    beats      what the daemons counted in the last 60 minutes while the monitor watched (totals.py).
+    beats      what the daemons counted in the last 60 minutes while the monitor watched (counters.py).
 
 System-level only: no address, no message.
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from postroom.mail.states import State
 from postroom.monitor.health import gauge, span
-from postroom.monitor.survey import SLOT_S, SLOTS, Survey, Trouble
+from postroom.monitor.snapshot import SLOT_S, SLOTS, Survey, Trouble
 from postroom.store.track.facts import Outcome
 
 SUBJECTS = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from postroom.monitor.samples import Series
-from postroom.monitor.survey import LATE_S, Survey, Trouble
+from postroom.monitor.snapshot import LATE_S, Survey, Trouble
 
 MISSING_S = 60.0
 """A daemon that was silent for so long is not only late."""

@@ -15,11 +15,11 @@ from aiohttp import web
 from postroom.config import paths
 from postroom.config.changes import changed
 from postroom.config.model import Config
+from postroom.monitor.beats import Pulse
+from postroom.monitor.collector import Surveyor
+from postroom.monitor.dashboard import Page
 from postroom.monitor.health import Expected
-from postroom.monitor.page import Page
-from postroom.monitor.pulse import Pulse
 from postroom.monitor.server import Server
-from postroom.monitor.surveyor import Surveyor
 from postroom.runtime.background import Background
 from postroom.runtime.lifecycle import Life
 from postroom.runtime.listeners import BACKLOG, listen_unix

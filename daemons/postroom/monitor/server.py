@@ -15,12 +15,12 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from postroom.monitor.collector import Surveyor
+from postroom.monitor.dashboard import Page
 from postroom.monitor.exposition import CONTENT_TYPE, exposition
 from postroom.monitor.health import Expected, Health, judge
-from postroom.monitor.page import Page
-from postroom.monitor.report import report
-from postroom.monitor.survey import Survey
-from postroom.monitor.surveyor import Surveyor
+from postroom.monitor.health_document import report
+from postroom.monitor.snapshot import Survey
 from postroom.runtime.lifecycle import told
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics

@@ -9,9 +9,9 @@ import pytest
 from tests.monitor.conftest import DAEMONS, EXPECTED, NOW, survey
 
 from postroom.mail.states import State
+from postroom.monitor.dashboard import NOT_KNOWN, PAGES, Page, number
 from postroom.monitor.health import judge
-from postroom.monitor.page import NOT_KNOWN, PAGES, Page, number
-from postroom.monitor.survey import Survey, Trouble
+from postroom.monitor.snapshot import Survey, Trouble
 from postroom.store.track.facts import Outcome
 
 VOID = {"meta", "line", "rect", "link", "br", "img"}

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postroom.monitor.counters import HOUR_S, Totals
 from postroom.monitor.samples import Series
-from postroom.monitor.totals import HOUR_S, Totals
 from postroom.store.shared.interface import Beat
 
 NAME = "postroom_milter_signed_total"

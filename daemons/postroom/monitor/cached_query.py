@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from postroom.monitor.survey import Trouble
+from postroom.monitor.snapshot import Trouble
 from postroom.postfix.showq import ShowqError
 from postroom.store.errors import StoreUnavailable
 

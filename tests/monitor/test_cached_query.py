@@ -4,8 +4,8 @@ import asyncio
 
 from tests.store.event_loop import Run
 
-from postroom.monitor.question import Question
-from postroom.monitor.survey import Trouble
+from postroom.monitor.cached_query import Question
+from postroom.monitor.snapshot import Trouble
 from postroom.postfix.showq import ShowqError
 from postroom.store.errors import StoreUnavailable
 

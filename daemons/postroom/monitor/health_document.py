@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from postroom.monitor.figures import outbox_waits
 from postroom.monitor.health import Finding, Health, gauge
-from postroom.monitor.survey import Survey, Trouble
+from postroom.monitor.snapshot import Survey, Trouble
 
 
 def report(survey: Survey, health: Health) -> Mapping[str, object]:

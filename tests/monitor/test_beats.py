@@ -8,7 +8,7 @@ import apsw
 import pytest
 from tests.store.event_loop import Run
 
-from postroom.monitor.pulse import Pulse
+from postroom.monitor.beats import Pulse
 from postroom.monitor.samples import Series
 from postroom.store.shared.sqlite import SqliteSharedStore
 

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from postroom.monitor.pulse import BUDGET_S, Pulse
-from postroom.monitor.question import Question
-from postroom.monitor.survey import SLOT_S, SLOTS, Survey, Trouble
+from postroom.monitor.beats import BUDGET_S, Pulse
+from postroom.monitor.cached_query import Question
+from postroom.monitor.snapshot import SLOT_S, SLOTS, Survey, Trouble
 from postroom.postfix.showq import count
 from postroom.store.shared.interface import Demand, SharedStore
 from postroom.store.track.facts import Outcome

@@ -16,9 +16,9 @@ from markupsafe import Markup, escape
 
 from postroom.monitor import figures
 from postroom.monitor.chart import chart
+from postroom.monitor.counters import HOUR_S
 from postroom.monitor.health import Health, span
-from postroom.monitor.survey import Survey, Trouble
-from postroom.monitor.totals import HOUR_S
+from postroom.monitor.snapshot import Survey, Trouble
 
 PAGES = Path(__file__).resolve().parent / "pages"
 REFRESH_S = 60

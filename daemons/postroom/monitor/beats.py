@@ -7,9 +7,9 @@ all, would count the others' twice.
 import asyncio
 from collections.abc import Callable, Mapping
 
+from postroom.monitor.counters import Totals
 from postroom.monitor.samples import Series, readable
-from postroom.monitor.survey import LATE_S, Trouble
-from postroom.monitor.totals import Totals
+from postroom.monitor.snapshot import LATE_S, Trouble
 from postroom.runtime.metrics import BEAT_S
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.interface import BEAT_KEPT_S, Beat, SharedStore
