@@ -10,7 +10,7 @@ from postroom.setup.bounce_mail import for_domains
 from postroom.setup.door_mail import at_the_door
 from postroom.setup.host import Host
 from postroom.setup.installation import Wish, first_configuration
-from postroom.setup.proof import Row, log_row
+from postroom.setup.trial_mail import Row, log_row
 
 HOST = Host("3.7.11", "mail.example.org", "127.0.0.0/8", "postfix@-.service", "", local=True)
 WISH = Wish(Path(), "example.org", "mail.example.org", "202611", sendmail_door=True)

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from postroom.setup import host as machine
-from postroom.setup.claims import claims
+from postroom.setup.domain_conflicts import claims
 from postroom.setup.host import Host, SetupFailed
 from postroom.setup.installation import CONFIG, FILES, Wish, return_domains, steps, woven
 from postroom.setup.postfix_files import services
-from postroom.setup.proof import Trial
 from postroom.setup.record import Record
 from postroom.setup.removal import Removal
 from postroom.setup.steps import perform
+from postroom.setup.trial_mail import Trial
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")

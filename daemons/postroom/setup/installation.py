@@ -11,10 +11,10 @@ from pathlib import Path
 
 from postroom.setup import host as machine
 from postroom.setup.host import POSTFIX, Host, SetupFailed, run, succeeds
+from postroom.setup.postfix_edits import PIECES, Site, Woven, unwoven, weave
 from postroom.setup.record import Record, octets_of, write
-from postroom.setup.returning import return_domains as routed_here
+from postroom.setup.return_path_edits import return_domains as routed_here
 from postroom.setup.steps import Run, Step, WriteFile
-from postroom.setup.weaving import PIECES, Site, Woven, unwoven, weave
 
 DAEMONS = ("policy", "milter", "submission", "watcher", "monitor")
 SERVICES = tuple(f"postroom-{word}.service" for word in DAEMONS)

@@ -20,11 +20,11 @@ from postroom.setup import bounce_mail
 from postroom.setup.door_mail import WAITING, at_the_door, requeue
 from postroom.setup.host import SPOOL, SetupFailed, run, succeeds
 from postroom.setup.installation import CONFIG, FILES, SERVICES, SYSTEMD
-from postroom.setup.proof import API, ask
+from postroom.setup.postfix_edits import ENTRANCE, unwoven
 from postroom.setup.record import Record, digest, octets_of, write
-from postroom.setup.returning import REGIONS, return_domains
+from postroom.setup.return_path_edits import REGIONS, return_domains
 from postroom.setup.steps import diff
-from postroom.setup.weaving import ENTRANCE, unwoven
+from postroom.setup.trial_mail import API, ask
 
 STATE, PROGRAM = Path("/var/lib/postroom"), Path("/opt/postroom")
 SOCKETS = tuple(f"postroom-{word}.socket" for word in ("policy", "milter", "submission", "watcher", "monitor"))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from postroom.setup.marks import Unmarked, lines_of, region, unmarked
 from postroom.setup.postfix_files import Parameter, Service, logical_lines, parameters, services
-from postroom.setup.returning import REGIONS, returning
+from postroom.setup.return_path_edits import REGIONS, returning
 
 PIECES = (
     "policy.main.cf",

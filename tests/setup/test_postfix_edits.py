@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postroom.setup.marks import MarksBroken, lines_of
+from postroom.setup.postfix_edits import PIECES, CannotWeave, Site, Woven, own_networks, unwoven, weave
 from postroom.setup.postfix_files import parameters, services
-from postroom.setup.returning import REGIONS, return_domains
-from postroom.setup.weaving import PIECES, CannotWeave, Site, Woven, own_networks, unwoven, weave
+from postroom.setup.return_path_edits import REGIONS, return_domains
 
 FOLDER = Path(__file__).parents[2] / "postfix-conf"
 TEXTS = {name: (FOLDER / name).read_text(encoding="ascii") for name in PIECES}

@@ -4,11 +4,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.setup.test_weaving import LISTS, SUBMISSION, TEXTS
+from tests.setup.test_postfix_edits import LISTS, SUBMISSION, TEXTS
 
-from postroom.setup.claims import claims
+from postroom.setup.domain_conflicts import claims
+from postroom.setup.postfix_edits import Site, weave
 from postroom.setup.postfix_files import words
-from postroom.setup.weaving import Site, weave
 
 pytestmark = pytest.mark.postfix
 
