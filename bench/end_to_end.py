@@ -44,13 +44,13 @@ from postroom.ctl.verification import verify  # noqa: E402 - the checkout's own 
 from postroom.milter.dns_record import record_value  # noqa: E402
 from postroom.milter.keys import read_key  # noqa: E402
 from sandbox.daemon import DEFAULTS  # noqa: E402
-from sandbox.family import cpu_s  # noqa: E402
 from sandbox.milter import RSA_SELECTOR, MilterDaemon  # noqa: E402
 from sandbox.opendkim import OpenDkim  # noqa: E402
 from sandbox.policy import PolicyDaemon  # noqa: E402
 from sandbox.postfix import CHECKOUT, PrivatePostfix, main_settings  # noqa: E402
 from sandbox.postfwd import Postfwd  # noqa: E402
 from sandbox.process import until  # noqa: E402
+from sandbox.process_tree import cpu_s  # noqa: E402
 from sandbox.sink import Sink, StoredMail, free_port  # noqa: E402
 
 SESSIONS, OCTETS = 10, 4096

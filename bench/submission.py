@@ -32,9 +32,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "daemons"), str(ROOT / "scripts")]
 
 from sandbox.daemon import SubmissionDaemon  # noqa: E402 - the checkout's own packages
-from sandbox.family import cpu_s  # noqa: E402
 from sandbox.postfix import PrivatePostfix  # noqa: E402
 from sandbox.process import until  # noqa: E402
+from sandbox.process_tree import cpu_s  # noqa: E402
 
 CLIENTS = 16
 SESSIONS = 4

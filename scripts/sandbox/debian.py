@@ -4,7 +4,7 @@ Nothing about a particular network is written in the project. What this host use
 for and carried in: the Debian mirrors and connection settings of apt, the settings of pip with the folders
 they name, proxies, and the bundle of trusted certificates.
 
-Flow:    base() once -> machine.py
+Flow:    base() once -> booted_debian.py
 Source:  mmdebstrap(1), apt-get(8) indextargets, apt-config(8), pip's `config list`
 """
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sandbox.family import family
 from sandbox.process import BedError, Identity, Recorded, until
+from sandbox.process_tree import family
 from sandbox.sink import free_port, listens
 
 PROGRAM = "/usr/sbin/postfwd2"

@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 
 from sandbox.api import Answer
-from sandbox.judgement import Copy, Seen, judge, judge_rest, received_as, short
 from sandbox.maillog import LoggedDelivery
-from sandbox.sink import StoredMail
-from sandbox.smtp import Reply
-from sandbox.trial import (
+from sandbox.quickstart.judgement import Copy, Seen, judge, judge_rest, received_as, short
+from sandbox.quickstart.mails import (
     AGAIN,
     DELIVERED,
     FIRST,
@@ -25,6 +23,8 @@ from sandbox.trial import (
     WAITING,
     Mail,
 )
+from sandbox.sink import StoredMail
+from sandbox.smtp import Reply
 
 MAIL = Mail(
     title="two parts",

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.crew import Crew, Person
 from sandbox.postfix import CHECKOUT
 from sandbox.process import BedError, Identity, until
-from sandbox.report import release_lines, send_lines
+from sandbox.quickstart.daemons import Crew, Person
+from sandbox.quickstart.report import release_lines, send_lines
 from sandbox.serve import ServeDaemon, children_of
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT / "scripts"), "PYTHONUNBUFFERED": "1"}
 
 
 def command(folder: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "sandbox.quickstart", "--folder", str(folder), *options]
+    return [sys.executable, "-m", "sandbox.quickstart.main", "--folder", str(folder), *options]
 
 
 def run_once(folder: Path) -> subprocess.CompletedProcess[str]:

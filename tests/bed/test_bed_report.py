@@ -4,9 +4,9 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
-from sandbox.judgement import Row
-from sandbox.report import release_lines, send_lines, table, verdict
-from sandbox.trial import AGAIN, FIRST
+from sandbox.quickstart.judgement import Row
+from sandbox.quickstart.mails import AGAIN, FIRST
+from sandbox.quickstart.report import release_lines, send_lines, table, verdict
 
 RIGHT = Row("template", "socket", "ada@example.net", "yes", "1/3", "delivered", "Grüße", ())
 WRONG = Row("日本", "smtp", "b@example.net", "-", "0/3", "refused", "no", ("it is refused, not sent: no such user",))

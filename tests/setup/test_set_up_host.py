@@ -5,7 +5,7 @@ HEAD is tested, not the working tree: scripts/fresh clones it.
 
 import pytest
 
-from sandbox.bare import fresh
+from sandbox.fresh import fresh
 
 pytestmark = pytest.mark.fresh
 

@@ -6,7 +6,7 @@ clones it.
 
 import pytest
 
-from sandbox.bare import fresh
+from sandbox.fresh import fresh
 
 pytestmark = pytest.mark.fresh
 

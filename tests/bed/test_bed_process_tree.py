@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from sandbox.family import cpu_s, family
+from sandbox.process_tree import cpu_s, family
 
 BURN = """
 import os, sys, time

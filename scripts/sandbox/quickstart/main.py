@@ -23,18 +23,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sandbox import report
-from sandbox.configuration import SELECTOR, configuration
-from sandbox.crew import Crew, Person
-from sandbox.judgement import Row
 from sandbox.nameserver import NameServer
 from sandbox.postfix import CHECKOUT, PrivatePostfix, main_settings
 from sandbox.process import BedError
+from sandbox.quickstart import report
+from sandbox.quickstart.configuration import SELECTOR, configuration
+from sandbox.quickstart.daemons import Crew, Person
+from sandbox.quickstart.evidence import Witnesses
+from sandbox.quickstart.judgement import Row
+from sandbox.quickstart.mails import DOMAIN
+from sandbox.recipient_servers import World
 from sandbox.sink import free_port
 from sandbox.submission_service import WORDS, WORLD_OPTIONS, service_options
-from sandbox.trial import DOMAIN
-from sandbox.witnesses import Witnesses
-from sandbox.world import World
 
 WIRING = main_settings((CHECKOUT / "postfix-conf" / "watcher.main.cf").read_text(encoding="ascii"))
 """The return path leads to the watcher."""

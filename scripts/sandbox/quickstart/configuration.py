@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sandbox.postfix import PrivatePostfix
-from sandbox.trial import BRAND, DOMAIN, LIMIT, LIMIT_NAME, RETURN_DOMAIN
+from sandbox.quickstart.mails import BRAND, DOMAIN, LIMIT, LIMIT_NAME, RETURN_DOMAIN
 
 SELECTOR = "2026a"
 

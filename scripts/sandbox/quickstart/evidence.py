@@ -1,6 +1,6 @@
 """The trial sent, and every witness asked what became of it: the API, Postfix's log, the far end, the limits.
 
-Flow:    trial.py (mails) -> Witnesses -> judgement.py (rows)
+Flow:    mails.py (mails) -> Witnesses -> judgement.py (rows)
 """
 
 import email
@@ -17,17 +17,17 @@ from typing import Any
 
 from sandbox.api import Answer, ask
 from sandbox.bounce_mails import dsn
-from sandbox.crew import Crew
-from sandbox.judgement import Copy, Row, Seen, judge, judge_rest
 from sandbox.maillog import LoggedDelivery, deliveries, refusals, trail
 from sandbox.nameserver import NameServer
 from sandbox.postfix import PrivatePostfix
 from sandbox.process import BedError, until
+from sandbox.quickstart.daemons import Crew
+from sandbox.quickstart.judgement import Copy, Row, Seen, judge, judge_rest
+from sandbox.quickstart.mails import AGAIN, FIRST, RETURNED_LATER, SUPPRESSED, WAITING, Mail
+from sandbox.recipient_servers import World
 from sandbox.sink import StoredMail
 from sandbox.smtp import Reply, submit
-from sandbox.trial import AGAIN, FIRST, RETURNED_LATER, SUPPRESSED, WAITING, Mail
 from sandbox.verifiers import dkimpy_verdicts, dns_keys, opendkim_dns, opendkim_verdicts, with_crlf
-from sandbox.world import World
 
 SETTLED_S = 20.0
 """Seconds until every mail has had its first try and all witnesses know; they take under two on an idle host."""

@@ -1,7 +1,7 @@
 """The quickstart's mails, through all three doors, and what must become of each. Pure.
 
-Each has one recipient, whose local part says what its server does (world.py), and a sender of its own, so that
-what is used of the sender's limit shows what was counted.
+Each has one recipient, whose local part says what its server does (recipient_servers.py), and a sender of its own, so
+that what is used of the sender's limit shows what was counted.
 """
 
 from collections.abc import Mapping

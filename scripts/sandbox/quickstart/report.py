@@ -5,8 +5,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sandbox.judgement import Row
-from sandbox.trial import DOMAIN, LIMIT, OVER_LIMIT_SENDER
+from sandbox.quickstart.judgement import Row
+from sandbox.quickstart.mails import DOMAIN, LIMIT, OVER_LIMIT_SENDER
 
 TITLES = ("", "mail", "door", "recipient", "signed", "limit", "state", "reason")
 COLUMNS = 100

@@ -14,9 +14,9 @@ from typing import Any
 
 from sandbox.api import Answer
 from sandbox.maillog import LoggedDelivery
+from sandbox.quickstart.mails import LIMIT, RETURN_DOMAIN, Mail
 from sandbox.sink import StoredMail
 from sandbox.smtp import Reply
-from sandbox.trial import LIMIT, RETURN_DOMAIN, Mail
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from sandbox.milter import rsa_pem
 from sandbox.nameserver import NameServer, txt_setting
 from sandbox.postfix import PrivatePostfix
 from sandbox.process import BedError, until
+from sandbox.recipient_servers import World
 from sandbox.sink import free_port
 from sandbox.smtp import submit
 from sandbox.verifiers import dkimpy_verdicts, dns_keys, opendkim_dns, opendkim_verdicts
-from sandbox.world import World
 
 
 def zone_line(selector: str, text: str) -> str:
