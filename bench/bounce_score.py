@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "daemons"))
 
 from postroom.bounces.classify import classify
 from postroom.bounces.mime import ParseError
-from postroom.bounces.report import Report, report
+from postroom.bounces.report import ReturnedMail, report
 
 DEAD = {"invalid_recipient", "invalid_domain", "inactive"}
 KINDS = {"not_bounce": "other", "challenge_response": "other", "unrecognised_by_source": "other"}
@@ -145,7 +145,7 @@ def _score_message(path: Path, item: dict[str, Any], scores: dict[str, Score]) -
     try:
         found = report(path.read_bytes())
     except ParseError as error:
-        found = Report("other")
+        found = ReturnedMail("other")
         score.errors.append(f"{path.name}: {error}")
     kind = KINDS.get(item["kind"], item["kind"])
     score.messages += 1

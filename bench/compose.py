@@ -16,14 +16,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "daemons"))
 
 from postroom.mail.addresses import Mailbox
-from postroom.submission.api.compose import Parts, compose
+from postroom.submission.api.compose import MailParts, compose
 
 ROUNDS, MAILS = 5, 500
 
 TEXT = "Hallo Jane,\n\nschön, dass du da bist.\n" + "Eine Zeile mit einem Umlaut: ä.\n" * 18
 ROW = '<tr><td style="padding:0 12px;color:#333">Zeile {}: Grüße aus Köln, ein etwas längerer Satz</td></tr>\n'
 HTML = "<html><body><table>\n" + "".join(map(ROW.format, range(120))) + "</table></body></html>\n"
-PARTS = Parts(
+PARTS = MailParts(
     from_=Mailbox("Müller GmbH", "noreply", "example.org"),
     to=(Mailbox("Jane Doe", "jane", "example.net"),),
     cc=(),

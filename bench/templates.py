@@ -24,7 +24,7 @@ from css_inline import CSSInliner
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "daemons"))
 
 from postroom.mail.addresses import Mailbox
-from postroom.submission.api.compose import Parts, compose
+from postroom.submission.api.compose import MailParts, compose
 from postroom.templating import Brand, Catalogue
 from postroom.templating.formats import defuse
 
@@ -68,7 +68,9 @@ def by_postroom() -> bytes:
     """As submission makes it."""
     mail = WELCOME.render("en", DATA)
     return compose(
-        Parts(SENDER, (RECIPIENT,), (), (), mail.subject, mail.text, mail.html, MESSAGE_ID, DATE, auto_submitted=True)
+        MailParts(
+            SENDER, (RECIPIENT,), (), (), mail.subject, mail.text, mail.html, MESSAGE_ID, DATE, auto_submitted=True
+        )
     )
 
 

@@ -39,11 +39,11 @@ from bench.history import BEGAN, KEY, history  # noqa: E402 - the checkout's own
 
 from postroom.store.track.track_store import TrackStore  # noqa: E402
 from postroom.watcher.correlate import Correlator  # noqa: E402
-from postroom.watcher.file_source import LogFile  # noqa: E402
-from postroom.watcher.journal_source import Journal  # noqa: E402
+from postroom.watcher.file_source import FileSource  # noqa: E402
+from postroom.watcher.journal_source import JournalSource  # noqa: E402
 from postroom.watcher.lines import Line, LineReader  # noqa: E402
 from postroom.watcher.records.parse import record  # noqa: E402
-from postroom.watcher.source import Source  # noqa: E402
+from postroom.watcher.source import LogSource  # noqa: E402
 
 JOURNAL_REMOTE = "/lib/systemd/systemd-journal-remote"
 JOURNALS, FOLDER = Path("/run/log/journal"), Path("/usr/lib/postfix/sbin")
@@ -141,15 +141,15 @@ def make_journal(lines: int, place: Path) -> None:
 
 def store(path: Path) -> None:
     """Follow the file into a new track.db until its end."""
-    asyncio.run(_store(LogFile(path, lambda: datetime.now(UTC)), path.parent))
+    asyncio.run(_store(FileSource(path, lambda: datetime.now(UTC)), path.parent))
 
 
 def journal(path: Path) -> None:
     """The same from the journal."""
-    asyncio.run(_store(Journal([0], [], [FOLDER], BEGAN.timestamp()), path.parent))
+    asyncio.run(_store(JournalSource([0], [], [FOLDER], BEGAN.timestamp()), path.parent))
 
 
-async def _store(source: Source, place: Path) -> None:
+async def _store(source: LogSource, place: Path) -> None:
     with tempfile.TemporaryDirectory(dir=place) as name:
         db = Path(name) / "watcher" / "track.db"
         TrackStore.init(db)

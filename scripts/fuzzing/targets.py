@@ -12,11 +12,11 @@ from pathlib import Path
 
 from postroom.bounces.classify import classify
 from postroom.bounces.report import ParseError, report
-from postroom.policy.protocol import ProtocolError, RequestReader
+from postroom.policy.protocol import PolicyProtocolError, RequestReader
 from postroom.postfix.showq import RecordReader, ShowqError
 from postroom.watcher.correlate import Correlator
 from postroom.watcher.lines import Line, LineReader
-from postroom.watcher.lmtp import Mail, Session
+from postroom.watcher.lmtp import LmtpSession, ReceivedMail
 from postroom.watcher.record_json import described
 
 DATA = Path(__file__).resolve().parents[2] / "tests" / "data"
@@ -67,8 +67,8 @@ def lmtp(octets: bytes) -> None:
     assert _said(octets[: len(octets) // 2], octets[len(octets) // 2 :]) == whole
 
 
-def _said(*pieces: bytes) -> list[bytes | Mail]:
-    session, said = Session("mail.example.org", lambda address: None if "@" in address else "550 5.1.1 No"), []
+def _said(*pieces: bytes) -> list[bytes | ReceivedMail]:
+    session, said = LmtpSession("mail.example.org", lambda address: None if "@" in address else "550 5.1.1 No"), []
     for octets in pieces:
         session.feed(octets)
         while (event := session.next_event()) is not None:
@@ -83,7 +83,7 @@ def policy(octets: bytes) -> None:
         reader.feed(octets)
         while reader.next_request() is not None:
             pass
-    except ProtocolError:
+    except PolicyProtocolError:
         return
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postroom.bounces.dsn import MAX_GROUPS, Status, address_in, embedded, statuses
+from postroom.bounces.dsn import MAX_GROUPS, RecipientStatus, address_in, embedded, statuses
 
 REPORT = b"""Reporting-MTA: dns; mx.example.org
 Arrival-Date: Thu, 29 Apr 2026 23:34:45 +0900
@@ -27,8 +27,8 @@ Status: 4.4.1
 def test_each_recipient_has_its_fields() -> None:
     """RFC 3464 §2.3; the original recipient is the one the sender wrote."""
     assert statuses(REPORT) == [
-        Status("jdoe@backend.example.net", "jane@example.net", "failed", "5.1.1", "550 5.1.1 User unknown"),
-        Status("john@example.net", "", "delayed", "4.4.1", ""),
+        RecipientStatus("jdoe@backend.example.net", "jane@example.net", "failed", "5.1.1", "550 5.1.1 User unknown"),
+        RecipientStatus("john@example.net", "", "delayed", "4.4.1", ""),
     ]
 
 
@@ -86,7 +86,7 @@ def test_a_group_that_names_nobody_is_left_out() -> None:
 def test_a_report_in_plain_text_is_found() -> None:
     """Its MIME was lost on the way, or it is quoted by indenting."""
     text = "Hello\n\n   Final-Recipient: rfc822; a@example.net\n   Action: failed\n   Status: 5.1.1\n"
-    assert embedded(text) == [Status("a@example.net", "", "failed", "5.1.1", "")]
+    assert embedded(text) == [RecipientStatus("a@example.net", "", "failed", "5.1.1", "")]
     assert embedded("no report") == []
 
 

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postroom.bounces.mime import ParseError
-from postroom.bounces.report import Report, report
+from postroom.bounces.report import ReturnedMail, report
 
 MESSAGES = Path(__file__).parents[1] / "data" / "bounces" / "messages"
 EXPECTED = json.loads((MESSAGES / "expected.json").read_text(encoding="utf-8"))
 
 
-def said(found: Report) -> list[tuple[str, str, str, str]]:
+def said(found: ReturnedMail) -> list[tuple[str, str, str, str]]:
     return [(each.address, each.action, each.fault, each.suppress) for each in found.recipients]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from postroom.bounces.classify import RULES, classify
-from postroom.bounces.rule import Rule, rule
+from postroom.bounces.rule import BounceRule, rule
 from postroom.bounces.rules.codes import CODE_RULES
 
 REPLIES = [
@@ -29,7 +29,7 @@ def test_a_known_reply_is_judged_by_its_rule(reply: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("each", WORDS, ids=lambda each: each.id)
-def test_a_rule_is_known_by_two_unlike_wordings_or_marked_single(each: Rule) -> None:
+def test_a_rule_is_known_by_two_unlike_wordings_or_marked_single(each: BounceRule) -> None:
     """A rule for one text alone would be no rule."""
     known = {" ".join(reply["text"].casefold().split()) for reply in REPLIES if reply["rule"] == each.id}
     assert len(known) >= (1 if each.single else 2)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from postroom.config import schema
 from postroom.config.load import parse
 from postroom.config.model import Config
-from postroom.config.problems import ConfigInvalid, Problem
+from postroom.config.problems import ConfigInvalid, ConfigProblem
 
 _LINES = (Path(__file__).parent / "good" / "full.yaml").read_bytes().splitlines()
 _NAMES = sorted({step for setting in schema.settings(Config) for step in setting.path if step.isidentifier()})
@@ -33,7 +33,7 @@ _trees = st.dictionaries(
 
 
 def read(data: bytes) -> None:
-    problems: list[Problem] = []
+    problems: list[ConfigProblem] = []
     try:
         parse(data, "postroom.yaml", lambda: "mail.example.org")
     except ConfigInvalid as invalid:

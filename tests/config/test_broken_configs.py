@@ -7,14 +7,14 @@ import pytest
 
 from postroom.config.load import load
 from postroom.config.model import Config
-from postroom.config.problems import ConfigInvalid, Problem
+from postroom.config.problems import ConfigInvalid, ConfigProblem
 from postroom.config.schema import EACH_ITEM, EACH_KEY, Setting, settings
 from postroom.config.section import Loc
 
 _FOLDERS = sorted((Path(__file__).parent / "broken").iterdir())
 
 
-def problems_of(folder: Path) -> list[Problem]:
+def problems_of(folder: Path) -> list[ConfigProblem]:
     with pytest.raises(ConfigInvalid) as invalid:
         load(folder / "postroom.yaml", hostname=lambda: "machine.example.org")
     return list(invalid.value.problems)

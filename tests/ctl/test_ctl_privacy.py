@@ -16,8 +16,8 @@ from postroom.mail.states import State
 from postroom.store.outbox.mail_store import MailStore
 from postroom.store.shared.interface import Demand
 from postroom.store.shared.sqlite import SqliteSharedStore
-from postroom.store.shared.suppression import Enough, Guard, Refused
-from postroom.store.track.facts import Fact, Fault, Left, Seen, Tried
+from postroom.store.shared.suppression import ProofRule, Refused, WaveGuard
+from postroom.store.track.facts import DeliveryTried, Fact, LeftQueue, RecipientFault, SeenInQueue
 from postroom.store.track.track_store import TrackStore
 
 JANE, JOE = "jane@example.net", "joe@example.com"
@@ -53,11 +53,15 @@ class Host:
 
     def bounce(self, token: str, queue_id: str, recipient: str, *, has_left: bool = True) -> None:
         """Postfix's log tells that it bounced."""
-        fault = Fault("invalid_recipient", "now", "recipient.unknown", 1)
+        fault = RecipientFault("invalid_recipient", "now", "recipient.unknown", 1)
         kept = masked_recipient(self.key, recipient)
         reply = f"550 5.1.1 <{kept.hint}> unknown at mx of theirs"
-        tried = Tried(queue_id, kept, None, State.BOUNCED, "5.1.1", reply, "mx.theirs.test:25", self.now, fault)
-        facts: list[Fact] = [Seen(token, queue_id, "postfix"), tried, *([Left(queue_id, self.now)] if has_left else [])]
+        tried = DeliveryTried(queue_id, kept, None, State.BOUNCED, "5.1.1", reply, "mx.theirs.test:25", self.now, fault)
+        facts: list[Fact] = [
+            SeenInQueue(token, queue_id, "postfix"),
+            tried,
+            *([LeftQueue(queue_id, self.now)] if has_left else []),
+        ]
         after, self.position = self.position, f"{self.position or ''}+"
         self.run(self.track.apply("log", after, self.position, facts, self.now, proven=True))
 
@@ -66,7 +70,9 @@ class Host:
         kept = masked_recipient(self.key, recipient)
         words = ("invalid_recipient", "recipient.unknown", 1, "5.1.1", f"550 5.1.1 <{kept.hint}> unknown")
         fact = Refused(kept.hash, kept.hash, kept.domain, kept.hint, *words, self.now, True)
-        self.run(self.shared.learn([fact], {"invalid_recipient": Enough(1, 0.0, 8_640_000.0)}, Guard(20, 600.0, 20)))
+        self.run(
+            self.shared.learn([fact], {"invalid_recipient": ProofRule(1, 0.0, 8_640_000.0)}, WaveGuard(20, 600.0, 20))
+        )
 
     def close(self) -> None:
         if self.is_closed:
@@ -186,7 +192,7 @@ def test_mail_under_way_is_told_and_not_touched(host: Host, postroom: Postroom) 
     host.hand_over("t2", "Q2")
     host.bounce("t2", "Q2", JANE)
     after, host.position = host.position, "end"
-    host.run(host.track.apply("log", after, "end", [Left("Q1", host.now)], host.now, proven=True))
+    host.run(host.track.apply("log", after, "end", [LeftQueue("Q1", host.now)], host.now, proven=True))
     assert postroom("privacy", "erase", JANE).returncode == 0
     jane = reported(postroom, JANE)
     assert (jane["outbox"], jane["tracking"]) == (

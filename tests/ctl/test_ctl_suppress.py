@@ -12,7 +12,7 @@ from tests.ctl.conftest import Postroom
 
 from postroom.mail.hashes import recipient_hash
 from postroom.store.shared.sqlite import SqliteSharedStore
-from postroom.store.shared.suppression import Delivered, Enough, Guard, Refused
+from postroom.store.shared.suppression import Delivered, ProofRule, Refused, WaveGuard
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def learn(state: Path, *facts: Refused | Delivered) -> None:
 
     async def run() -> None:
         store = SqliteSharedStore(state / "shared")
-        await store.learn(facts, {"mailbox_full": Enough(3, 60.0, 86_400.0 * 3650)}, Guard(2, 3_600.0, 20))
+        await store.learn(facts, {"mailbox_full": ProofRule(3, 60.0, 86_400.0 * 3650)}, WaveGuard(2, 3_600.0, 20))
         await store.close()
 
     asyncio.run(run())

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postroom.identity.socket_owner import End, Socket, answer, believed, owner_of, question
+from postroom.identity.socket_owner import End, SocketEntry, answer, believed, owner_of, question
 
 LOOPBACK = ip_address("127.0.0.1")
 NEAR, FAR = (LOOPBACK, 1025), (LOOPBACK, 25)
@@ -72,7 +72,7 @@ def diag(near: End = NEAR, far: End = FAR, state: int = 1, uid: int = 33, inode:
 
 def test_an_answer_is_believed_only_whole() -> None:
     """The very connection, open at the client's end, and a socket that still belongs to a process."""
-    assert answer(diag()) == Socket(NEAR, FAR, 1, 33, 7)
+    assert answer(diag()) == SocketEntry(NEAR, FAR, 1, 33, 7)
     assert believed(answer(diag()), NEAR, FAR) == 33
     assert believed(answer(diag(state=8)), NEAR, FAR) == 33
     for other in (
@@ -97,4 +97,4 @@ def test_a_question_has_the_kernels_size() -> None:
 def test_any_octets_are_an_answer_or_none(octets: bytes) -> None:
     """What cannot be read is no socket."""
     found = answer(octets)
-    assert found is None or isinstance(found, Socket)
+    assert found is None or isinstance(found, SocketEntry)

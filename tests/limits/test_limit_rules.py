@@ -2,16 +2,16 @@
 
 import pytest
 
-from postroom.limits.rules import Rule, demands
+from postroom.limits.rules import LimitRule, demands
 from postroom.limits.subject import Key, beyond, client_network, of_mail, of_request
 from postroom.store.shared.interface import Demand
 
-REQUESTS = Rule("requests", "client", 50, 60, counts="requests")
-CLIENT = Rule("per_client", "client", 100, 3600, burst=20)
-LOGIN = Rule("per_login", "login", 1000, 86_400, counts="recipients")
-RECIPIENT = Rule("per_recipient", "recipient", 5, 3600)
-DOMAIN = Rule("per_domain", "recipient_domain", 30, 60)
-DOMAIN_RECIPIENTS = Rule("per_domain_recipients", "recipient_domain", 40, 60, counts="recipients")
+REQUESTS = LimitRule("requests", "client", 50, 60, counts="requests")
+CLIENT = LimitRule("per_client", "client", 100, 3600, burst=20)
+LOGIN = LimitRule("per_login", "login", 1000, 86_400, counts="recipients")
+RECIPIENT = LimitRule("per_recipient", "recipient", 5, 3600)
+DOMAIN = LimitRule("per_domain", "recipient_domain", 30, 60)
+DOMAIN_RECIPIENTS = LimitRule("per_domain_recipients", "recipient_domain", 40, 60, counts="recipients")
 SINGLES: dict[Key, str] = {"client": "shop", "login": "#1234", "sender": ""}
 THREE = {"#a": "example.org", "#b": "example.net", "#c": "example.org"}
 
@@ -43,7 +43,7 @@ def test_requests_and_mail_pass_by_each_others_rules() -> None:
 
 def test_a_rule_whose_key_the_message_lacks_does_not_apply() -> None:
     """The null sender is no sender, and mail without a login is not counted under an empty one."""
-    assert demands([LOGIN, Rule("per_sender", "sender", 1, 60)], of_mail({"sender": ""}, THREE, 3)) == []
+    assert demands([LOGIN, LimitRule("per_sender", "sender", 1, 60)], of_mail({"sender": ""}, THREE, 3)) == []
 
 
 def test_one_more_recipient_adds_only_what_is_its_own() -> None:
@@ -80,4 +80,4 @@ def test_an_ipv6_client_is_its_network(address: str, network: str) -> None:
 def test_a_rule_out_of_range_is_refused_when_it_is_made(count: int, window_s: int, burst: int | None) -> None:
     """The error names the rule, at start and not at the first message."""
     with pytest.raises(ValueError, match="rule strange: "):
-        Rule("strange", "client", count, window_s, burst)
+        LimitRule("strange", "client", count, window_s, burst)

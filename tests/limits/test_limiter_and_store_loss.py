@@ -11,9 +11,9 @@ from tests.store.processes import process, tell
 
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import DEFER_RETRY_S, Decision, Limiter
-from postroom.limits.rules import OnStoreLoss, Rule
+from postroom.limits.rules import LimitRule, OnStoreLoss
 from postroom.limits.subject import of_mail
-from postroom.runtime.circuit_breaker import Patience
+from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.log import Log
 from postroom.store.shared.sqlite import SqliteSharedStore
 
@@ -40,12 +40,12 @@ def store(folder: Path, run: Run) -> Iterator[SqliteSharedStore]:
     run(store.close())
 
 
-def hourly(count: int, on_store_loss: OnStoreLoss = "local", name: str = "per_client") -> Rule:
-    return Rule(name, "client", count, 3600, on_store_loss=on_store_loss, counts="recipients")
+def hourly(count: int, on_store_loss: OnStoreLoss = "local", name: str = "per_client") -> LimitRule:
+    return LimitRule(name, "client", count, 3600, on_store_loss=on_store_loss, counts="recipients")
 
 
-def limiter(store: SqliteSharedStore, *rules: Rule, budget_s: float = 1.0, retry_s: float = 0.0) -> Limiter:
-    patience = Patience("limits", "in-process limiter", QUIET, retry_s)
+def limiter(store: SqliteSharedStore, *rules: LimitRule, budget_s: float = 1.0, retry_s: float = 0.0) -> Limiter:
+    patience = CircuitBreaker("limits", "in-process limiter", QUIET, retry_s)
     return Limiter(store, rules, LocalLimiter(lambda: NOW), patience, budget_s)
 
 
@@ -69,7 +69,7 @@ def test_with_a_store_the_store_decides(store: SqliteSharedStore, folder: Path, 
 
 def test_a_message_no_rule_applies_to_passes_without_the_store(store: SqliteSharedStore, run: Run) -> None:
     """Nothing to count: a lost store is not even noticed."""
-    logins = limiter(store, Rule("per_login", "login", 1, 3600, on_store_loss="defer"))
+    logins = limiter(store, LimitRule("per_login", "login", 1, 3600, on_store_loss="defer"))
     decision = run(ask(logins, "1"))
     assert (decision.verdict.allowed, decision.by) == (True, None)
 
@@ -184,7 +184,7 @@ def test_two_rules_of_one_name_are_an_error(store: SqliteSharedStore) -> None:
 
 def test_what_never_fits_is_known_without_counting(store: SqliteSharedStore) -> None:
     """Asked before mail is accepted: by which rule, and nothing of the store is touched."""
-    two = limiter(store, hourly(2), Rule("burst", "client", 100, 60, burst=3, counts="recipients"))
+    two = limiter(store, hourly(2), LimitRule("burst", "client", 100, 60, burst=3, counts="recipients"))
     asked = [two.never_fitting(of_mail({"client": "shop"}, {}, count)) for count in (2, 3, 4)]
     assert [demand and demand.rule for demand in asked] == [None, "per_client", "per_client"]
     assert limiter(store, hourly(2)).counts_by("client", "login")

@@ -10,28 +10,28 @@ import pytest
 
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import LIMITS_LOST, Limiter
-from postroom.limits.rules import Rule
-from postroom.milter.door_limits import Counting, Letter, Outcome
+from postroom.limits.rules import LimitRule
+from postroom.milter.door_limits import DoorDecision, DoorLimits, DoorMail
 from postroom.milter.origin import Origin
-from postroom.runtime.circuit_breaker import Patience
+from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.log import open_log
 from postroom.store.shared.sqlite import SqliteSharedStore
 
 T = TypeVar("T")
-PER_UID = Rule("per-uid", "uid", 2, 3600)
+PER_UID = LimitRule("per-uid", "uid", 2, 3600)
 
 
 class Door:
     """Counting on a store of its own."""
 
-    def __init__(self, folder: Path, *rules: Rule, hold_above: int | None = None) -> None:
+    def __init__(self, folder: Path, *rules: LimitRule, hold_above: int | None = None) -> None:
         self._loop = asyncio.new_event_loop()
         if not folder.exists():
             SqliteSharedStore.init(folder)
         self.folder, self.store = folder, SqliteSharedStore(folder)
-        patience = Patience("limits", LIMITS_LOST, open_log("milter", "error", "stderr"), retry_s=0)
+        patience = CircuitBreaker("limits", LIMITS_LOST, open_log("milter", "error", "stderr"), retry_s=0)
         limiter = Limiter(self.store, rules, LocalLimiter(lambda: 0.0), patience, 1.0)
-        self._counting = Counting(
+        self._counting = DoorLimits(
             self.store,
             limiter,
             patience,
@@ -54,9 +54,9 @@ class Door:
         recipients: tuple[str, ...] = ("b@example.net",),
         sender: str = "a@example.org",
         is_signed: bool = False,
-    ) -> Outcome:
+    ) -> DoorDecision:
         origin = Origin(uid, first, passed_as, passed_as is not None)
-        return self.run(self._counting.decide(Letter(origin, queue_id, sender, recipients, is_signed)))
+        return self.run(self._counting.decide(DoorMail(origin, queue_id, sender, recipients, is_signed)))
 
     def close(self) -> None:
         self.run(self.store.close())
@@ -120,8 +120,8 @@ def test_all_windows_are_taken_in_one_step(folder: Path) -> None:
     door = Door(
         folder,
         PER_UID,
-        Rule("domain", "recipient_domain", 1, 3600),
-        Rule("many", "uid", 3, 60, None, "local", "recipients"),
+        LimitRule("domain", "recipient_domain", 1, 3600),
+        LimitRule("many", "uid", 3, 60, None, "local", "recipients"),
     )
     assert door.bring("4X1 d").what == "pass"
     assert door.bring("4X2 d").rule == "domain"
@@ -165,7 +165,7 @@ def test_past_hold_above_mail_is_held_and_counted_when_it_comes_back(folder: Pat
 )
 def test_without_the_store_each_rule_says_what_then(folder: Path, on_loss: Any, outcomes: list[str]) -> None:
     """Counted in the process, let through, or deferred; nothing is held, for nobody knows who waits."""
-    door = Door(folder, Rule("per-uid", "uid", 2, 3600, None, on_loss), hold_above=1)
+    door = Door(folder, LimitRule("per-uid", "uid", 2, 3600, None, on_loss), hold_above=1)
     os.rename(folder / "limits.db", folder / "away.db")
     found = [door.bring(f"4X{at} d", f"5B{at}") for at in range(3)]
     assert [outcome.what for outcome in found] == outcomes
@@ -175,7 +175,7 @@ def test_without_the_store_each_rule_says_what_then(folder: Path, on_loss: Any, 
 
 def test_several_processes_never_let_through_more(folder: Path) -> None:
     """Two on one store, the same mails at both: a mail is counted once, whichever is asked."""
-    doors = [Door(folder, Rule("per-uid", "uid", 10, 3600)), Door(folder, Rule("per-uid", "uid", 10, 3600))]
+    doors = [Door(folder, LimitRule("per-uid", "uid", 10, 3600)), Door(folder, LimitRule("per-uid", "uid", 10, 3600))]
     outcomes = {f"4X{at}": {door.bring(f"4X{at} d").what for door in doors} for at in range(15)}
     assert sorted(map(tuple, outcomes.values())) == [("pass",)] * 10 + [("wait",)] * 5
     (queue,) = doors[0].run(doors[0].store.queues())

@@ -4,7 +4,7 @@ from tests.milter.test_sign import NOW_S, WEEK_S, on_the_wire
 from tests.milter.verifiers import dkimpy_verdicts
 
 from postroom.milter.doors import Networks
-from postroom.milter.message import MAX_HEADER_OCTETS, Message, Signer
+from postroom.milter.message import MAX_HEADER_OCTETS, CollectedMessage, Signer
 from postroom.milter.reasons import Unsigned
 from postroom.milter.sign import HeaderField, SigningKey
 
@@ -13,8 +13,8 @@ def signer(keys: list[SigningKey]) -> Signer:
     return Signer({"example.org": keys, "example.net": []}, Networks.of([]), WEEK_S)
 
 
-def message(keys: list[SigningKey], *fields: HeaderField) -> Message:
-    made = Message(signer(keys))
+def message(keys: list[SigningKey], *fields: HeaderField) -> CollectedMessage:
+    made = CollectedMessage(signer(keys))
     for field in fields:
         made.add_field(*field)
     return made

@@ -13,10 +13,10 @@ from tests.store.event_loop import Run
 from postroom.mail.states import State
 from postroom.monitor.health import Expected
 from postroom.monitor.samples import Series
-from postroom.monitor.snapshot import Survey
+from postroom.monitor.snapshot import Snapshot
 from postroom.postfix.queue import QUEUES, QueueCount
 from postroom.store.shared.sqlite import SqliteSharedStore
-from postroom.store.track.facts import Outcome
+from postroom.store.track.facts import OutcomeCount
 from postroom.store.track.track_store import TrackStore
 from sandbox.monitor import MonitorDaemon
 
@@ -26,7 +26,7 @@ DAEMONS = ("submission", "policy", "milter", "watcher")
 EXPECTED = Expected(DAEMONS, 3_600.0, "/var/spool/postfix/public/showq")
 
 
-def survey(**changed: Any) -> Survey:
+def survey(**changed: Any) -> Snapshot:
     """A survey of a host that is well, with these parts changed; `gauges` by name are added to its own."""
     gauges: Mapping[str, float] = changed.pop("gauges", {})
     parts: dict[str, Any] = {
@@ -34,7 +34,7 @@ def survey(**changed: Any) -> Survey:
         "since": NOW - 3_600,
         "shared": None,
         "limits": None,
-        "outcomes": [Outcome(0, State.DELIVERED, "2.0.0", 3)],
+        "outcomes": [OutcomeCount(0, State.DELIVERED, "2.0.0", 3)],
         "waves": 0,
         "queue": QueueCount(dict.fromkeys(QUEUES, 0), None, is_whole=True),
         "ages": {word: [2.0] for word in DAEMONS},
@@ -46,7 +46,7 @@ def survey(**changed: Any) -> Survey:
         "watched_s": 3_600.0,
         **changed,
     }
-    return Survey(**parts)
+    return Snapshot(**parts)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import apsw
 import pytest
 from tests.store.event_loop import Run
 
-from postroom.monitor.beats import Pulse
+from postroom.monitor.beats import HostBeats
 from postroom.monitor.samples import Series
 from postroom.store.shared.sqlite import SqliteSharedStore
 
@@ -23,7 +23,7 @@ class Bed:
         self.run = run
         self.store = SqliteSharedStore(folder)
         self.now = 500.0
-        self.pulse = Pulse(self.store, "mx1", lambda: self.now)
+        self.pulse = HostBeats(self.store, "mx1", lambda: self.now)
 
     def beat(self, word: str, pid: int = 1, host: str = "mx1", connections: float = 1.0) -> None:
         self.run(self.store.beat(word, host, pid, {CONNECTIONS: connections}))
@@ -81,7 +81,7 @@ def test_a_writer_holds_nobody_up_who_listens(bed: Bed) -> None:
 
 def test_a_store_that_is_lost_is_a_trouble_until_it_is_back(bed: Bed) -> None:
     """What was heard before goes on ageing."""
-    pulse = Pulse(SqliteSharedStore(bed.folder.parent / "nowhere"), "mx1", lambda: bed.now)
+    pulse = HostBeats(SqliteSharedStore(bed.folder.parent / "nowhere"), "mx1", lambda: bed.now)
     assert pulse.trouble is not None
     bed.run(pulse.listen())
     assert pulse.trouble is not None

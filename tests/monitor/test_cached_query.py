@@ -4,8 +4,8 @@ import asyncio
 
 from tests.store.event_loop import Run
 
-from postroom.monitor.cached_query import Question
-from postroom.monitor.snapshot import Trouble
+from postroom.monitor.cached_query import CachedQuery
+from postroom.monitor.snapshot import Unanswered
 from postroom.postfix.showq import ShowqError
 from postroom.store.errors import StoreUnavailable
 
@@ -47,7 +47,7 @@ def test_all_who_want_to_know_get_one_answer(run: Run) -> None:
         clock = Clock()
         asked = Asked(clock)
         asked.ready.set()
-        question = Question(asked.ask, 60, 2, clock)
+        question = CachedQuery(asked.ask, 60, 2, clock)
         assert await asyncio.gather(*(question.answer() for _ in range(5))) == [1] * 5
         clock.now += 1.9
         assert await question.answer() == 1
@@ -63,9 +63,9 @@ def test_a_stuck_question_is_asked_once_and_holds_nobody(run: Run) -> None:
     async def scene() -> None:
         clock = Clock()
         asked = Asked(clock)
-        question = Question(asked.ask, 0.02, 2, clock)
+        question = CachedQuery(asked.ask, 0.02, 2, clock)
         for _ in range(5):
-            assert await question.answer() == Trouble("no answer within 0.02 s")
+            assert await question.answer() == Unanswered("no answer within 0.02 s")
             clock.now += 1
         assert asked.times == 1
         asked.ready.set()
@@ -83,10 +83,10 @@ def test_what_fails_is_told_in_its_own_words(run: Run) -> None:
         clock = Clock()
         asked = Asked(clock, error)
         asked.ready.set()
-        question = Question(asked.ask, 60, 2, clock)
-        assert await question.answer() == Trouble("it is gone")
+        question = CachedQuery(asked.ask, 60, 2, clock)
+        assert await question.answer() == Unanswered("it is gone")
         clock.now += 2
-        assert await question.answer() == Trouble("it is gone")
+        assert await question.answer() == Unanswered("it is gone")
         assert asked.times == 2
 
     run(scene(StoreUnavailable("it is gone")))
@@ -100,7 +100,7 @@ def test_what_is_slow_rests(run: Run) -> None:
         clock = Clock()
         asked = Asked(clock, takes_s=3)
         asked.ready.set()
-        question = Question(asked.ask, 60, 2, clock)
+        question = CachedQuery(asked.ask, 60, 2, clock)
         assert await question.answer() == 1
         clock.now += 26
         assert await question.answer() == 1

@@ -9,10 +9,10 @@ import pytest
 from tests.monitor.conftest import DAEMONS, EXPECTED, NOW, survey
 
 from postroom.mail.states import State
-from postroom.monitor.dashboard import NOT_KNOWN, PAGES, Page, number
+from postroom.monitor.dashboard import NOT_KNOWN, PAGES, Dashboard, number
 from postroom.monitor.health import judge
-from postroom.monitor.snapshot import Survey, Trouble
-from postroom.store.track.facts import Outcome
+from postroom.monitor.snapshot import Snapshot, Unanswered
+from postroom.store.track.facts import OutcomeCount
 
 VOID = {"meta", "line", "rect", "link", "br", "img"}
 
@@ -42,8 +42,8 @@ class Tags(HTMLParser):
             self.text.append(data)
 
 
-def rendered(looked: Survey, hostname: str = "mail.example.org") -> str:
-    return Page(hostname).render(looked, judge(looked, EXPECTED))
+def rendered(looked: Snapshot, hostname: str = "mail.example.org") -> str:
+    return Dashboard(hostname).render(looked, judge(looked, EXPECTED))
 
 
 def read(html: str) -> Tags:
@@ -59,10 +59,10 @@ def text(html: str) -> str:
 
 
 ILL = survey(
-    shared=Trouble("/x/shared.db: gone; mend: `postroom store init`"),
-    limits=Trouble("no answer within 2 s"),
-    outcomes=Trouble("/x/track.db: gone"),
-    queue=Trouble("/x/showq: gone"),
+    shared=Unanswered("/x/shared.db: gone; mend: `postroom store init`"),
+    limits=Unanswered("no answer within 2 s"),
+    outcomes=Unanswered("/x/track.db: gone"),
+    queue=Unanswered("/x/showq: gone"),
     ages={},
     watched_s=0.0,
 )
@@ -71,7 +71,7 @@ ILL = survey(
 def test_a_host_that_is_well_says_so_first() -> None:
     """Then what waits, what became of mail, and the tables."""
     html = rendered(
-        survey(outcomes=[Outcome(3, State.DELIVERED, "2.0.0", 12_345), Outcome(4, State.BOUNCED, "5.1.1", 2)])
+        survey(outcomes=[OutcomeCount(3, State.DELIVERED, "2.0.0", 12_345), OutcomeCount(4, State.BOUNCED, "5.1.1", 2)])
     )
     shown = text(html)
     assert "All is well" in shown
@@ -121,9 +121,9 @@ def _clock(seconds: float) -> str:
 
 
 @pytest.mark.parametrize("looked", [survey(), ILL], ids=["well", "ill"])
-def test_nothing_is_loaded_and_nothing_runs(looked: Survey) -> None:
+def test_nothing_is_loaded_and_nothing_runs(looked: Snapshot) -> None:
     """No script, no handler, no address of elsewhere, no style but the one whose hash the policy has."""
-    page = Page("mail.example.org")
+    page = Dashboard("mail.example.org")
     html = page.render(looked, judge(looked, EXPECTED))
     for tag, attributes in read(html).seen:
         assert tag not in {"script", "link", "img", "iframe", "object", "form", "base"}
@@ -139,7 +139,7 @@ def test_nothing_is_loaded_and_nothing_runs(looked: Survey) -> None:
 def test_hostile_words_are_words() -> None:
     """A daemon's word, a reason, a host name that are HTML are shown, not read."""
     evil = "<script>alert(1)</script>&\"'"
-    looked = survey(queue=Trouble(f"{evil}`{evil}`"), ages={evil: [1.0]})
+    looked = survey(queue=Unanswered(f"{evil}`{evil}`"), ages={evil: [1.0]})
     html = rendered(looked, hostname=evil)
     assert "<script" not in html
     assert "<code>&lt;script&gt;alert(1)&lt;/script&gt;&amp;&#34;&#39;</code>" in html
@@ -149,7 +149,7 @@ def test_hostile_words_are_words() -> None:
 
 def test_every_section_has_its_own_heading() -> None:
     """Headings are named by id once, and every section is labelled by one: a screen reader lists them."""
-    tags = read(rendered(survey(outcomes=[Outcome(0, State.BOUNCED, "5.1.1", 1)]))).seen
+    tags = read(rendered(survey(outcomes=[OutcomeCount(0, State.BOUNCED, "5.1.1", 1)]))).seen
     ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     labelled = [attributes.get("aria-labelledby") for tag, attributes in tags if tag == "section"]

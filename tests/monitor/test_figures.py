@@ -17,12 +17,12 @@ from postroom.mail.recipients import masked_recipient
 from postroom.mail.states import State
 from postroom.monitor import figures
 from postroom.monitor.chart import HEIGHT, LEAST, ceiling, chart
-from postroom.monitor.figures import Bar, Row
-from postroom.monitor.snapshot import SLOT_S, SLOTS, Trouble
+from postroom.monitor.figures import Bar, FigureRow
+from postroom.monitor.snapshot import SLOT_S, SLOTS, Unanswered
 from postroom.postfix.queue import QUEUES, QueueCount
 from postroom.store.errors import StoreUnavailable
 from postroom.store.sqlite.file import open_file
-from postroom.store.track.facts import Fact, GaveUp, Outcome, Seen, Tried
+from postroom.store.track.facts import DeliveryTried, Fact, GaveUp, OutcomeCount, SeenInQueue
 from postroom.store.track.reader import TrackReader
 from postroom.store.track.schema import TRACK
 from postroom.store.track.track_store import TrackStore
@@ -44,8 +44,8 @@ class Bed:
         """A try of a mail of ours; of a new one unless `queue_id` names one. Returns its queue id."""
         self._number += 1
         mail = queue_id or f"A{self._number}"
-        facts: list[Fact] = [] if queue_id else [Seen(token(self._number), mail, "postfix")]
-        self.apply(*facts, Tried(mail, masked_recipient(KEY, "a@example.net"), None, state, status, "", "", at))
+        facts: list[Fact] = [] if queue_id else [SeenInQueue(token(self._number), mail, "postfix")]
+        self.apply(*facts, DeliveryTried(mail, masked_recipient(KEY, "a@example.net"), None, state, status, "", "", at))
         return mail
 
     def apply(self, *facts: Fact) -> None:
@@ -57,7 +57,7 @@ class Bed:
     def path(self) -> Path:
         return self._reader._path
 
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> list[OutcomeCount]:
         return self._run(self._reader.outcomes(SINCE, SLOT_S, SLOTS))
 
 
@@ -72,18 +72,18 @@ def test_each_delivery_counts_once_in_its_present_state(bed: Bed) -> None:
     """Deferred twice and then delivered is one delivered, at the time of that."""
     mail = bed.tried(State.DEFERRED, "4.3.0", SINCE + 1)
     bed.tried(State.DEFERRED, "4.3.0", SINCE + SLOT_S, mail)
-    assert bed.outcomes() == [Outcome(1, State.DEFERRED, "4.3.0", 1)]
+    assert bed.outcomes() == [OutcomeCount(1, State.DEFERRED, "4.3.0", 1)]
     bed.tried(State.DELIVERED, "2.0.0", SINCE + 2 * SLOT_S, mail)
-    assert bed.outcomes() == [Outcome(2, State.DELIVERED, "2.0.0", 1)]
+    assert bed.outcomes() == [OutcomeCount(2, State.DELIVERED, "2.0.0", 1)]
 
 
 def test_what_postfix_gave_up_is_expired(bed: Bed) -> None:
     """It counts with the bounces in the bars, for its sender gets one."""
     mail = bed.tried(State.DEFERRED, "4.4.1", SINCE)
     bed.apply(GaveUp(mail, SINCE + 10))
-    assert bed.outcomes() == [Outcome(0, State.EXPIRED, "4.4.1", 1)]
+    assert bed.outcomes() == [OutcomeCount(0, State.EXPIRED, "4.4.1", 1)]
     assert figures.bars(bed.outcomes(), SINCE)[0].counts[State.BOUNCED] == 1
-    assert Row("expired", 1, "given up by Postfix") in figures.became(bed.outcomes())
+    assert FigureRow("expired", 1, "given up by Postfix") in figures.became(bed.outcomes())
     assert figures.bounces(bed.outcomes()) == []
 
 
@@ -91,7 +91,10 @@ def test_the_hour_has_sharp_edges(bed: Bed) -> None:
     """The first moment is in it, the one before and the one past its end are not."""
     for at in (SINCE - 0.001, SINCE, SINCE + SLOT_S - 0.001, NOW - 0.001, NOW):
         bed.tried(State.DELIVERED, "2.0.0", at)
-    assert bed.outcomes() == [Outcome(0, State.DELIVERED, "2.0.0", 2), Outcome(11, State.DELIVERED, "2.0.0", 1)]
+    assert bed.outcomes() == [
+        OutcomeCount(0, State.DELIVERED, "2.0.0", 2),
+        OutcomeCount(11, State.DELIVERED, "2.0.0", 1),
+    ]
     bars = figures.bars(bed.outcomes(), SINCE)
     assert [bar.counts[State.DELIVERED] for bar in bars] == [2, *[0] * 10, 1]
     assert [bar.began_at for bar in bars] == [SINCE + number * SLOT_S for number in range(SLOTS)]
@@ -103,15 +106,17 @@ def test_bounces_are_told_apart_by_what_they_speak_of(bed: Bed) -> None:
         bed.tried(State.BOUNCED, status, NOW - 60)
     bed.tried(State.DEFERRED, "4.2.2", NOW - 60)
     assert figures.bounces(bed.outcomes()) == [
-        Row("the address", 2, "5.1.x"),
-        Row("not said", 2),
-        Row("policy or security", 1, "5.7.x"),
+        FigureRow("the address", 2, "5.1.x"),
+        FigureRow("not said", 2),
+        FigureRow("policy or security", 1, "5.7.x"),
     ]
 
 
 def test_mail_that_is_not_ours_is_in_no_figure(bed: Bed) -> None:
     """A try of a queue id nobody handed over is passed over, as the table says: mail of the API."""
-    bed.apply(Tried("FFFF", masked_recipient(KEY, "a@example.net"), None, State.DELIVERED, "2.0.0", "", "", NOW - 5))
+    bed.apply(
+        DeliveryTried("FFFF", masked_recipient(KEY, "a@example.net"), None, State.DELIVERED, "2.0.0", "", "", NOW - 5)
+    )
     assert bed.outcomes() == []
     assert [row.number for row in figures.became(bed.outcomes())] == [0, 0, 0]
 
@@ -157,7 +162,7 @@ def test_a_writer_holds_no_reader_up(bed: Bed) -> None:
 # The tables made of beats
 
 
-def numbers(table: Sequence[Row]) -> dict[str, float | None]:
+def numbers(table: Sequence[FigureRow]) -> dict[str, float | None]:
     return {row.name: row.number for row in table}
 
 
@@ -185,7 +190,7 @@ def test_what_a_silent_daemon_would_know_is_not_shown_as_nothing() -> None:
     """None, which the page shows as a dash."""
     looked = survey(ages={word: [1.0] for word in DAEMONS if word != "policy"})
     assert numbers(figures.came_in(looked)) == {"API": 0, "SMTP": None, "sendmail": None, "refused": None}
-    looked = survey(ages={}, queue=Trouble("gone"))
+    looked = survey(ages={}, queue=Unanswered("gone"))
     for table in (figures.came_in, figures.on_the_way, figures.tries, figures.waiting):
         assert set(numbers(table(looked)).values()) == {None}
 

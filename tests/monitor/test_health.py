@@ -7,7 +7,7 @@ from tests.monitor.conftest import DAEMONS, EXPECTED, survey
 
 from postroom.monitor.health import Expected, judge, span
 from postroom.monitor.health_document import report
-from postroom.monitor.snapshot import Trouble
+from postroom.monitor.snapshot import Unanswered
 from postroom.postfix.queue import QueueCount
 
 AGES = {word: [2.0] for word in DAEMONS}
@@ -33,14 +33,14 @@ def test_a_host_that_is_well_has_no_findings() -> None:
             "postroom-watcher",
         ),
         (
-            {"shared": Trouble("/x/shared.db: database disk image is malformed; mend: restore it from a backup")},
+            {"shared": Unanswered("/x/shared.db: database disk image is malformed; mend: restore it from a backup")},
             "shared.db cannot be read",
             "/x/shared.db",
         ),
-        ({"limits": Trouble("no answer within 2 s")}, "limits.db cannot be read", "no answer within 2 s"),
-        ({"outcomes": Trouble("/x/track.db: cannot be opened")}, "track.db cannot be read", "/x/track.db"),
+        ({"limits": Unanswered("no answer within 2 s")}, "limits.db cannot be read", "no answer within 2 s"),
+        ({"outcomes": Unanswered("/x/track.db: cannot be opened")}, "track.db cannot be read", "/x/track.db"),
         (
-            {"queue": Trouble("/x/showq: Connection refused")},
+            {"queue": Unanswered("/x/showq: Connection refused")},
             "Postfix does not tell its queue",
             "/x/showq: Connection refused",
         ),
@@ -127,7 +127,7 @@ def test_daemons_nobody_expects_are_no_finding() -> None:
 
 def test_without_the_shared_store_no_daemon_is_blamed() -> None:
     """Their beats lie there: how they are is not known, and one finding says so."""
-    health = judge(survey(shared=Trouble("gone"), ages={}), EXPECTED)
+    health = judge(survey(shared=Unanswered("gone"), ages={}), EXPECTED)
     assert {daemon.state for daemon in health.daemons} == {"unknown"}
     (finding,) = health.findings
     assert finding.what.startswith("shared.db")
@@ -135,7 +135,7 @@ def test_without_the_shared_store_no_daemon_is_blamed() -> None:
 
 def test_the_report_has_null_for_what_nobody_can_tell() -> None:
     """Not 0, which would be an answer."""
-    looked = survey(ages={}, queue=Trouble("gone"))
+    looked = survey(ages={}, queue=Unanswered("gone"))
     shown = report(looked, judge(looked, EXPECTED))
     assert shown["well"] is False
     assert shown["queue"] is None

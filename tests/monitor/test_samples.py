@@ -12,7 +12,7 @@ from postroom.monitor.exposition import exposition
 from postroom.monitor.health import judge
 from postroom.monitor.metric_help import HELP, help_of
 from postroom.monitor.samples import Series, readable, series
-from postroom.monitor.snapshot import Trouble
+from postroom.monitor.snapshot import Unanswered
 from postroom.postfix.queue import QUEUES, QueueCount
 
 
@@ -115,7 +115,7 @@ def test_what_the_monitor_found_is_served() -> None:
     assert well[("postroom_monitor_queue_oldest_seconds", ())] == 60
     assert well[("postroom_monitor_findings", (("kind", "failure"),))] == 0
     assert well[("postroom_monitor_daemon_up", (("daemon", "policy"),))] == 1
-    ill = served(queue=Trouble("gone"), limits=Trouble("gone"), ages={"policy": [20.0]})
+    ill = served(queue=Unanswered("gone"), limits=Unanswered("gone"), ages={"policy": [20.0]})
     assert not [name for name, _ in ill if name.startswith("postroom_monitor_queue")]
     assert ill[("postroom_monitor_daemon_up", (("daemon", "policy"),))] == 0
     assert ill[("postroom_monitor_daemon_up", (("daemon", "milter"),))] == 0

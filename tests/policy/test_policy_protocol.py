@@ -1,4 +1,4 @@
-"""Octets in, requests out: whatever is sent, a request, a wait for more, or ProtocolError."""
+"""Octets in, requests out: whatever is sent, a request, a wait for more, or PolicyProtocolError."""
 
 import pytest
 from hypothesis import given
@@ -8,8 +8,8 @@ from postroom.policy.protocol import (
     MAX_ATTRIBUTES,
     MAX_REQUEST_BYTES,
     MAX_TEXT,
-    ProtocolError,
-    Request,
+    PolicyProtocolError,
+    PolicyRequest,
     RequestReader,
     reply,
 )
@@ -23,7 +23,7 @@ RCPT = (
     b"ccert_subject=\nccert_issuer=\nccert_fingerprint=\nencryption_protocol=TLSv1.3\netrn_domain=\nstress=\n"
     b"ccert_pubkey_fingerprint=\nclient_port=40000\npolicy_context=smtp\nserver_address=192.0.2.2\nserver_port=587\n\n"
 )
-ASKED = Request(
+ASKED = PolicyRequest(
     state="RCPT",
     instance="1a2b.6740f1a2.3c4d5.0",
     context="smtp",
@@ -37,15 +37,15 @@ ASKED = Request(
 LEAST = b"request=smtpd_access_policy\nprotocol_state=RCPT\ninstance=1\n"
 
 
-def read(*chunks: bytes) -> list[Request | str]:
+def read(*chunks: bytes) -> list[PolicyRequest | str]:
     """All that comes of these chunks; an error is its text, and the last."""
-    reader, found = RequestReader(), list[Request | str]()
+    reader, found = RequestReader(), list[PolicyRequest | str]()
     try:
         for chunk in chunks:
             reader.feed(chunk)
             while (request := reader.next_request()) is not None:
                 found.append(request)
-    except ProtocolError as error:
+    except PolicyProtocolError as error:
         found.append(str(error))
     return found
 
@@ -99,8 +99,8 @@ def test_the_largest_request_is_read() -> None:
     """The limits are limits, not one less."""
     padding = MAX_REQUEST_BYTES - len(LEAST) - len(b"x=")
     assert len(read(LEAST + b"x=" + b"y" * padding + b"\n\n")) == 1
-    assert isinstance(read(LEAST + b"x=" + b"y" * padding + b"\n\n")[0], Request)
-    assert isinstance(read(LEAST + b"x=1\n" * (MAX_ATTRIBUTES - 3) + b"\n")[0], Request)
+    assert isinstance(read(LEAST + b"x=" + b"y" * padding + b"\n\n")[0], PolicyRequest)
+    assert isinstance(read(LEAST + b"x=1\n" * (MAX_ATTRIBUTES - 3) + b"\n")[0], PolicyRequest)
 
 
 @given(
@@ -112,7 +112,7 @@ def test_the_largest_request_is_read() -> None:
     st.integers(1, 50),
 )
 def test_any_octets_come_to_the_same_however_they_are_cut(octets: bytes, size: int) -> None:
-    """A request, a wait or ProtocolError, whole and in pieces."""
+    """A request, a wait or PolicyProtocolError, whole and in pieces."""
     assert read(octets) == read(*(octets[at : at + size] for at in range(0, len(octets), size)))
 
 

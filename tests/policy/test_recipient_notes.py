@@ -4,20 +4,24 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from postroom.policy.recipient_notes import Notes
-from postroom.runtime.circuit_breaker import Patience
+from postroom.policy.recipient_notes import RecipientNotes
+from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.log import Log
 from postroom.store.shared.sqlite import SqliteSharedStore
 
 QUIET = Log("policy", "error", lambda _level, _event, _fields: None)
 
 
-def with_two(folder: Path, use: Callable[[Notes, Notes], Awaitable[None]], max_notes: int = 100) -> None:
+def with_two(
+    folder: Path, use: Callable[[RecipientNotes, RecipientNotes], Awaitable[None]], max_notes: int = 100
+) -> None:
     """Two processes' notes on one store."""
 
     async def run() -> None:
         stores = [SqliteSharedStore(folder) for _ in range(2)]
-        await use(*(Notes(store, Patience("limits", "", QUIET, 0.0), 1.0, max_notes) for store in stores))
+        await use(
+            *(RecipientNotes(store, CircuitBreaker("limits", "", QUIET, 0.0), 1.0, max_notes) for store in stores)
+        )
         for store in stores:
             await store.close()
 
@@ -27,7 +31,7 @@ def with_two(folder: Path, use: Callable[[Notes, Notes], Awaitable[None]], max_n
 def test_another_process_knows_what_was_noted_here(tmp_path: Path) -> None:
     """smtpd connects anew, and meets another daemon: nothing is lost."""
 
-    async def use(one: Notes, other: Notes) -> None:
+    async def use(one: RecipientNotes, other: RecipientNotes) -> None:
         await one.add("1", "smtp", "#a", "example.org")
         await other.add("1", "smtp", "#b", "example.net")
         expected = {"#a": "example.org", "#b": "example.net"}
@@ -41,7 +45,7 @@ def test_another_process_knows_what_was_noted_here(tmp_path: Path) -> None:
 def test_without_a_store_each_process_has_its_own(tmp_path: Path) -> None:
     """Counted by what this process was told; never more is kept than asked for."""
 
-    async def use(one: Notes, other: Notes) -> None:
+    async def use(one: RecipientNotes, other: RecipientNotes) -> None:
         for number in range(5):
             await one.add(f"{number}", "smtp", "#a", "example.org")
         assert await one.of("4", "smtp") == {"#a": "example.org"}

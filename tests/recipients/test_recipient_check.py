@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from postroom.mail.hashes import recipient_hash
-from postroom.recipients.check import RecipientCheck, Refusal
-from postroom.runtime.circuit_breaker import Patience
+from postroom.recipients.check import RecipientCheck, RecipientRefusal
+from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.log import Log
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import Suppression
@@ -31,7 +31,7 @@ def checked(folder: Path, ask: Callable[[SqliteSharedStore, RecipientCheck], Awa
     async def run() -> None:
         store = SqliteSharedStore(folder)
         log = Log("policy", "error", lambda _level, _event, _fields: None)
-        await ask(store, RecipientCheck(store, KEY, Patience("shared", "", log, 0.0), 1.0))
+        await ask(store, RecipientCheck(store, KEY, CircuitBreaker("shared", "", log, 0.0), 1.0))
         await store.close()
 
     asyncio.run(run())
@@ -45,7 +45,7 @@ def test_each_address_has_its_own_answer(tmp_path: Path) -> None:
         bad, jane, other = await check.refusals(["jane@", "Jane@EXAMPLE.net", "john@example.net"], now=NOW)
         assert bad is not None
         assert (bad.code, bad.enhanced_status, bad.rule) == (553, "5.1.3", "recipient_syntax")
-        assert jane == Refusal(
+        assert jane == RecipientRefusal(
             550,
             "5.1.10",
             "recipient_suppressed",

@@ -7,11 +7,11 @@ import os
 import sys
 from pathlib import Path
 
-from postroom.runtime.fault_points import FaultsRefused, armed_faults
+from postroom.runtime.fault_points import FaultPointsRefused, armed_faults
 
 try:
     faults = armed_faults(os.environ, Path(sys.argv[1]))
-except FaultsRefused as refused:
+except FaultPointsRefused as refused:
     sys.exit(str(refused))
 for point in sys.argv[2:]:
     faults.reach(point)

@@ -1,20 +1,20 @@
-"""Patience with one store: its budget, its pause, and what the log says."""
+"""The circuit breaker of one store: its budget, its pause, and what the log says."""
 
 import asyncio
 
 import pytest
 
-from postroom.runtime.circuit_breaker import Patience
+from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.log import Field, Level, Log
 from postroom.store.errors import StoreUnavailable
 
 Events = list[tuple[Level, str, dict[str, Field]]]
 
 
-def patience(retry_s: float) -> tuple[Patience, Events]:
+def patience(retry_s: float) -> tuple[CircuitBreaker, Events]:
     events: Events = []
     log = Log("policy", "debug", lambda level, event, fields: events.append((level, event, fields)))
-    return Patience("limits", "in-process limiter", log, retry_s), events
+    return CircuitBreaker("limits", "in-process limiter", log, retry_s), events
 
 
 async def answer() -> str:

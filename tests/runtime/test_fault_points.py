@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import postroom
-from postroom.runtime.fault_points import POINTS, Faults, FaultsRefused, armed_faults
+from postroom.runtime.fault_points import POINTS, FaultPoints, FaultPointsRefused, armed_faults
 
 SOURCES = Path(postroom.__file__).parent.parent
 REACH = Path(__file__).with_name("reach_points.py")
@@ -53,7 +53,7 @@ def test_unset_all_points_are_passed(tmp_path: Path) -> None:
     faults = armed_faults({"POSTROOM_TEST_BED": str(tmp_path)}, tmp_path)
     for point in POINTS:
         faults.reach(point)
-    assert faults.armed is None is Faults().armed
+    assert faults.armed is None is FaultPoints().armed
 
 
 @pytest.mark.parametrize("bed", [None, "", "other", "state/deeper", "stat", "state/../other"])
@@ -62,14 +62,14 @@ def test_outside_of_a_test_bed_it_is_refused(tmp_path: Path, bed: str | None) ->
     environment = {"POSTROOM_FAULT": "data.sent"}
     if bed is not None:
         environment["POSTROOM_TEST_BED"] = str(tmp_path / bed) if bed else ""
-    with pytest.raises(FaultsRefused, match="in no test bed; mend: unset POSTROOM_FAULT"):
+    with pytest.raises(FaultPointsRefused, match="in no test bed; mend: unset POSTROOM_FAULT"):
         armed_faults(environment, tmp_path / "state")
 
 
 def test_an_empty_bed_is_none_wherever_we_stand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """systemd starts daemons in /, which holds every state directory."""
     monkeypatch.chdir("/")
-    with pytest.raises(FaultsRefused):
+    with pytest.raises(FaultPointsRefused):
         armed_faults({"POSTROOM_FAULT": "data.sent", "POSTROOM_TEST_BED": ""}, tmp_path)
 
 
@@ -78,7 +78,7 @@ def test_a_link_out_of_the_bed_is_no_part_of_it(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "bed").mkdir()
     (tmp_path / "bed" / "state").symlink_to(tmp_path / "real")
-    with pytest.raises(FaultsRefused):
+    with pytest.raises(FaultPointsRefused):
         armed_faults(
             {"POSTROOM_FAULT": "data.sent", "POSTROOM_TEST_BED": str(tmp_path / "bed")}, tmp_path / "bed/state"
         )
@@ -88,5 +88,5 @@ def test_a_link_out_of_the_bed_is_no_part_of_it(tmp_path: Path) -> None:
 def test_what_is_no_point_or_count_is_refused(tmp_path: Path, wanted: str) -> None:
     """A misspelt fault would be a test that kills nothing."""
     environment = {"POSTROOM_FAULT": wanted, "POSTROOM_TEST_BED": str(tmp_path)}
-    with pytest.raises(FaultsRefused, match=r"^\$POSTROOM_FAULT: "):
+    with pytest.raises(FaultPointsRefused, match=r"^\$POSTROOM_FAULT: "):
         armed_faults(environment, tmp_path)

@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postroom.senders.table import Allowance, SendersTable, Who
+from postroom.senders.table import Allowance, SenderIdentity, SendersTable
 
 TABLE = SendersTable(
     [
@@ -22,14 +22,20 @@ TABLE = SendersTable(
     "mail.example.org",
 )
 NAMED = (
-    Who(uid=33),
-    Who(gids=frozenset({7, 50})),
-    Who(login="anna"),
-    Who(client="shop"),
-    Who(address=ip_address("192.0.2.9")),
-    Who(address=ip_address("::ffff:192.0.2.9")),
+    SenderIdentity(uid=33),
+    SenderIdentity(gids=frozenset({7, 50})),
+    SenderIdentity(login="anna"),
+    SenderIdentity(client="shop"),
+    SenderIdentity(address=ip_address("192.0.2.9")),
+    SenderIdentity(address=ip_address("::ffff:192.0.2.9")),
 )
-STRANGERS = (Who(), Who(uid=0), Who(login="joe", client="x"), Who(address=ip_address("198.51.100.1")), Who(uid=34))
+STRANGERS = (
+    SenderIdentity(),
+    SenderIdentity(uid=0),
+    SenderIdentity(login="joe", client="x"),
+    SenderIdentity(address=ip_address("198.51.100.1")),
+    SenderIdentity(uid=34),
+)
 
 
 def test_whoever_is_named_may_use_the_domains_beside() -> None:
@@ -38,7 +44,7 @@ def test_whoever_is_named_may_use_the_domains_beside() -> None:
         assert TABLE.may_use(who, "example.org")
         assert not TABLE.may_use(who, "example.net")
         assert not TABLE.may_use(who, "www.example.org")
-    assert TABLE.may_use(Who(uid=34), "example.net")
+    assert TABLE.may_use(SenderIdentity(uid=34), "example.net")
 
 
 def test_whoever_is_not_named_may_use_the_hosts_own_name() -> None:
@@ -50,8 +56,10 @@ def test_whoever_is_not_named_may_use_the_hosts_own_name() -> None:
         assert not TABLE.may_use(who, None)
 
 
-@given(st.builds(Who, uid=st.none() | st.integers(), login=st.text(), client=st.text()), st.none() | st.text())
-def test_an_empty_table_allows_everything(who: Who, domain: str | None) -> None:
+@given(
+    st.builds(SenderIdentity, uid=st.none() | st.integers(), login=st.text(), client=st.text()), st.none() | st.text()
+)
+def test_an_empty_table_allows_everything(who: SenderIdentity, domain: str | None) -> None:
     """Without a table all is as if there were none."""
     assert SendersTable((), "mail.example.org", refuses_others=True).may_use(who, domain)
 

@@ -9,11 +9,11 @@ from postroom.setup.__main__ import main
 from postroom.setup.bounce_mail import for_domains
 from postroom.setup.door_mail import at_the_door
 from postroom.setup.host import Host
-from postroom.setup.installation import Wish, first_configuration
-from postroom.setup.trial_mail import Row, log_row
+from postroom.setup.installation import Choices, first_configuration
+from postroom.setup.trial_mail import TrialResult, log_row
 
 HOST = Host("3.7.11", "mail.example.org", "127.0.0.0/8", "postfix@-.service", "", local=True)
-WISH = Wish(Path(), "example.org", "mail.example.org", "202611", sendmail_door=True)
+WISH = Choices(Path(), "example.org", "mail.example.org", "202611", sendmail_door=True)
 
 
 def test_the_first_configuration_is_a_good_one() -> None:
@@ -39,7 +39,7 @@ def test_where_postfix_logs_to_a_file_the_watcher_reads_that() -> None:
 
 def test_a_return_path_that_is_wished_stands_in_the_first_configuration() -> None:
     """And decides from then on."""
-    text = first_configuration(Wish(**{**vars(WISH), "return_path": "bounces.example.org"}), HOST)
+    text = first_configuration(Choices(**{**vars(WISH), "return_path": "bounces.example.org"}), HOST)
     assert parse(text.encode(), "it", lambda: "").return_domains() == {"bounces.example.org"}
     assert parse(first_configuration(WISH, HOST).encode(), "it", lambda: "").return_domains() == frozenset()
     assert "@" not in text
@@ -84,7 +84,7 @@ def test_the_end_of_a_mail_is_not_its_way_to_the_door() -> None:
     signed = "Nov 24 14:00:02 mail postroom-milter[4]: milter.signed queue_id=BBB2 door=sendmail\n"
     ended = "Nov 24 14:00:02 mail postfix/local[5]: BBB2: to=<r@x>, relay=local, status=sent (delivered to mailbox)\n"
     row = log_row("sendmail", "feed.sendmail", LOG + signed + ended)
-    assert row == Row("sendmail", "yes", "sent", "delivered to mailbox")
+    assert row == TrialResult("sendmail", "yes", "sent", "delivered to mailbox")
     assert row.is_well
     assert not log_row("sendmail", "feed.sendmail", LOG + ended).is_well
 
@@ -93,7 +93,7 @@ def test_a_mail_that_waits_at_the_door_shows_its_reason() -> None:
     """The milter is away, or a limit holds it."""
     waits = LOG.replace("status=sent (250 queued as BBB2)", "status=deferred (host said: 451 4.7.1 away)")
     row = log_row("sendmail", "feed.sendmail", "".join(waits.splitlines(keepends=True)[::3]))
-    assert row == Row("sendmail", "no", "deferred", "host said: 451 4.7.1 away")
+    assert row == TrialResult("sendmail", "no", "deferred", "host said: 451 4.7.1 away")
 
 
 def test_a_mail_that_is_nowhere_is_unknown() -> None:

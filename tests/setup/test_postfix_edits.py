@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postroom.setup.marks import MarksBroken, lines_of
-from postroom.setup.postfix_edits import PIECES, CannotWeave, Site, Woven, own_networks, unwoven, weave
+from postroom.setup.postfix_edits import PIECES, CannotEdit, EditedFiles, Site, own_networks, unwoven, weave
 from postroom.setup.postfix_files import parameters, services
 from postroom.setup.return_path_edits import REGIONS, return_domains
 
@@ -40,7 +40,7 @@ def woven(
     networks: str = LOCAL,
     door: bool = True,
     returns: tuple[str, ...] = (),
-) -> Woven:
+) -> EditedFiles:
     """Woven; both files give back what they were."""
     site = Site(networks, door, returns)
     made = weave(main, master, TEXTS, site)
@@ -55,7 +55,7 @@ def in_force(text: str) -> dict[str, str]:
     return {name: parameter.value for name, parameter in parameters(lines_of(text)).items()}
 
 
-def options(made: Woven, name: str) -> dict[str, str]:
+def options(made: EditedFiles, name: str) -> dict[str, str]:
     return next(service.options for service in services(lines_of(made.master)) if service.name == name)
 
 
@@ -228,13 +228,13 @@ def test_a_filter_of_the_site_is_passed_by_mail_of_sendmail_too() -> None:
 
 def test_a_pickup_that_leads_elsewhere_is_refused() -> None:
     """Its mail would miss what the site wants done to it."""
-    with pytest.raises(CannotWeave, match=r"pickup has content_filter of its own; mend: .*--no-sendmail-door"):
+    with pytest.raises(CannotEdit, match=r"pickup has content_filter of its own; mend: .*--no-sendmail-door"):
         woven(master=f"{PICKUP}  -o content_filter=x:y\n")
 
 
 def test_a_set_up_by_hand_is_refused() -> None:
     """Two services of one name would keep Postfix from starting."""
-    with pytest.raises(CannotWeave, match=r"master\.cf: line 3 .*; mend: "):
+    with pytest.raises(CannotEdit, match=r"master\.cf: line 3 .*; mend: "):
         woven(master=MASTER + "postroom-in unix n - n - - smtpd\n")
 
 
@@ -336,7 +336,7 @@ def test_the_world_is_asked_about_at_a_return_path_also_where_a_site_has_lists()
 
 def test_a_return_path_wired_by_hand_is_refused() -> None:
     """As docs/operating.md has it for other hosts: which domain it is for would be guessed."""
-    with pytest.raises(CannotWeave, match=r"main\.cf: line 1 .*; mend: "):
+    with pytest.raises(CannotEdit, match=r"main\.cf: line 1 .*; mend: "):
         woven(main=f"transport_maps = {INLINE}\n", returns=RETURNS)
 
 
@@ -376,7 +376,7 @@ def test_files_of_any_shape_are_woven_and_come_back_or_are_refused(
     """Every octet, and a second weaving is the first."""
     try:
         woven(main, f"{PICKUP}{master}", door=door, returns=returns)
-    except CannotWeave:
+    except CannotEdit:
         assert any(line[:1] != "#" and "postroom" in line for line in (main + "\n" + master).split("\n"))
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from postroom.setup.host import SetupFailed
-from postroom.setup.record import Record, digest, octets_of, write
-from postroom.setup.steps import Run, Step, WriteFile, diff, perform
+from postroom.setup.record import SetupRecord, digest, octets_of, write
+from postroom.setup.steps import RunCommand, Step, WriteFile, diff, perform
 
 
 def test_a_write_keeps_mode_and_follows_a_link(tmp_path: Path) -> None:
@@ -24,20 +24,20 @@ def test_a_write_keeps_mode_and_follows_a_link(tmp_path: Path) -> None:
 
 def test_what_was_before_outlives_the_process(tmp_path: Path) -> None:
     """Read again by another run; a file that was not there is known as such."""
-    record = Record(tmp_path / "setup")
+    record = SetupRecord(tmp_path / "setup")
     record.note(Path("/a"), b"before", b"after")
     record.note(Path("/b"), None, b"after")
-    again = Record(tmp_path / "setup")
+    again = SetupRecord(tmp_path / "setup")
     assert again.before(Path("/a")) == b"before"
     assert (again.before(Path("/b")), again.changes[Path("/b")].written) == (None, digest(b"after"))
     again.forget(Path("/a"))
-    assert list(Record(tmp_path / "setup").changes) == [Path("/b")]
+    assert list(SetupRecord(tmp_path / "setup").changes) == [Path("/b")]
     assert (tmp_path / "setup").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_second_write_remembers_what_was_before_the_first(tmp_path: Path) -> None:
     """An upgrade of a unit does not make the unit of before the site's own."""
-    record, path = Record(tmp_path / "setup"), tmp_path / "unit"
+    record, path = SetupRecord(tmp_path / "setup"), tmp_path / "unit"
     for octets in (b"one", b"two"):
         step = WriteFile(path, octets, record)
         assert step.is_needed()
@@ -51,7 +51,7 @@ def test_a_second_write_remembers_what_was_before_the_first(tmp_path: Path) -> N
 def test_a_write_that_fails_is_noted_before_and_says_where(tmp_path: Path) -> None:
     """Its folder is a file: nothing is left, and the step before it stays done."""
     (tmp_path / "file").write_bytes(b"")
-    record = Record(tmp_path / "setup")
+    record = SetupRecord(tmp_path / "setup")
     steps: list[Step] = [
         WriteFile(tmp_path / "first", b"1", record),
         WriteFile(tmp_path / "file" / "second", b"2", record),
@@ -66,12 +66,12 @@ def test_a_write_that_fails_is_noted_before_and_says_where(tmp_path: Path) -> No
 def test_a_dry_run_shows_and_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Diffs of files, commands as they would be run; what is there already is not shown."""
     (tmp_path / "same").write_bytes(b"same")
-    record = Record(tmp_path / "setup")
+    record = SetupRecord(tmp_path / "setup")
     steps: list[Step] = [
         WriteFile(tmp_path / "new", b"line\n", record),
         WriteFile(tmp_path / "same", b"same", record),
-        Run(["touch", tmp_path / "touched"]),
-        Run(["touch", "never"], unless=lambda: True),
+        RunCommand(["touch", tmp_path / "touched"]),
+        RunCommand(["touch", "never"], unless=lambda: True),
     ]
     perform(steps, dry_run=True, back="")
     shown = capsys.readouterr().out
@@ -91,6 +91,6 @@ def test_a_diff_names_what_is_made_and_what_goes() -> None:
 def test_a_command_that_fails_says_its_last_words() -> None:
     """And how to mend."""
     with pytest.raises(SetupFailed, match=r"^sh -c echo no >&2; exit 3: no; mend: "):
-        Run(["sh", "-c", "echo no >&2; exit 3"]).do()
+        RunCommand(["sh", "-c", "echo no >&2; exit 3"]).do()
     with pytest.raises(SetupFailed, match=r"/nowhere/it: cannot be run \(FileNotFoundError\); mend: "):
-        Run(["/nowhere/it"]).do()
+        RunCommand(["/nowhere/it"]).do()

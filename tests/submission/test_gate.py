@@ -5,11 +5,11 @@ from pathlib import Path
 from tests.submission.handover.outbox_bed import outbox_at, reached
 from tests.submission.handover.scripted_postfix import DROP, Seen, answering
 
-from postroom.limits.rules import Rule
+from postroom.limits.rules import LimitRule
 
 HOUR = 3600
-PER_SENDER = Rule("per-sender", "sender", 2, HOUR)
-RECIPIENTS = Rule("recipients", "sender", 4, HOUR, counts="recipients")
+PER_SENDER = LimitRule("per-sender", "sender", 2, HOUR)
+RECIPIENTS = LimitRule("recipients", "sender", 4, HOUR, counts="recipients")
 
 
 async def test_mail_over_a_limit_waits_and_says_which(bed: Path) -> None:
@@ -111,7 +111,7 @@ async def test_each_delivery_is_asked_for_with_its_stream(bed: Path) -> None:
 
 async def test_a_suppressed_recipient_is_not_counted(bed: Path) -> None:
     """Its delivery ends uncounted: mail after the suppression was lifted finds the limit untouched."""
-    async with outbox_at(bed, limits=[Rule("each", "recipient", 1, HOUR)]) as at:
+    async with outbox_at(bed, limits=[LimitRule("each", "recipient", 1, HOUR)]) as at:
         await at.suppress("jane@example.net")
         await at.settled(await at.accept("jane@example.net"), "suppressed")
         await at.shared.lift(next(iter(await at.shared.suppressions(("", ""), 1))).recipient_hash)

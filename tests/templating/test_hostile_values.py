@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from postroom.templating import Brand, Catalogue, Rendered, Template, Variable, VariablesInvalid
-from postroom.templating.page import Page, read
+from postroom.templating.page import MailPage, read
 
 SHIPPED = Path(__file__).parents[2] / "templates"
 CATALOGUE = Catalogue.load(
@@ -55,7 +55,7 @@ CASES = [
 ]
 
 
-def skeleton(page: Page) -> list[tuple[str, list[str]]]:
+def skeleton(page: MailPage) -> list[tuple[str, list[str]]]:
     """The elements with the names of their attributes, but for blank-dependent values."""
     return [(element.tag, sorted(element.attributes)) for element in page.elements()]
 

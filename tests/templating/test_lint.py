@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from postroom.templating import Brand, Catalogue
-from postroom.templating.lint import RULES, Finding, check
+from postroom.templating.lint import RULES, LintFinding, check
 
 CASES = Path(__file__).parent / "lint"
 
 
-def found(case: Path, tmp_path: Path, shipped: Path, brand: Brand) -> list[Finding]:
+def found(case: Path, tmp_path: Path, shipped: Path, brand: Brand) -> list[LintFinding]:
     clean = tmp_path / "clean"
     shutil.copytree(CASES / "clean", clean)
     shutil.copytree(shipped / "_layout", clean / "_layout")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from systemd import journal
 
-from postroom.watcher.journal_source import Journal
+from postroom.watcher.journal_source import JournalSource
 
 WITHIN_S = 10.0
 FLOOD = 300
@@ -68,14 +68,14 @@ def in_unit(unit: str) -> Iterator[None]:
         group.rmdir()
 
 
-def opened(folder: Path, position: str | None, units: tuple[str, ...] = ()) -> Journal:
+def opened(folder: Path, position: str | None, units: tuple[str, ...] = ()) -> JournalSource:
     uids = {0, pwd.getpwnam("postfix").pw_uid}
-    source = Journal(uids, units, () if units else {folder}, time.time())
+    source = JournalSource(uids, units, () if units else {folder}, time.time())
     source.resume(position)
     return source
 
 
-def told(source: Journal) -> tuple[list[str], list[str], str | None]:
+def told(source: JournalSource) -> tuple[list[str], list[str], str | None]:
     """The lines and gaps up to the end, and the position there."""
     texts, gaps, position = list[str](), list[str](), None
     while (batch := source.read()) is not None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from postroom.store.track.facts import Fault
+from postroom.store.track.facts import RecipientFault
 from postroom.watcher.bounces import fault_of_recipient
 
 AGAINST = [
@@ -63,8 +63,8 @@ def test_what_is_not_sure_counts_only_when_it_repeats(status: str, reply: str) -
 
 def test_a_fault_has_its_class_and_its_rule() -> None:
     """The cause of a suppression is the name of the class; the rule is told with its version."""
-    assert fault_of_recipient("5.1.1", "unknown user: jane") == Fault(
+    assert fault_of_recipient("5.1.1", "unknown user: jane") == RecipientFault(
         "invalid_recipient", "now", "recipient.unknown", 2
     )
-    assert fault_of_recipient("5.2.1", "account disabled") == Fault("inactive", "now", "inactive.words", 2)
-    assert fault_of_recipient("4.2.2", "mailbox full") == Fault("mailbox_full", "after", "mailbox.full", 1)
+    assert fault_of_recipient("5.2.1", "account disabled") == RecipientFault("inactive", "now", "inactive.words", 2)
+    assert fault_of_recipient("4.2.2", "mailbox full") == RecipientFault("mailbox_full", "after", "mailbox.full", 1)

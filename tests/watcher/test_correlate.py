@@ -10,15 +10,15 @@ from tests.watcher.log_lines import KEY, LISTENER, NOW, active, line, token, tri
 from postroom.mail.recipients import masked_recipient
 from postroom.mail.states import State
 from postroom.store.track.facts import (
+    DeliveryTried,
     Fact,
     GaveUp,
     InstanceStarted,
     InstanceStopping,
-    Left,
-    Seen,
+    LeftQueue,
+    SeenInQueue,
     SessionEnded,
     SessionOpened,
-    Tried,
 )
 from postroom.watcher.correlate import Correlator, noops
 from postroom.watcher.lines import Line
@@ -30,9 +30,9 @@ def facts(written: Line, *, is_relayhosted: bool = False) -> list[Fact]:
     return list(Correlator(KEY, is_relayhosted=is_relayhosted).facts(written))
 
 
-def only_try(written: Line, *, is_relayhosted: bool = False) -> Tried:
+def only_try(written: Line, *, is_relayhosted: bool = False) -> DeliveryTried:
     (fact,) = facts(written, is_relayhosted=is_relayhosted)
-    assert isinstance(fact, Tried)
+    assert isinstance(fact, DeliveryTried)
     return fact
 
 
@@ -41,7 +41,7 @@ def test_a_mail_of_ours_is_known_by_its_token(sender: str) -> None:
     """With each kind of return path; the case may have been changed on the way."""
     for written in (token(1), token(1).upper()):
         text = active("913AA2144D6", sender.format(written))
-        assert facts(line("qmgr", text, "postfix-out")) == [Seen(token(1), "913AA2144D6", "postfix-out")]
+        assert facts(line("qmgr", text, "postfix-out")) == [SeenInQueue(token(1), "913AA2144D6", "postfix-out")]
 
 
 @pytest.mark.parametrize("sender", ["", "jane@example.org", "pr@bounces.example.org", token(1), f"x{token(1)}@b.c"])
@@ -53,14 +53,14 @@ def test_other_mail_is_not(sender: str) -> None:
 def test_a_mail_says_how_many_recipients_it_has() -> None:
     """More than one where Postfix rewrote ours."""
     text = active("913AA2144D6", f"{token(1)}@b.c").replace("nrcpt=1", "nrcpt=3")
-    assert facts(line("qmgr", text)) == [Seen(token(1), "913AA2144D6", "postfix", 3)]
+    assert facts(line("qmgr", text)) == [SeenInQueue(token(1), "913AA2144D6", "postfix", 3)]
 
 
 @pytest.mark.parametrize(
     ("action", "found"),
     [
-        ("removed", [Left("913AA2144D6", NOW, State.DISCARDED)]),
-        ("requeued", [Left("913AA2144D6", NOW, None)]),
+        ("removed", [LeftQueue("913AA2144D6", NOW, State.DISCARDED)]),
+        ("requeued", [LeftQueue("913AA2144D6", NOW, None)]),
         ("placed on hold", []),
     ],
 )
@@ -72,7 +72,7 @@ def test_an_operator_takes_mail_out_of_the_queue(action: str, found: list[Fact])
 def test_held_mail_is_in_the_queue() -> None:
     """A milter or a table held it: it was queued."""
     text = f"913AA2144D6: milter-hold: END-OF-MESSAGE from localhost[127.0.0.1]: x; from=<{token(2)}@b.c> to=<a@b.c>"
-    assert facts(line("cleanup", text)) == [Seen(token(2), "913AA2144D6", "postfix")]
+    assert facts(line("cleanup", text)) == [SeenInQueue(token(2), "913AA2144D6", "postfix")]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_sessions_of_our_listener_count_and_no_others() -> None:
 
 def test_the_life_of_a_queue_id_and_of_an_instance() -> None:
     """Its end, Postfix's giving up, and an instance's stop and start."""
-    assert facts(line("qmgr", "913AA2144D6: removed")) == [Left("913AA2144D6", NOW)]
+    assert facts(line("qmgr", "913AA2144D6: removed")) == [LeftQueue("913AA2144D6", NOW)]
     gave_up = "913AA2144D6: from=<a@b.c>, status=expired, returned to sender"
     assert facts(line("qmgr", gave_up)) == [GaveUp("913AA2144D6", NOW)]
     stopping = line("postfix-script", "stopping the Postfix mail system", "postfix-out")

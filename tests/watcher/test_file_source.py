@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.watcher.log_lines import in_file
 
-from postroom.watcher.file_source import MAX_LINE, LogFile
+from postroom.watcher.file_source import MAX_LINE, FileSource
 from postroom.watcher.source import BATCH_LINES, Batch, SourceUnavailable
 
 PACKERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -33,13 +33,13 @@ class Reader:
         self.position: str | None = None
         self.texts: list[str] = []
         self.gaps: list[str] = []
-        self._source = LogFile(path, lambda: NOW)
+        self._source = FileSource(path, lambda: NOW)
         self._source.resume(None)
 
     def again(self) -> None:
         """As after a kill: another process goes on at the stored position."""
         self._source.close()
-        self._source = LogFile(self.path, lambda: NOW)
+        self._source = FileSource(self.path, lambda: NOW)
         self._source.resume(self.position)
 
     def batch(self) -> Batch | None:

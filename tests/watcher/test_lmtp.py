@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postroom.watcher import lmtp
-from postroom.watcher.lmtp import MAX_ERRORS, MAX_LINE_OCTETS, MAX_OCTETS, MAX_RECIPIENTS, Mail, Session
+from postroom.watcher.lmtp import MAX_ERRORS, MAX_LINE_OCTETS, MAX_OCTETS, MAX_RECIPIENTS, LmtpSession, ReceivedMail
 
 ENVELOPE = b"LHLO mail\r\nMAIL FROM:<>\r\nRCPT TO:<one@bounces.example.org>\r\n"
 
@@ -14,13 +14,13 @@ def refusal(recipient: str) -> str | None:
     return None if recipient.endswith("@bounces.example.org") else "451 4.3.5 Not here"
 
 
-def held(octets: bytes, step: int = 1_000_000) -> tuple[list[str], list[Mail], Session]:
+def held(octets: bytes, step: int = 1_000_000) -> tuple[list[str], list[ReceivedMail], LmtpSession]:
     """The replies (their first words), the mails and the session after these octets, fed `step` at a time."""
-    session, replies, mails = Session("mail.example.org", refusal), list[str](), list[Mail]()
+    session, replies, mails = LmtpSession("mail.example.org", refusal), list[str](), list[ReceivedMail]()
     for at in range(0, max(len(octets), 1), step):
         session.feed(octets[at : at + step])
         while (event := session.next_event()) is not None:
-            if isinstance(event, Mail):
+            if isinstance(event, ReceivedMail):
                 mails.append(event)
             else:
                 replies.append(event.decode("ascii"))
@@ -44,8 +44,10 @@ def test_a_session_as_postfix_has_it() -> None:
         replies, mails, session = held(script, step)
         assert [reply[:3] for reply in replies] == expected
         assert mails == [
-            Mail("", ("one@bounces.example.org", "two@bounces.example.org"), b"Subject: x\r\n\r\n.dot\r\n..\r\n"),
-            Mail('"a b"@example.net', ("one@bounces.example.org",), b"\r\n"),
+            ReceivedMail(
+                "", ("one@bounces.example.org", "two@bounces.example.org"), b"Subject: x\r\n\r\n.dot\r\n..\r\n"
+            ),
+            ReceivedMail('"a b"@example.net', ("one@bounces.example.org",), b"\r\n"),
         ]
         assert session.is_over
     greeting = replies[1].split("\r\n")
@@ -95,7 +97,7 @@ def test_only_one_end_ends_a_mail(end: bytes) -> None:
 def test_of_a_large_mail_the_head_is_kept() -> None:
     """It is taken all the same, in memory that is bounded, and the session goes on."""
     line = b"." * 61 + b"\r\n"
-    session = Session("mail.example.org", refusal)
+    session = LmtpSession("mail.example.org", refusal)
     session.feed(ENVELOPE + b"DATA\r\nSubject: x\r\n\r\n")
     while isinstance(session.next_event(), bytes):
         pass
@@ -106,7 +108,7 @@ def test_of_a_large_mail_the_head_is_kept() -> None:
         assert len(session._body) + len(session._buffer) <= 2 * MAX_OCTETS + 10
     session.feed(b".\r\nNOOP\r\n")
     mail = session.next_event()
-    assert isinstance(mail, Mail)
+    assert isinstance(mail, ReceivedMail)
     assert len(mail.octets) == MAX_OCTETS
     assert mail.octets.startswith(b"Subject: x\r\n\r\n" + line[1:] * 3)
     assert session.next_event() == b"250 2.0.0 Ok\r\n"

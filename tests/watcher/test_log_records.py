@@ -17,16 +17,16 @@ from postroom.watcher.records.types import (
     Connected,
     ConnectFailed,
     ConnectionLost,
-    Cut,
+    CutOff,
     Delivery,
     Disconnected,
     Expired,
-    Held,
     Logged,
     MessageId,
     Notified,
     Operated,
     PickedUp,
+    PutOnHold,
     Received,
     Record,
     Removed,
@@ -128,7 +128,7 @@ LINES: list[tuple[str, str, Record | None]] = [
             f"{ID}: hold: header Subject: x; from=<forged@example.org> y from localhost[127.0.0.1]; "
             "from=<prx@bounces.example.org> to=<a@b.c> proto=ESMTP helo=<mail>: why"
         ),
-        Held(ID, "hold", "prx@bounces.example.org"),
+        PutOnHold(ID, "hold", "prx@bounces.example.org"),
     ),
     (
         "cleanup",
@@ -136,7 +136,7 @@ LINES: list[tuple[str, str, Record | None]] = [
             f"{ID}: milter-hold: END-OF-MESSAGE from localhost[127.0.0.1]: milter triggers HOLD action; "
             "from=<prx@bounces.example.org> to=<a@b.c> proto=ESMTP helo=<mail>"
         ),
-        Held(ID, "milter-hold", "prx@bounces.example.org"),
+        PutOnHold(ID, "milter-hold", "prx@bounces.example.org"),
     ),
     (
         "cleanup",
@@ -307,8 +307,8 @@ def test_a_line_postfix_has_cut_keeps_its_outcome() -> None:
     assert isinstance(read, Delivery)
     assert (read.status, read.reason[-5:], read.is_whole) == ("bounced", "xxxxx", False)
     for end in range(text.index(" (550") + 2):
-        assert record(line("smtp", text[:end])) in (None, Cut()), text[:end]
-    assert record(line("smtp", text[: text.index(", status")])) == Cut()
+        assert record(line("smtp", text[:end])) in (None, CutOff()), text[:end]
+    assert record(line("smtp", text[: text.index(", status")])) == CutOff()
 
 
 @pytest.mark.parametrize(

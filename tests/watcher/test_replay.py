@@ -8,14 +8,14 @@ from tests.watcher.log_sample import NOW, lab, lab_lines
 
 from postroom.mail.states import State
 from postroom.watcher.lines import Line, LineReader
-from postroom.watcher.replay import Mail, Replay
+from postroom.watcher.replay import LogReplay, ReplayedMail
 
 ID, OTHER = "913AA2144D6", "4jYR8z75TxzJrGq"
 STATES = {"sent": State.DELIVERED, "bounced": State.BOUNCED, "deferred": State.DEFERRED, "expired": State.EXPIRED}
 
 
-def replayed(*lines: Line, is_relayhosted: bool = False) -> list[Mail]:
-    replay = Replay(is_relayhosted=is_relayhosted)
+def replayed(*lines: Line, is_relayhosted: bool = False) -> list[ReplayedMail]:
+    replay = LogReplay(is_relayhosted=is_relayhosted)
     for one in lines:
         replay.take(one)
     return replay.mails()
@@ -34,7 +34,7 @@ def arrived(queue_id: str = ID, message_id: str = "<m@app>", sender: str = "a@b.
     ]
 
 
-def states(mail: Mail) -> dict[str, State]:
+def states(mail: ReplayedMail) -> dict[str, State]:
     return {address: mail.state(recipient) for address, recipient in mail.recipients.items()}
 
 
@@ -46,7 +46,7 @@ EXPIRED = said("qmgr", "from=<a@b.c>, status=expired, returned to sender")
 
 def test_all_of_a_whole_log_is_right() -> None:
     """Every queue id as a parser of another hand has it, and every recipient as it was asked for."""
-    reader, replay = LineReader(NOW), Replay(is_relayhosted=False)
+    reader, replay = LineReader(NOW), LogReplay(is_relayhosted=False)
     for text in lab_lines():
         read = reader.line(text)
         assert isinstance(read, Line)

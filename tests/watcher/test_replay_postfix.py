@@ -12,7 +12,7 @@ from tests.watcher.far_end import FarEnd
 from postroom.mail.states import State
 from postroom.watcher.lines import Line, LineReader
 from postroom.watcher.record_json import described
-from postroom.watcher.replay import Mail, Replay
+from postroom.watcher.replay import LogReplay, ReplayedMail
 from sandbox.postfix import PrivatePostfix
 from sandbox.process import until
 
@@ -67,21 +67,21 @@ def operate(postfix: PrivatePostfix, option: str, queue_id: str) -> None:
     subprocess.run(["/usr/sbin/postsuper", "-c", str(postfix.config_directory), option, queue_id], check=True)
 
 
-def replayed(log: list[str]) -> dict[str, list[Mail]]:
+def replayed(log: list[str]) -> dict[str, list[ReplayedMail]]:
     """The mails of a log by Message-ID."""
-    reader, replay = LineReader(datetime.now(UTC).astimezone()), Replay(is_relayhosted=False)
+    reader, replay = LineReader(datetime.now(UTC).astimezone()), LogReplay(is_relayhosted=False)
     for text in log:
         line = reader.line(text)
         assert isinstance(line, Line), text
         assert described(line)["kind"] != "malformed", text
         replay.take(line)
-    mails: dict[str, list[Mail]] = {}
+    mails: dict[str, list[ReplayedMail]] = {}
     for mail in replay.mails():
         mails.setdefault(mail.message_id or "", []).append(mail)
     return mails
 
 
-def states(mail: Mail) -> dict[str, State]:
+def states(mail: ReplayedMail) -> dict[str, State]:
     return {address: mail.state(recipient) for address, recipient in mail.recipients.items()}
 
 

@@ -11,9 +11,9 @@ from postroom.bounces.classes import CLASSES
 from postroom.mail.hashes import recipient_hash
 from postroom.mail.return_addresses import DAY_S, ReturnAddresses
 from postroom.mail.tokens import mint
-from postroom.store.track.facts import Fault, Report
-from postroom.watcher.lmtp import Mail
-from postroom.watcher.reports import MOST, MOST_HOPS, Reader
+from postroom.store.track.facts import BounceReport, RecipientFault
+from postroom.watcher.lmtp import ReceivedMail
+from postroom.watcher.reports import MOST, MOST_HOPS, MailReader
 from sandbox.bounce_mails import VACATION, complaint, dsn
 
 KEY, HASH_KEY = b"k" * 32, b"h" * 32
@@ -21,12 +21,12 @@ NOW = 1_800_000_000.0
 TOKEN, OTHER = mint(KEY, b"8 octets", NOW), mint(KEY, b"8 others", NOW)
 OURS, COMPLAINTS = f"{TOKEN}@bounces.example.org", "complaints@bounces.example.org"
 RETURNS = ReturnAddresses(KEY, ["bounces.example.org"], 30 * DAY_S)
-READER = Reader(RETURNS, HASH_KEY)
+READER = MailReader(RETURNS, HASH_KEY)
 SAMPLES = sorted((Path(__file__).parents[1] / "data" / "bounces" / "messages").glob("*.eml"))
 
 
-def reports(octets: bytes, *recipients: str, sender: str = "") -> tuple[str, tuple[Report, ...]]:
-    read = READER.read(Mail(sender, recipients or (OURS,), octets), NOW)
+def reports(octets: bytes, *recipients: str, sender: str = "") -> tuple[str, tuple[BounceReport, ...]]:
+    read = READER.read(ReceivedMail(sender, recipients or (OURS,), octets), NOW)
     return read.kind, read.reports
 
 
@@ -79,7 +79,7 @@ def test_a_complaint_suppresses_whoever_got_that_mail() -> None:
         kind, (report,) = reports(complaint(named))
         assert (kind, report.kind, report.token) == ("complaint", "complaint", TOKEN)
         assert report.recipients == (() if named is None else hashes(named))
-        assert report.fault == Fault("complaint", "now", "", 0)
+        assert report.fault == RecipientFault("complaint", "now", "", 0)
 
 
 def test_a_complaint_to_the_address_for_complaints_names_its_mail_itself() -> None:

@@ -15,8 +15,8 @@ from postroom.mail.states import State
 from postroom.runtime.log import Field, Level, Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.shared.sqlite import SqliteSharedStore
-from postroom.store.shared.suppression import Delivered, Enough, Guard, Learned, Refused, Suppression
-from postroom.store.track.facts import Fact, Fault, Seen, Tried
+from postroom.store.shared.suppression import Delivered, Learned, ProofRule, Refused, Suppression, WaveGuard
+from postroom.store.track.facts import DeliveryTried, Fact, RecipientFault, SeenInQueue
 from postroom.store.track.track_store import TrackStore
 from postroom.suppression.learner import Learner
 from postroom.watcher.sharing import share_forever
@@ -37,7 +37,11 @@ class Counting(SqliteSharedStore):
         self.is_there = True
 
     async def learn(
-        self, facts: Sequence[Refused | Delivered], rules: Mapping[str, Enough], guard: Guard, now: float | None = None
+        self,
+        facts: Sequence[Refused | Delivered],
+        rules: Mapping[str, ProofRule],
+        guard: WaveGuard,
+        now: float | None = None,
     ) -> list[Learned]:
         self.asked += 1
         return await super().learn(facts, rules, guard, NOW if now is None else now)
@@ -56,7 +60,7 @@ def track(tmp_path: Path, run: Run) -> Iterator[TrackStore]:
     TrackStore.init(tmp_path / "track.db")
     store = TrackStore.open(tmp_path / "track.db")
     for number, address in enumerate(("ada@example.net", "bob@example.net", "eve@example.net")):
-        tried = Tried(
+        tried = DeliveryTried(
             f"A{number}B2C3",
             masked_recipient(KEY, address),
             None,
@@ -65,9 +69,9 @@ def track(tmp_path: Path, run: Run) -> Iterator[TrackStore]:
             "550 5.1.1 no",
             "mx:25",
             NOW,
-            Fault("invalid_recipient", "now", "recipient.unknown", 1),
+            RecipientFault("invalid_recipient", "now", "recipient.unknown", 1),
         )
-        facts: list[Fact] = [Seen(token(number), f"A{number}B2C3", "postfix"), tried]
+        facts: list[Fact] = [SeenInQueue(token(number), f"A{number}B2C3", "postfix"), tried]
         run(store.apply(f"log{number}", None, "1", facts, NOW, proven=number < 2))
     yield store
     run(store.close())
@@ -80,7 +84,7 @@ async def shared(store: TrackStore, target: Counting, events: list[str], asked: 
         events.append(event)
 
     log = Log("watcher", "debug", write)
-    learner = Learner(target, {"invalid_recipient": Enough(3, 60, 60.0)}, Guard(20, 60.0, 20), log)
+    learner = Learner(target, {"invalid_recipient": ProofRule(3, 60, 60.0)}, WaveGuard(20, 60.0, 20), log)
     sharing = asyncio.create_task(share_forever(store, learner, log, Metrics(), lambda: NOW, 0.01))
     async with asyncio.timeout(5):
         while target.asked < asked or (target.is_there and await store.to_share(9)):
@@ -125,10 +129,10 @@ def test_a_delivery_lifts_what_bounces_suppressed(track: TrackStore, target: Cou
     target.make()
     events = list[str]()
     run(shared(track, target, events, 1))
-    tried = Tried(
+    tried = DeliveryTried(
         "A9B2C3", masked_recipient(KEY, "ada@example.net"), None, State.DELIVERED, "2.0.0", "250 ok", "mx:25", NOW + 9
     )
-    run(track.apply("log9", None, "1", [Seen(token(9), "A9B2C3", "postfix"), tried], NOW, proven=True))
+    run(track.apply("log9", None, "1", [SeenInQueue(token(9), "A9B2C3", "postfix"), tried], NOW, proven=True))
     run(shared(track, target, events, 2))
     assert [suppression.hint for suppression in listed(target, run)] == ["b…@example.net"]
     assert events[2:] == ["suppression.lifted"]

@@ -11,7 +11,7 @@ from tests.watcher.conftest import MakeWatcher
 from tests.watcher.log_lines import active, in_file, token
 
 from postroom.watcher.source import BATCH_LINES, SourceUnavailable
-from postroom.watcher.stdin_source import MAX_LINE, Piped
+from postroom.watcher.stdin_source import MAX_LINE, StdinSource
 from sandbox.process import until
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -25,7 +25,7 @@ def pipe() -> Iterator[tuple[int, int]]:
     os.close(read)
 
 
-def texts(source: Piped) -> list[str]:
+def texts(source: StdinSource) -> list[str]:
     """The lines that are there."""
     found: list[str] = []
     while (batch := source.read()) is not None:
@@ -35,7 +35,7 @@ def texts(source: Piped) -> list[str]:
 
 def test_lines_are_read_as_they_come(pipe: tuple[int, int]) -> None:
     """Half a line waits for its end; those without a time are of now, those of nobody are passed over."""
-    source = Piped(pipe[0], lambda: NOW)
+    source = StdinSource(pipe[0], lambda: NOW)
     source.resume(None)
     assert source.read() is None
     os.write(pipe[1], b"postfix/qmgr[7]: first\nno line of Postfix\npostfix/qmgr[7]: sec")
@@ -53,7 +53,7 @@ def test_lines_are_read_as_they_come(pipe: tuple[int, int]) -> None:
 
 def test_each_start_but_the_first_is_a_gap(pipe: tuple[int, int]) -> None:
     """Told with the first line that comes; what was not read yet goes on behind it."""
-    source = Piped(pipe[0], lambda: NOW)
+    source = StdinSource(pipe[0], lambda: NOW)
     source.resume("41")
     assert source.read() is None
     os.write(pipe[1], b"postfix/qmgr[7]: on\n" * (BATCH_LINES + 1))
@@ -68,7 +68,7 @@ def test_each_start_but_the_first_is_a_gap(pipe: tuple[int, int]) -> None:
 
 def test_a_line_that_is_too_long_is_passed_over(pipe: tuple[int, int]) -> None:
     """With its end, whenever that comes."""
-    source = Piped(pipe[0], lambda: NOW)
+    source = StdinSource(pipe[0], lambda: NOW)
     source.resume(None)
     for _ in range(3):
         os.write(pipe[1], b"postfix/qmgr[7]: " + b"x" * (MAX_LINE // 2))
@@ -80,7 +80,7 @@ def test_a_line_that_is_too_long_is_passed_over(pipe: tuple[int, int]) -> None:
 
 def test_when_it_ends_what_is_there_is_read_first(pipe: tuple[int, int]) -> None:
     """Then the watcher says how to mend."""
-    source = Piped(pipe[0], lambda: NOW)
+    source = StdinSource(pipe[0], lambda: NOW)
     source.resume(None)
     os.write(pipe[1], b"postfix/qmgr[7]: last\n")
     os.close(pipe[1])

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from postroom.bounces.classes import CLASSES, FaultClass, Suppress
 from postroom.bounces.reply import ReplyText, reply_text
-from postroom.bounces.rule import Rule
+from postroom.bounces.rule import BounceRule
 from postroom.bounces.rules.codes import CODE_RULES
 from postroom.bounces.rules.languages import LANGUAGE_RULES
 from postroom.bounces.rules.others import OTHER_RULES, WEAK_RULES
@@ -88,7 +88,7 @@ def _judged(reply: ReplyText) -> Judgement:
     return Judgement(fault, suppress, rule.id, rule.version, safe(f"{codes} {evidence}".strip()))
 
 
-def _first(rules: Iterable[Rule], reply: ReplyText) -> tuple[Rule | None, str]:
+def _first(rules: Iterable[BounceRule], reply: ReplyText) -> tuple[BounceRule | None, str]:
     for rule in rules:
         evidence = _evidence(rule, reply)
         if evidence is not None:
@@ -96,12 +96,12 @@ def _first(rules: Iterable[Rule], reply: ReplyText) -> tuple[Rule | None, str]:
     return None, ""
 
 
-def _evidence(rule: Rule, reply: ReplyText) -> str | None:
+def _evidence(rule: BounceRule, reply: ReplyText) -> str | None:
     if rule.code is not None and rule.code.match(f"{reply.code} {reply.status}") is None:
         return None
     return rule.evidence(reply.linked if rule.id in _BY_LINK else reply.plain)
 
 
-def _is_doubtful(rule: Rule, reply: ReplyText) -> bool:
+def _is_doubtful(rule: BounceRule, reply: ReplyText) -> bool:
     """Whether the reply also speaks of the sender; a rule of the provider knows its own words."""
     return rule.id not in _BY_LINK and any(_evidence(each, reply) is not None for each in SENDER_RULES)

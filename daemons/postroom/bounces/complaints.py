@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from postroom.bounces.dsn import address_in
-from postroom.bounces.mime import Part, fields
+from postroom.bounces.mime import MimePart, fields
 
 _ADDRESSES = re.compile(r"[^\s<>()\[\]{},;:\"']{1,128}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,12}")
 MAX_RECIPIENTS = 50
@@ -32,7 +32,7 @@ class Complaint:
         return self.feedback_type not in {"auth-failure", "not-spam", "dmarc"}
 
 
-def complaint(found: list[Part]) -> Complaint | None:
+def complaint(found: list[MimePart]) -> Complaint | None:
     """The complaint a message is; None for another message."""
     for part in found:
         if part.type == "message/feedback-report":
@@ -49,7 +49,7 @@ def complaint(found: list[Part]) -> Complaint | None:
     return None
 
 
-def returned_recipients(found: list[Part]) -> list[str]:
+def returned_recipients(found: list[MimePart]) -> list[str]:
     """The To of the mail that came back."""
     for headers in _returned_headers(found):
         to = [each for key, value in headers if key == "to" for each in _ADDRESSES.findall(value)]
@@ -58,13 +58,13 @@ def returned_recipients(found: list[Part]) -> list[str]:
     return []
 
 
-def returned_senders(found: list[Part]) -> list[str]:
+def returned_senders(found: list[MimePart]) -> list[str]:
     """The Return-Path of the mail that came back: its envelope sender, as who delivered it wrote it (RFC 5321 §4.4)."""
     headers = next(_returned_headers(found), [])
     return [address_in(value) for key, value in headers if key == "return-path"]
 
 
-def _returned_headers(found: list[Part]) -> Iterator[Sequence[tuple[str, str]]]:
+def _returned_headers(found: list[MimePart]) -> Iterator[Sequence[tuple[str, str]]]:
     for part in found:
         if part.type in {"message/rfc822", "text/rfc822-headers", "message/rfc822-headers"}:
             yield fields(part.decoded().lstrip(b"\n"))[0]

@@ -29,7 +29,7 @@ _UNICODE = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class RecipientStatus:
     """What a report says of one recipient.
 
     Attributes:
@@ -47,9 +47,9 @@ class Status:
     diagnostic: str
 
 
-def statuses(block: bytes) -> list[Status]:
+def statuses(block: bytes) -> list[RecipientStatus]:
     """The recipients of a delivery-status part, in their order; a group that names none is left out."""
-    found: list[Status] = []
+    found: list[RecipientStatus] = []
     for group in _groups(block):
         action = next((word for word in ACTIONS if word in group.get("action", "").lower()), "")
         status = _STATUS.search(group.get("status", ""))
@@ -57,7 +57,7 @@ def statuses(block: bytes) -> list[Status]:
         final, original = address_in(group.get("final-recipient", "")), address_in(group.get("original-recipient", ""))
         if not (final or original) or not (action or status or diagnostic):
             continue
-        found.append(Status(final, original, action, status[0] if status else "", diagnostic))
+        found.append(RecipientStatus(final, original, action, status[0] if status else "", diagnostic))
         if len(found) == MAX_GROUPS:
             break
     return found
@@ -104,7 +104,7 @@ def _character(code: int) -> str:
     return chr(code) if 0x20 < code < 0x110000 and not 0xD800 <= code < 0xE000 else ""
 
 
-def embedded(text: str) -> list[Status]:
+def embedded(text: str) -> list[RecipientStatus]:
     """Statuses in plain text, for reports whose MIME was lost on the way."""
     start = re.search(r"(?mi)^[ \t]{0,8}(?:final|original)-recipient[ \t]{0,8}:", text)
     if start is None:

@@ -6,7 +6,7 @@ BUGS:    an automatic reply without any mark, under a subject of its own, is `ot
 
 import re
 
-from postroom.bounces.mime import Part, decoded_words
+from postroom.bounces.mime import MimePart, decoded_words
 
 _REPORTER = re.compile(
     r"mailer[-_]?daemon|po+st[_-]?master|mail[\s._-]?(?:delivery|system|administrator|router|daemon|"
@@ -65,7 +65,7 @@ _DELAY = re.compile(
 )
 
 
-def is_of_a_mail_system(message: Part) -> bool:
+def is_of_a_mail_system(message: MimePart) -> bool:
     """Whether the headers are those of a server that reports, rather than of a person."""
     sender = decoded_words(message.first("from"))[:500]
     subject = decoded_words(message.first("subject"))
@@ -78,12 +78,12 @@ def is_of_a_mail_system(message: Part) -> bool:
     )
 
 
-def is_signed_by_a_mail_system(message: Part) -> bool:
+def is_signed_by_a_mail_system(message: MimePart) -> bool:
     """Whether its sender is a mailer daemon or the like, by name."""
     return _REPORTER.search(decoded_words(message.first("from"))[:500]) is not None
 
 
-def is_answer(message: Part) -> bool:
+def is_answer(message: MimePart) -> bool:
     """Whether the message marks itself as an automatic answer to somebody, or its subject does."""
     submitted = message.first("auto-submitted").lower()
     precedence = message.first("precedence").strip().lower().replace("-", "_")
@@ -105,7 +105,7 @@ def is_answer(message: Part) -> bool:
     )
 
 
-def is_answer_by_subject(message: Part) -> bool:
+def is_answer_by_subject(message: MimePart) -> bool:
     """Whether its subject is one of automatic answers."""
     return _AUTOREPLY_SUBJECT.search(decoded_words(message.first("subject"))) is not None
 

@@ -41,7 +41,7 @@ class ParseError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class MimePart:
     """One part without parts of its own.
 
     Attributes:
@@ -86,7 +86,7 @@ class Part:
         return self.body
 
 
-def parts(message: bytes) -> list[Part]:
+def parts(message: bytes) -> list[MimePart]:
     """The message and the parts below it, in their order; containers come before what they contain.
 
     Raises:
@@ -97,7 +97,7 @@ def parts(message: bytes) -> list[Part]:
         octets = octets.partition(b"\n")[2]
     if not octets.strip():
         raise ParseError("the message is empty")
-    found: list[Part] = []
+    found: list[MimePart] = []
     _collect(octets, 0, found, "text/plain")
     return found
 
@@ -145,7 +145,7 @@ def fields(block: bytes) -> tuple[tuple[tuple[str, str], ...], bytes]:
     return tuple(found), block[position:]
 
 
-def _collect(octets: bytes, depth: int, found: list[Part], default: str) -> None:
+def _collect(octets: bytes, depth: int, found: list[MimePart], default: str) -> None:
     if depth > MAX_DEPTH:
         raise ParseError(f"parts are nested deeper than {MAX_DEPTH}")
     if len(found) >= MAX_PARTS:
@@ -155,7 +155,7 @@ def _collect(octets: bytes, depth: int, found: list[Part], default: str) -> None
     media, _, _ = content_type.partition(";")
     media = media.strip().lower() or default
     params = {key.lower(): quoted or plain for key, quoted, plain in _PARAMETER.findall(content_type)}
-    part = Part(media, params, headers, body, depth)
+    part = MimePart(media, params, headers, body, depth)
     found.append(part)
     if media.startswith("multipart/"):
         default = "message/rfc822" if media == "multipart/digest" else "text/plain"

@@ -66,7 +66,7 @@ _NAME_AT = re.compile(r"\bemailing (?:to )?NAME@([\w-]{1,63}(?:\.[\w-]{1,63}){1,
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedAddress:
     """A recipient a notice names, with what it says of it ("" when that is all)."""
 
     address: str
@@ -88,7 +88,7 @@ def letter(text: str) -> list[str]:
     return lines
 
 
-def named(lines: list[str], not_these: frozenset[str]) -> list[Named]:
+def named(lines: list[str], not_these: frozenset[str]) -> list[NamedAddress]:
     """The recipients a letter names, in their order, once each.
 
     Args:
@@ -111,10 +111,10 @@ def named(lines: list[str], not_these: frozenset[str]) -> list[Named]:
     return []
 
 
-def _unmatched(lines: list[str]) -> list[Named]:
+def _unmatched(lines: list[str]) -> list[NamedAddress]:
     domains = dict.fromkeys(found[1] for line in lines for found in _NAME_AT.finditer(line))
     people = [found for line in lines if (found := _UNMATCHED.match(line))]
-    return [Named(f"{found[1]}@{domain}", found[2]) for found in people for domain in domains][:MAX_RECIPIENTS]
+    return [NamedAddress(f"{found[1]}@{domain}", found[2]) for found in people for domain in domains][:MAX_RECIPIENTS]
 
 
 def _leading(lines: list[str]) -> list[tuple[int, str]]:
@@ -154,15 +154,15 @@ def _is_of_others(line: str) -> bool:
     return _OTHERS.search(_LINK.sub(" ", line)) is not None
 
 
-def _with_reasons(lines: list[str], candidates: list[tuple[int, str]]) -> list[Named]:
+def _with_reasons(lines: list[str], candidates: list[tuple[int, str]]) -> list[NamedAddress]:
     """Each recipient with the text from its line to the next one's."""
-    recipients: dict[str, Named] = {}
+    recipients: dict[str, NamedAddress] = {}
     for (number, address), following in zip(candidates, [*candidates[1:], (len(lines), "")], strict=True):
         key = address.lower()
         own = " ".join(lines[number : max(following[0], number + 1)])
         known = recipients.get(key)
         reason = own if known is None else f"{known.reason} {own}"
-        recipients[key] = Named(address if known is None else known.address, reason[:MAX_REASON_CHARS])
+        recipients[key] = NamedAddress(address if known is None else known.address, reason[:MAX_REASON_CHARS])
         if len(recipients) == MAX_RECIPIENTS:
             break
     return list(recipients.values())

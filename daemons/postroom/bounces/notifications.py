@@ -8,12 +8,12 @@ import json
 import re
 
 from postroom.bounces.complaints import Complaint
-from postroom.bounces.dsn import Status
+from postroom.bounces.dsn import RecipientStatus
 
 MAX_CHARS = 200_000
 
 
-def notification(text: str) -> list[Status] | Complaint | None:
+def notification(text: str) -> list[RecipientStatus] | Complaint | None:
     """What a notification says; None when the text is none."""
     start = text.find("{")
     if start < 0 or text[:start].strip() or "otificationType" not in text[:MAX_CHARS]:
@@ -27,7 +27,7 @@ def notification(text: str) -> list[Status] | Complaint | None:
     if isinstance(bounce, dict):
         is_permanent = bounce.get("bounceType") == "Permanent"
         return [
-            Status(
+            RecipientStatus(
                 address,
                 "",
                 "failed",

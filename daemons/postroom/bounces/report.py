@@ -17,8 +17,8 @@ from postroom.bounces import kinds, notices
 from postroom.bounces.classes import Suppress
 from postroom.bounces.classify import Judgement, classify
 from postroom.bounces.complaints import Complaint, complaint, returned_recipients
-from postroom.bounces.dsn import Status, embedded, statuses
-from postroom.bounces.mime import ParseError, Part, parts
+from postroom.bounces.dsn import RecipientStatus, embedded, statuses
+from postroom.bounces.mime import MimePart, ParseError, parts
 from postroom.bounces.notifications import notification
 
 Kind = Literal["bounce", "delay", "success", "complaint", "autoreply", "other"]
@@ -33,7 +33,7 @@ _STATES = {"delivered": "success", "relayed": "success", "expanded": "success", 
 
 
 @dataclass(frozen=True, slots=True)
-class Recipient:
+class ReportedRecipient:
     """One recipient of a report.
 
     Attributes:
@@ -59,15 +59,15 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReturnedMail:
     """A message to the return path, understood; `senders` are the envelope senders a complaint gives for the mail."""
 
     kind: Kind
-    recipients: tuple[Recipient, ...] = ()
+    recipients: tuple[ReportedRecipient, ...] = ()
     senders: tuple[str, ...] = ()
 
 
-def report(message: bytes) -> Report:
+def report(message: bytes) -> ReturnedMail:
     """Understand a message; any octets will do.
 
     Raises:
@@ -89,19 +89,19 @@ def report(message: bytes) -> Report:
     is_challenge = made is not None and kinds.is_challenge(letter) and not _is_proven(made)
     if made is not None and not is_challenge:
         return made
-    return Report("autoreply" if kinds.is_answer(found[0]) and not is_challenge else "other")
+    return ReturnedMail("autoreply" if kinds.is_answer(found[0]) and not is_challenge else "other")
 
 
-def _complaint(complained: Complaint) -> Report:
+def _complaint(complained: Complaint) -> ReturnedMail:
     suppress: Suppress = "now" if complained.is_by_a_recipient else "never"
-    return Report(
+    return ReturnedMail(
         "complaint",
-        tuple(Recipient(each, "complained", "", COMPLAINT, suppress) for each in complained.recipients),
+        tuple(ReportedRecipient(each, "complained", "", COMPLAINT, suppress) for each in complained.recipients),
         complained.senders,
     )
 
 
-def _reported(found: list[Part], text: str, lines: list[str]) -> Report | None:
+def _reported(found: list[MimePart], text: str, lines: list[str]) -> ReturnedMail | None:
     """What the machine-readable part says, also where its MIME was lost; None without one."""
     said = [status for part in found if part.type in _REPORTS for status in statuses(part.decoded())]
     if not said and kinds.is_of_a_mail_system(found[0]):
@@ -109,15 +109,15 @@ def _reported(found: list[Part], text: str, lines: list[str]) -> Report | None:
     return _report(said, lines) if said else None
 
 
-def _is_proven(made: Report) -> bool:
+def _is_proven(made: ReturnedMail) -> bool:
     return any(each.suppress == "now" for each in made.recipients)
 
 
-def _report(said: list[Status], lines: list[str]) -> Report:
+def _report(said: list[RecipientStatus], lines: list[str]) -> ReturnedMail:
     """The report of a delivery-status part; the letter beside it helps where that gives no reason."""
     letter = "\n".join(lines)
     told = {each.address.lower(): each.reason for each in notices.named(lines, frozenset())}
-    recipients: dict[tuple[str, str], Recipient] = {}
+    recipients: dict[tuple[str, str], ReportedRecipient] = {}
     # What a letter says of several recipients cannot be told apart by each.
     is_of_one = len({(each.address or each.original).lower() for each in said}) == 1
     for each in said:
@@ -128,16 +128,16 @@ def _report(said: list[Status], lines: list[str]) -> Report:
         key = (address.lower(), action)
         if key not in recipients or recipients[key].suppress != "now":
             recipients[key] = recipient
-    return Report(_kind(recipients.values()), tuple(recipients.values()))
+    return ReturnedMail(_kind(recipients.values()), tuple(recipients.values()))
 
 
-def _recipient(address: str, action: str, status: str, reasons: Iterable[str], original: str = "") -> Recipient:
+def _recipient(address: str, action: str, status: str, reasons: Iterable[str], original: str = "") -> ReportedRecipient:
     other = original if original.lower() != address.lower() else ""
     if _STATES.get(action) == "success":
-        return Recipient(address, action, status, "", "never", other)
+        return ReportedRecipient(address, action, status, "", "never", other)
     judgement = _judged(reasons, status)
     suppress = judgement.suppress if action == "failed" else "never"
-    return Recipient(
+    return ReportedRecipient(
         address,
         action,
         status,
@@ -161,12 +161,12 @@ def _judged(reasons: Iterable[str], status: str) -> Judgement:
     return judgement
 
 
-def _kind(recipients: Iterable[Recipient]) -> Kind:
+def _kind(recipients: Iterable[ReportedRecipient]) -> Kind:
     actions = {_STATES.get(each.action, "bounce") for each in recipients}
     return "bounce" if "bounce" in actions else "delay" if "delay" in actions else "success"
 
 
-def _letter_text(found: list[Part]) -> str:
+def _letter_text(found: list[MimePart]) -> str:
     """The text for people: the first plain part that is not the mail that came back, else the first HTML."""
     texts = [part for part in found if part.type.startswith("text/") and part.type not in _RETURNED]
     plain = [part.text() for part in texts if part.type != "text/html"]
@@ -176,7 +176,7 @@ def _letter_text(found: list[Part]) -> str:
     return letter
 
 
-def _prose(found: list[Part], lines: list[str]) -> Report | None:
+def _prose(found: list[MimePart], lines: list[str]) -> ReturnedMail | None:
     """What a letter for people says; None when it is none of a mail system, or names nobody."""
     head, letter = found[0], "\n".join(lines)
     is_delay, is_failure = kinds.is_delay(letter), kinds.says_undelivered(letter)
@@ -188,16 +188,16 @@ def _prose(found: list[Part], lines: list[str]) -> Report | None:
     named = notices.named(lines, _parties(head)) if failed or is_failure or is_delay else []
     if failed:
         reasons = {each.address.lower(): each.reason for each in named}
-        named = [notices.Named(each, reasons.get(each.lower(), "")) for each in dict.fromkeys(failed)]
+        named = [notices.NamedAddress(each, reasons.get(each.lower(), "")) for each in dict.fromkeys(failed)]
     if not named:
         return _returned(found) if head.type == "multipart/report" and is_failure else None
     action = "delayed" if is_delay and not failed else "failed"
     rest = letter if len(named) == 1 else ""
     recipients = tuple(_recipient(each.address, action, "", (each.reason, rest)) for each in named)
-    return Report("delay" if action == "delayed" else "bounce", recipients)
+    return ReturnedMail("delay" if action == "delayed" else "bounce", recipients)
 
 
-def _parties(head: Part) -> frozenset[str]:
+def _parties(head: MimePart) -> frozenset[str]:
     """Who reports and to whom: no recipients of the mail that failed."""
     return frozenset(
         each.lower()
@@ -207,12 +207,12 @@ def _parties(head: Part) -> frozenset[str]:
     )
 
 
-def _returned(found: list[Part]) -> Report | None:
+def _returned(found: list[MimePart]) -> ReturnedMail | None:
     """A report that names nobody: the one recipient of the mail that came back, of whom it says nothing."""
     returned = returned_recipients(found)
     if len(returned) != 1:
         return None
-    return Report("bounce", (Recipient(returned[0], "failed", "", "unknown", "never"),))
+    return ReturnedMail("bounce", (ReportedRecipient(returned[0], "failed", "", "unknown", "never"),))
 
 
-__all__ = ["COMPLAINT", "ParseError", "Recipient", "Report", "report"]
+__all__ = ["COMPLAINT", "ParseError", "ReportedRecipient", "ReturnedMail", "report"]

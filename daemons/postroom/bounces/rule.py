@@ -20,7 +20,7 @@ _UNBOUNDED = re.compile(r"(?<!\\)(?:[*+]|\{\d+,\})")
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class BounceRule:
     """One rule.
 
     Attributes:
@@ -67,7 +67,7 @@ def rule(
     code: str | None = None,
     suppress: Suppress | None = None,
     single: bool = False,
-) -> Rule:
+) -> BounceRule:
     """Make a rule; any of the patterns will do.
 
     Raises:
@@ -79,7 +79,7 @@ def rule(
     if fault not in CLASSES:
         raise ValueError(f"{id}: there is no class {fault!r}")
     source = "|".join(patterns).replace(_CLAUSE, _WITHIN_A_CLAUSE)
-    return Rule(
+    return BounceRule(
         id,
         version,
         CLASSES[fault],

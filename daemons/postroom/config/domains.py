@@ -28,7 +28,7 @@ class DkimKey(Section):
     )
 
 
-class Domain(Section):
+class FromDomain(Section):
     """A domain that mail may be From. It may stand with nothing below it."""
 
     return_path: Annotated[ReturnPath, values.Kind("return path")] = Field(
@@ -70,7 +70,7 @@ class Domain(Section):
         return read_beside(() if value is None else value, read, selected_twice(value))
 
 
-def read_domains(value: object) -> dict[str, Domain]:
+def read_domains(value: object) -> dict[str, FromDomain]:
     """Read the mapping of From domains; names come out in lower case, mailboxes filled in.
 
     Raises:
@@ -79,7 +79,7 @@ def read_domains(value: object) -> dict[str, Domain]:
     """
     if not isinstance(value, dict) or not value:
         raise ValueError("names no domain; write one below it, for example example.org: {}")
-    domains: dict[str, Domain] = {}
+    domains: dict[str, FromDomain] = {}
     faults: list[InitErrorDetails] = []
     for written, settings in value.items():
         name = None
@@ -90,7 +90,7 @@ def read_domains(value: object) -> dict[str, Domain]:
         except ValueError as error:
             faults.append(fault((written,), error))
         try:
-            domain = Domain.model_validate(settings, context={"from_domain": name})
+            domain = FromDomain.model_validate(settings, context={"from_domain": name})
         except ValidationError as invalid:
             faults += faults_of(invalid, below=(written,))
         else:
@@ -99,7 +99,7 @@ def read_domains(value: object) -> dict[str, Domain]:
     return domains
 
 
-def _with_mailbox(domain: Domain, name: str) -> Domain:
+def _with_mailbox(domain: FromDomain, name: str) -> FromDomain:
     """The domain with the mailbox of its bounces filled in, where a mailbox takes them."""
     if domain.return_path.kind != "none":
         return domain

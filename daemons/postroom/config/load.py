@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from postroom.config.document import MAX_OCTETS, Document, DocumentInvalid, compose
 from postroom.config.model import Config
-from postroom.config.problems import ConfigInvalid, Problem, explain, where
+from postroom.config.problems import ConfigInvalid, ConfigProblem, explain, where
 from postroom.config.schema import names_at
 
 
@@ -47,10 +47,10 @@ def parse(data: bytes, file: str, hostname: Callable[[], str]) -> Config:
     try:
         document = compose(_decode(data))
     except DocumentInvalid as invalid:
-        raise ConfigInvalid([Problem(file, invalid.line, (), invalid.text)]) from None
+        raise ConfigInvalid([ConfigProblem(file, invalid.line, (), invalid.text)]) from None
     if isinstance(document.tree, dict) and "hostname" not in document.tree:
         document.tree["hostname"] = hostname()
-    problems = [Problem(file, line, path, text) for line, path, text in document.faults]
+    problems = [ConfigProblem(file, line, path, text) for line, path, text in document.faults]
     try:
         config = Config.model_validate(document.tree)
     except ValidationError as invalid:
@@ -60,14 +60,14 @@ def parse(data: bytes, file: str, hostname: Callable[[], str]) -> Config:
     return config
 
 
-def _meanings(invalid: ValidationError, document: Document, file: str) -> list[Problem]:
+def _meanings(invalid: ValidationError, document: Document, file: str) -> list[ConfigProblem]:
     told = {(line, path) for line, path, _ in document.faults}  # a refused value is missing from the tree
     problems = []
     for error in invalid.errors(include_url=False):
         path = where(error)
         line = document.line(path)
         if (line, path) not in told:
-            problems.append(Problem(file, line, path, explain(error, names_at(Config, path[:-1]))))
+            problems.append(ConfigProblem(file, line, path, explain(error, names_at(Config, path[:-1]))))
     return problems
 
 
@@ -83,7 +83,7 @@ def _read(path: Path) -> bytes:
         text = "may not be read by this user; chmod 0644 the file (it holds no secrets), 0755 the folders above it"
     except OSError as error:
         text = f"cannot be read: {error.strerror}; mend the file system, or name another file with --config"
-    raise ConfigInvalid([Problem(str(path), 0, (), text)])
+    raise ConfigInvalid([ConfigProblem(str(path), 0, (), text)])
 
 
 def _decode(data: bytes) -> str:

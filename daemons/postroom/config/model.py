@@ -16,7 +16,7 @@ from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_
 from postroom.config import values
 from postroom.config.cross_checks import claimed_twice, named_twice, unknown_clients
 from postroom.config.daemons import DAEMONS
-from postroom.config.domains import Domain, read_domains
+from postroom.config.domains import FromDomain, read_domains
 from postroom.config.section import Section, raise_all, read_beside
 from postroom.config.units import duration_text
 
@@ -27,7 +27,7 @@ _LONGEST_BUDGET_S = 4.0
 _HOUR_S, _DAY_S = 3_600.0, 86_400.0
 
 
-class Log(Section):
+class LogSection(Section):
     """What the daemons log, and where."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
@@ -38,7 +38,7 @@ class Log(Section):
     )
 
 
-class Client(Section):
+class ClientSection(Section):
     """Who submits through the socket, known by the uid and groups of its process (unix(7), SO_PEERCRED)."""
 
     users: tuple[values.User, ...] = Field((), description="Names of the users it runs as.")
@@ -55,7 +55,7 @@ class Client(Section):
         return self
 
 
-class Submission(Section):
+class SubmissionSection(Section):
     """The HTTP door: who may submit, and how much."""
 
     socket: values.SocketPath = Field(
@@ -67,7 +67,7 @@ class Submission(Section):
     socket_group: values.OptionalGroup = Field(
         "postroom-submit", description="Group of the socket; null leaves it to the group of the daemon."
     )
-    clients: dict[values.Name, Client] = Field(
+    clients: dict[values.Name, ClientSection] = Field(
         {}, description="Who may submit: a name of your choice, and whose processes it stands for."
     )
     max_request: values.Size = Field(10_000_000, description="The largest request that is read.")
@@ -85,7 +85,7 @@ class Submission(Section):
         return read_beside({} if value is None else value, read, claimed_twice(value))
 
 
-class Handover(Section):
+class HandoverSection(Section):
     """How accepted mail is given to Postfix."""
 
     socket: values.SocketPath = Field(
@@ -129,7 +129,7 @@ class Handover(Section):
         return value
 
 
-class Milter(Section):
+class MilterSection(Section):
     """The milter: where Postfix asks it, whose mail it signs, and when it holds mail of sendmail(1)."""
 
     socket: values.SocketPath = Field(
@@ -161,7 +161,7 @@ class Milter(Section):
     )
 
 
-class Watcher(Section):
+class WatcherSection(Section):
     """How Postfix's log is followed, and where the mail to our return-path domains is taken."""
 
     source: values.LogSource = Field(
@@ -189,7 +189,7 @@ class Watcher(Section):
     )
 
 
-class Brand(Section):
+class BrandSection(Section):
     """What the templates say about the sender."""
 
     name: values.Text = Field("", description="Name of the organisation or product; empty: the first of `domains`.")
@@ -206,17 +206,17 @@ class Brand(Section):
     )
 
 
-class Templates(Section):
+class TemplatesSection(Section):
     """The e-mail templates."""
 
     folder: values.OptionalPath = Field(
         Path("/etc/postroom/templates"),
         description="Your templates; one of the same name replaces the shipped one. null: only the shipped ones.",
     )
-    brand: Brand = Field(Brand())
+    brand: BrandSection = Field(BrandSection())
 
 
-class Limit(Section):
+class LimitSection(Section):
     """How much of something may pass in a span of time."""
 
     name: values.Name = Field(description="The rule's name in refusals, logs and metrics.")
@@ -257,7 +257,7 @@ class Limit(Section):
         return value
 
 
-class Sender(Section):
+class SenderSection(Section):
     """Domains, and who may write mail From them; each is known at its own door by something else."""
 
     domains: tuple[values.DomainName, ...] = Field(description="Domains of From, without their subdomains.")
@@ -277,10 +277,10 @@ class Sender(Section):
         return self
 
 
-class Senders(Section):
+class SendersSection(Section):
     """Who may write mail From which domain. Empty, everybody may use every domain."""
 
-    allow: tuple[Sender, ...] = Field(
+    allow: tuple[SenderSection, ...] = Field(
         (), description="Who may use what. Whoever is not named may use the host's own name (`hostname`) only."
     )
     others: Literal["unsigned", "refuse"] = Field(
@@ -290,7 +290,7 @@ class Senders(Section):
     )
 
 
-class Policy(Section):
+class PolicySection(Section):
     """How Postfix is answered, which asks about each recipient and message of the SMTP doors."""
 
     socket: values.SocketPath = Field(
@@ -316,7 +316,7 @@ class Policy(Section):
         return value
 
 
-class Monitor(Section):
+class MonitorSection(Section):
     """Where health, metrics and the page with the figures are read, and what is expected of this host."""
 
     socket: values.SocketPath = Field(
@@ -337,7 +337,7 @@ class Monitor(Section):
     )
 
 
-class Serve(Section):
+class ServeSection(Section):
     """What `postroom serve` runs as one service, where systemd does not run each daemon by itself."""
 
     daemons: values.Words = Field(DAEMONS, description="Which daemons it runs.")
@@ -349,7 +349,7 @@ class Serve(Section):
     )
 
 
-class SuppressedClass(Section):
+class SuppressedClassSection(Section):
     """One class of bounces: when it is proof, and for how long."""
 
     bounces: Annotated[int, *values.whole_number(1, 20)] = Field(
@@ -359,31 +359,31 @@ class SuppressedClass(Section):
     over: values.Duration = Field(14 * _DAY_S, description="And at least so long from the first of them to the last.")
 
 
-class InvalidRecipient(SuppressedClass):
+class InvalidRecipientSection(SuppressedClassSection):
     """Nobody has this address."""
 
     kept: values.Duration = Field(180 * _DAY_S, description="How long it gets no mail, from the last bounce on.")
 
 
-class InvalidDomain(SuppressedClass):
+class InvalidDomainSection(SuppressedClassSection):
     """Nobody takes mail for this domain. One that lapsed is often renewed within weeks."""
 
     kept: values.Duration = Field(30 * _DAY_S, description="How long it gets no mail, from the last bounce on.")
 
 
-class Inactive(SuppressedClass):
+class InactiveSection(SuppressedClassSection):
     """The account is closed."""
 
     kept: values.Duration = Field(180 * _DAY_S, description="How long it gets no mail, from the last bounce on.")
 
 
-class MailboxFull(SuppressedClass):
+class MailboxFullSection(SuppressedClassSection):
     """The mailbox is full."""
 
     kept: values.Duration = Field(14 * _DAY_S, description="How long it gets no mail, from the last bounce on.")
 
 
-class Wave(Section):
+class WaveSection(Section):
     """When suppressions by bounces are a burst, and further ones are held for review."""
 
     suppressions: Annotated[int, *values.whole_number(1, 1_000_000)] = Field(
@@ -404,17 +404,17 @@ class Wave(Section):
         return value
 
 
-class Suppression(Section):
+class SuppressionSection(Section):
     """When bounces put an end to mail to a recipient, by the class of the fault."""
 
-    invalid_recipient: InvalidRecipient = Field(InvalidRecipient())
-    invalid_domain: InvalidDomain = Field(InvalidDomain())
-    inactive: Inactive = Field(Inactive())
-    mailbox_full: MailboxFull = Field(MailboxFull())
-    wave: Wave = Field(Wave())
+    invalid_recipient: InvalidRecipientSection = Field(InvalidRecipientSection())
+    invalid_domain: InvalidDomainSection = Field(InvalidDomainSection())
+    inactive: InactiveSection = Field(InactiveSection())
+    mailbox_full: MailboxFullSection = Field(MailboxFullSection())
+    wave: WaveSection = Field(WaveSection())
 
 
-class Retention(Section):
+class RetentionSection(Section):
     """How long things are kept."""
 
     messages: values.Duration = Field(
@@ -435,24 +435,24 @@ class Config(Section):
         Path("/var/lib/postroom"), description="What must last: outbox, counts, keys."
     )
     run_dir: values.AbsolutePath = Field(_RUN_DIR, description="Sockets; may be emptied at boot.")
-    log: Log = Field(Log())
-    domains: dict[values.DomainName, Domain] = Field(
+    log: LogSection = Field(LogSection())
+    domains: dict[values.DomainName, FromDomain] = Field(
         description="The domains mail may be From, at least one, each with where its bounces go."
     )
-    submission: Submission = Field(default_factory=Submission, validate_default=True)
-    handover: Handover = Field(Handover())
-    milter: Milter = Field(Milter())
-    watcher: Watcher = Field(Watcher())
-    templates: Templates = Field(Templates())
-    limits: tuple[Limit, ...] = Field(
+    submission: SubmissionSection = Field(default_factory=SubmissionSection, validate_default=True)
+    handover: HandoverSection = Field(HandoverSection())
+    milter: MilterSection = Field(MilterSection())
+    watcher: WatcherSection = Field(WatcherSection())
+    templates: TemplatesSection = Field(TemplatesSection())
+    limits: tuple[LimitSection, ...] = Field(
         (), description="Limits of mail, and of the requests to send. All of them hold; without any, none does."
     )
-    senders: Senders = Field(Senders())
-    policy: Policy = Field(Policy())
-    suppression: Suppression = Field(Suppression())
-    monitor: Monitor = Field(default_factory=Monitor, validate_default=True)
-    retention: Retention = Field(Retention())
-    serve: Serve = Field(Serve())
+    senders: SendersSection = Field(SendersSection())
+    policy: PolicySection = Field(PolicySection())
+    suppression: SuppressionSection = Field(SuppressionSection())
+    monitor: MonitorSection = Field(default_factory=MonitorSection, validate_default=True)
+    retention: RetentionSection = Field(RetentionSection())
+    serve: ServeSection = Field(ServeSection())
 
     def return_domains(self) -> frozenset[str]:
         """The return-path domains: where bounces go that are ours to read."""
@@ -467,26 +467,26 @@ class Config(Section):
 
     @field_validator("domains", mode="plain")
     @classmethod
-    def _read_with_their_names(cls, value: object) -> dict[str, Domain]:
+    def _read_with_their_names(cls, value: object) -> dict[str, FromDomain]:
         return read_domains(value)
 
     @field_validator("submission")
     @classmethod
-    def _socket_in_run_dir(cls, value: Submission, info: ValidationInfo) -> Submission:
+    def _socket_in_run_dir(cls, value: SubmissionSection, info: ValidationInfo) -> SubmissionSection:
         if "socket" in value.model_fields_set:
             return value
         return value.model_copy(update={"socket": info.data.get("run_dir", _RUN_DIR) / _SUBMISSION_SOCKET})
 
     @field_validator("monitor")
     @classmethod
-    def _monitor_socket_in_run_dir(cls, value: Monitor, info: ValidationInfo) -> Monitor:
+    def _monitor_socket_in_run_dir(cls, value: MonitorSection, info: ValidationInfo) -> MonitorSection:
         if "socket" in value.model_fields_set:
             return value
         return value.model_copy(update={"socket": info.data.get("run_dir", _RUN_DIR) / _MONITOR_SOCKET})
 
     @field_validator("senders")
     @classmethod
-    def _names_clients_there_are(cls, value: Senders, info: ValidationInfo) -> Senders:
+    def _names_clients_there_are(cls, value: SendersSection, info: ValidationInfo) -> SendersSection:
         submission = info.data.get("submission")  # absent: it is broken itself
         if submission is not None:
             raise_all(list(unknown_clients([entry.clients for entry in value.allow], submission.clients)))

@@ -30,7 +30,7 @@ _SHAPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ConfigProblem:
     """One thing to mend.
 
     Attributes:
@@ -53,8 +53,10 @@ class Problem:
 class ConfigInvalid(Exception):
     """The configuration cannot be used; `problems` has every reason, by line."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems: Sequence[Problem] = sorted(problems, key=lambda problem: (problem.line, spelt(problem.path)))
+    def __init__(self, problems: Iterable[ConfigProblem]) -> None:
+        self.problems: Sequence[ConfigProblem] = sorted(
+            problems, key=lambda problem: (problem.line, spelt(problem.path))
+        )
         super().__init__("\n".join(map(str, self.problems)))
 
 

@@ -10,20 +10,20 @@ from postroom.config.daemons import DAEMONS, Word
 from postroom.config.model import Config
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import Place
+    from postroom.ctl.main import CommandContext
 
 EX_CONFIG = 78
 
 
 @click.command()
 @click.pass_obj
-def check(place: "Place") -> None:
+def check(place: "CommandContext") -> None:
     """Check the configuration, the templates and the signing keys; exit 78 with each problem on a line."""
     end_with_findings(place, DAEMONS)
     click.echo(f"{place.path}: good")
 
 
-def end_with_findings(place: "Place", daemons: Collection[Word]) -> None:
+def end_with_findings(place: "CommandContext", daemons: Collection[Word]) -> None:
     """Return when nothing would keep these daemons from starting; else exit 78 with each problem on a line."""
     found = findings(place.config, daemons)
     for finding in found:

@@ -9,7 +9,7 @@ import click
 from postroom.config.model import Config
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import Place
+    from postroom.ctl.main import CommandContext
     from postroom.runtime.lifecycle import Life
     from postroom.runtime.log import Log
 
@@ -19,7 +19,7 @@ Serve = Callable[[Config, Callable[[], Config], "Log", "Life"], Awaitable[None]]
 
 @click.command()
 @click.pass_obj
-def submission(place: "Place") -> None:
+def submission(place: "CommandContext") -> None:
     """Run the submission daemon in the foreground."""
     from postroom.submission.main import WORD, serve
 
@@ -28,7 +28,7 @@ def submission(place: "Place") -> None:
 
 @click.command()
 @click.pass_obj
-def policy(place: "Place") -> None:
+def policy(place: "CommandContext") -> None:
     """Run the policy daemon in the foreground."""
     from postroom.policy.main import WORD, serve
 
@@ -37,7 +37,7 @@ def policy(place: "Place") -> None:
 
 @click.command()
 @click.pass_obj
-def milter(place: "Place") -> None:
+def milter(place: "CommandContext") -> None:
     """Run the milter in the foreground."""
     from postroom.milter.main import WORD, serve
     from postroom.runtime.lifecycle import exit_code
@@ -50,7 +50,7 @@ def milter(place: "Place") -> None:
 
 @click.command()
 @click.pass_obj
-def watcher(place: "Place") -> None:
+def watcher(place: "CommandContext") -> None:
     """Run the watcher daemon in the foreground."""
     from postroom.watcher.main import WORD, serve
 
@@ -59,14 +59,14 @@ def watcher(place: "Place") -> None:
 
 @click.command()
 @click.pass_obj
-def monitor(place: "Place") -> None:
+def monitor(place: "CommandContext") -> None:
     """Run the monitor daemon in the foreground."""
     from postroom.monitor.main import WORD, serve
 
     _live(place, WORD, serve)
 
 
-def _live(place: "Place", word: str, serve: Serve) -> NoReturn:
+def _live(place: "CommandContext", word: str, serve: Serve) -> NoReturn:
     from postroom.runtime.lifecycle import run
     from postroom.runtime.log import open_log
 

@@ -16,7 +16,7 @@ from postroom.mail.logsafe import safe
 
 if TYPE_CHECKING:
     from postroom.config.model import Config
-    from postroom.ctl.main import Place
+    from postroom.ctl.main import CommandContext
     from postroom.milter.keys import PrivateKey
 
 
@@ -52,7 +52,9 @@ def _checked(read: Callable[[str], str], text: str) -> str:
 @click.option("--out", type=click.Path(path_type=Path), help="The file; default: in `dkim` of state_dir.")
 @click.option("--group", help="Group that may read it (0640), for example postroom-milter; without: its owner (0600).")
 @click.pass_obj
-def key(place: "Place", domain: str, selector: str, kind: str, bits: int, out: Path | None, group: str | None) -> None:
+def key(
+    place: "CommandContext", domain: str, selector: str, kind: str, bits: int, out: Path | None, group: str | None
+) -> None:
     """Make a signing key and print its DNS record. A file that is there is never replaced."""
     from postroom.config import paths
     from postroom.milter.dns_record import record_value, zone_line
@@ -114,7 +116,7 @@ def _write_key(path: Path, private: "PrivateKey", group: str | None) -> None:
 @dkim.command()
 @click.option("--domain", callback=_domain, help="Only the records of this domain.")
 @click.pass_obj
-def dns(place: "Place", domain: str | None) -> None:
+def dns(place: "CommandContext", domain: str | None) -> None:
     """Print the DNS records of the configured keys, as a zone file has them."""
     from postroom.milter.dns_record import record_value, zone_line
     from postroom.milter.keys import KeyUnusable, read_key

@@ -11,7 +11,7 @@ import click
 from postroom.ctl.shared_store import hash_key, with_store
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import Place
+    from postroom.ctl.main import CommandContext
 
 SETTLED_S = 60.0
 """A held mail as old as that is in Postfix's hold queue, or never will be."""
@@ -26,7 +26,7 @@ def limits() -> None:
 @click.argument("key", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object for each line, in a list.")
 @click.pass_obj
-def show(place: "Place", key: str | None, as_json: bool) -> None:
+def show(place: "CommandContext", key: str | None, as_json: bool) -> None:
     """Show what is used of each limit with this kind of key; exit 1 when one has no room.
 
     Without KEY: whose mail of sendmail(1) waits for room, and how much of it is held; exit 1 when there is any.
@@ -54,7 +54,7 @@ def show(place: "Place", key: str | None, as_json: bool) -> None:
 @limits.command()
 @click.argument("key")
 @click.pass_obj
-def reset(place: "Place", key: str) -> None:
+def reset(place: "CommandContext", key: str) -> None:
     """Forget what was counted under this key, by all limits; exit 1 when nothing was."""
     kind, value = _parts(place, key)
     forgotten = with_store(place, lambda store: store.reset(f"{kind}:{value}"))
@@ -62,7 +62,7 @@ def reset(place: "Place", key: str) -> None:
     sys.exit(0 if forgotten else 1)
 
 
-def _show_queues(place: "Place", as_json: bool) -> NoReturn:
+def _show_queues(place: "CommandContext", as_json: bool) -> NoReturn:
     from datetime import UTC, datetime
 
     queues = with_store(place, lambda store: store.queues())
@@ -80,7 +80,7 @@ def _show_queues(place: "Place", as_json: bool) -> NoReturn:
 @click.argument("key", required=False)
 @click.option("--all", "all_keys", is_flag=True, help="All that is held for a limit, under whatever key.")
 @click.pass_obj
-def release(place: "Place", key: str | None, all_keys: bool) -> None:
+def release(place: "CommandContext", key: str | None, all_keys: bool) -> None:
     """Let mail go that is held because of a limit, as root; exit 1 when nothing was held.
 
     It goes out at Postfix's next look into its queue, and is not counted: your word stands above the limit.
@@ -103,7 +103,7 @@ def release(place: "Place", key: str | None, all_keys: bool) -> None:
     sys.exit(0 if released else 1)
 
 
-def _parts(place: "Place", key: str) -> tuple[str, str]:
+def _parts(place: "CommandContext", key: str) -> tuple[str, str]:
     """Kind and value as they are counted."""
     from postroom.limits.subject import Key, client_network
     from postroom.mail.hashes import private

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from postroom.watcher.replay import Mail, Replay
+    from postroom.watcher.replay import LogReplay, ReplayedMail
 
 
 @click.group()
@@ -38,9 +38,9 @@ def parse() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object for each queue id, each on a line.")
 def replay(files: tuple[Path, ...], relayhost: bool, as_json: bool) -> None:
     """Show what became of every mail in an old log; FILEs in the order of their time, also .gz, - is stdin."""
-    from postroom.watcher.replay import Replay, states
+    from postroom.watcher.replay import LogReplay, states
 
-    story = Replay(is_relayhosted=relayhost)
+    story = LogReplay(is_relayhosted=relayhost)
     unread = _take(story, files)
     mails = story.mails()
     for mail in mails:
@@ -54,7 +54,7 @@ def replay(files: tuple[Path, ...], relayhost: bool, as_json: bool) -> None:
         click.echo(f"passed over: {unread['not_postfix']} lines of other programs, {unread['malformed']} malformed")
 
 
-def _take(story: "Replay", files: Iterable[Path]) -> Counter[str]:
+def _take(story: "LogReplay", files: Iterable[Path]) -> Counter[str]:
     """Take the files; how many lines were none of Postfix's, and why."""
     from postroom.watcher.lines import Line
 
@@ -98,7 +98,7 @@ def _texts(lines: Iterable[bytes]) -> Iterator[str]:
         yield line.decode("utf-8", "replace").rstrip("\r\n")
 
 
-def _object(mail: "Mail") -> dict[str, Any]:
+def _object(mail: "ReplayedMail") -> dict[str, Any]:
     return {
         "queue_id": mail.queue_id,
         "message_id": mail.message_id,
@@ -111,7 +111,7 @@ def _object(mail: "Mail") -> dict[str, Any]:
     }
 
 
-def _show(mail: "Mail") -> None:
+def _show(mail: "ReplayedMail") -> None:
     sender = "?" if mail.sender is None else f"<{mail.sender}>"
     click.echo(f"{mail.queue_id}  from {sender}  {mail.message_id or 'no Message-ID'}  {mail.end or 'in the queue'}")
     for address, tried in mail.recipients.items():

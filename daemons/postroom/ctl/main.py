@@ -20,7 +20,7 @@ EX_CONFIG = 78
 
 
 @dataclass
-class Place:
+class CommandContext:
     """Where this call finds its configuration."""
 
     path: Path
@@ -61,7 +61,7 @@ class Place:
 @click.pass_context
 def postroom(context: click.Context, path: Path) -> None:
     """The outbound mail room for the Postfix you already run."""
-    context.obj = Place(path)
+    context.obj = CommandContext(path)
 
 
 def _register() -> None:

@@ -40,7 +40,7 @@ Whole = Callable[[Rendered], bytes]
 
 
 @dataclass(frozen=True)
-class Door:
+class PreviewAccess:
     """Who may come in: `host` as the Host field must have it, None on a Unix socket; the URL's token."""
 
     host: str | None = None
@@ -64,7 +64,7 @@ class Preview:
         self._cookie = secrets.token_urlsafe(24)
         self._token_used = False
 
-    def application(self, door: Door) -> web.Application:
+    def application(self, door: PreviewAccess) -> web.Application:
         """The server's routes behind the checks of `door`."""
 
         @web.middleware
@@ -121,7 +121,7 @@ class Preview:
                 stamps.append((str(path), stat.st_mtime_ns, stat.st_size))
         return stamps
 
-    def _refusal(self, request: web.Request, door: Door) -> str:
+    def _refusal(self, request: web.Request, door: PreviewAccess) -> str:
         if door.host is None:
             return ""
         own = f"http://{door.host}"
@@ -224,7 +224,7 @@ class Preview:
 
 
 async def serve(
-    preview: Preview, door: Callable[[int], Door], socket: Path | None, port: int, said: Callable[[str], None]
+    preview: Preview, door: Callable[[int], PreviewAccess], socket: Path | None, port: int, said: Callable[[str], None]
 ) -> None:
     """Serve until cancelled; `said` is given the line that tells where.
 
@@ -234,7 +234,7 @@ async def serve(
     """
     if socket is not None:
         listener = listen_unix(socket, 0o600, None).sock
-        chosen, where = Door(), f"listening on {socket}"
+        chosen, where = PreviewAccess(), f"listening on {socket}"
     else:
         listener = sockets.socket(sockets.AF_INET)
         listener.bind(("127.0.0.1", port))

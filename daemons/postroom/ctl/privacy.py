@@ -12,12 +12,12 @@ import click
 
 from postroom.ctl.shared_store import recipient_of, with_store
 from postroom.ctl.suppress.display import date_text, document, in_a_line, time_text
-from postroom.store.erasure import Traces, erase_from_mail, erase_from_track, in_mail, in_track
+from postroom.store.erasure import RecipientTraces, erase_from_mail, erase_from_track, in_mail, in_track
 from postroom.store.shared.interface import Usage
-from postroom.store.shared.suppression import REFUSAL_KEPT_S, Story
+from postroom.store.shared.suppression import REFUSAL_KEPT_S, RecipientHistory
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import Place
+    from postroom.ctl.main import CommandContext
     from postroom.store.shared.sqlite import SqliteSharedStore
 
 DAY_S = 86_400
@@ -25,7 +25,7 @@ ELSEWHERE = "Not looked into: Postfix's queue and log, backups, other hosts. doc
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptData:
     """All that is kept of one recipient.
 
     Attributes:
@@ -33,9 +33,9 @@ class Kept:
     """
 
     recipient_hash: str
-    outbox: Traces
-    tracking: Traces
-    story: Story
+    outbox: RecipientTraces
+    tracking: RecipientTraces
+    story: RecipientHistory
     usages: tuple[Usage, ...]
     kept_s: float
 
@@ -91,11 +91,11 @@ class Kept:
             ensure_ascii=False,
         )
 
-    def _document(self, traces: Traces) -> dict[str, object]:
+    def _document(self, traces: RecipientTraces) -> dict[str, object]:
         until = None if traces.latest is None else time_text(traces.latest + self.kept_s)
         return {"alive": traces.alive, "ended": traces.ended, "ended_kept_until": until}
 
-    def _ended(self, traces: Traces) -> str:
+    def _ended(self, traces: RecipientTraces) -> str:
         assert traces.latest is not None, "some have ended"
         until = date_text(traces.latest + self.kept_s)
         return f"{traces.ended} ended: hash, masked address and reply, until {until}"
@@ -110,7 +110,7 @@ def privacy() -> None:
 @click.argument("recipient", metavar="ADDRESS|HASH")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def report(place: "Place", recipient: str, as_json: bool) -> None:
+def report(place: "CommandContext", recipient: str, as_json: bool) -> None:
     """Tell what this host keeps of a recipient, in which form, and until when."""
     kept = _kept(place, recipient_of(place, recipient).hash)
     click.echo(kept.json() if as_json else "\n".join(kept.lines()))
@@ -120,7 +120,7 @@ def report(place: "Place", recipient: str, as_json: bool) -> None:
 @click.argument("recipient", metavar="ADDRESS|HASH")
 @click.option("--forget", is_flag=True, help="Its hash too: it is no longer suppressed, and counted anew.")
 @click.pass_obj
-def erase(place: "Place", recipient: str, forget: bool) -> None:
+def erase(place: "CommandContext", recipient: str, forget: bool) -> None:
     """Take a recipient out of what is kept; exit 1 when mail to it is still under way, then repeat it later.
 
     Figures stay, without anybody in them. A recipient that is suppressed stays so, under its hash alone, so that no
@@ -134,7 +134,7 @@ def erase(place: "Place", recipient: str, forget: bool) -> None:
         sys.exit(1)
 
 
-def _kept(place: "Place", recipient_hash: str, *, and_erase: bool = False, forget: bool = False) -> Kept:
+def _kept(place: "CommandContext", recipient_hash: str, *, and_erase: bool = False, forget: bool = False) -> KeptData:
     """What is kept; after it was erased, if so asked. Ends the command when a file cannot be used."""
     from postroom.config import paths
     from postroom.limits.configured import rules
@@ -144,7 +144,7 @@ def _kept(place: "Place", recipient_hash: str, *, and_erase: bool = False, forge
     key = f"#{recipient_hash}"
     demands = [rule.demand(key, 1) for rule in rules(place.config.limits) if rule.key == "recipient"]
 
-    async def shared(store: "SqliteSharedStore") -> tuple[Story, tuple[Usage, ...]]:
+    async def shared(store: "SqliteSharedStore") -> tuple[RecipientHistory, tuple[Usage, ...]]:
         if and_erase:
             await store.erase(recipient_hash, forget=forget)
         if forget:
@@ -162,4 +162,4 @@ def _kept(place: "Place", recipient_hash: str, *, and_erase: bool = False, forge
     except StoreUnavailable as error:
         click.echo(str(error), err=True)
         sys.exit(1)
-    return Kept(recipient_hash, outbox, tracking, story, usages, place.config.retention.messages)
+    return KeptData(recipient_hash, outbox, tracking, story, usages, place.config.retention.messages)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import Place
+    from postroom.ctl.main import CommandContext
 
 
 @click.group("return-path")
@@ -16,7 +16,7 @@ def return_path() -> None:
 
 @return_path.command()
 @click.pass_obj
-def domains(place: "Place") -> None:
+def domains(place: "CommandContext") -> None:
     """Print the return-path domains, one a line; nothing where there is none."""
     for domain in sorted(place.config.return_domains()):
         click.echo(domain)
@@ -24,7 +24,7 @@ def domains(place: "Place") -> None:
 
 @return_path.command()
 @click.pass_obj
-def dns(place: "Place") -> None:
+def dns(place: "CommandContext") -> None:
     """Print the MX and SPF records of each return-path domain, as a zone file has them.
 
     SPF is that of a host which gets the bounces and sends the mail. Where others send too, name them there.

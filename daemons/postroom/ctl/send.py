@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import Place
+    from postroom.ctl.main import CommandContext
 
 
 @click.command()
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 @click.pass_obj
 def send(  # one option is one parameter
-    place: "Place",
+    place: "CommandContext",
     sender: str,
     to: tuple[str, ...],
     cc: tuple[str, ...],

@@ -9,14 +9,14 @@ import click
 from postroom.config import paths
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import Place
+    from postroom.ctl.main import CommandContext
 
 EX_CONFIG = 78
 
 
 @click.command()
 @click.pass_obj
-def serve(place: "Place") -> None:
+def serve(place: "CommandContext") -> None:
     """Run all daemons in the foreground, as children of one process (`serve.daemons` says which)."""
     from postroom.ctl.check import end_with_findings
     from postroom.runtime.lifecycle import exit_code

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import Place
+    from postroom.ctl.main import CommandContext
     from postroom.mail.recipients import MaskedRecipient
     from postroom.store.shared.sqlite import SqliteSharedStore
 
 T = TypeVar("T")
 
 
-def with_store(place: "Place", use: "Callable[[SqliteSharedStore], Awaitable[T]]") -> T:
+def with_store(place: "CommandContext", use: "Callable[[SqliteSharedStore], Awaitable[T]]") -> T:
     """Open the store, use it, close it. Ends the command when it cannot be used."""
     from postroom.config import paths
     from postroom.store.errors import StoreUnavailable
@@ -35,7 +35,7 @@ def with_store(place: "Place", use: "Callable[[SqliteSharedStore], Awaitable[T]]
         sys.exit(1)
 
 
-def recipient_of(place: "Place", text: str) -> "MaskedRecipient":
+def recipient_of(place: "CommandContext", text: str) -> "MaskedRecipient":
     """Whom ADDRESS|HASH names; of a hash nothing else is known. Ends the command when it is neither."""
     from postroom.mail.addresses import AddressInvalid, parse_mailbox
     from postroom.mail.recipients import MaskedRecipient, masked_recipient
@@ -49,7 +49,7 @@ def recipient_of(place: "Place", text: str) -> "MaskedRecipient":
         raise click.UsageError(f"neither a mail address nor a hash: {invalid.reason}") from invalid
 
 
-def hash_key(place: "Place") -> bytes:
+def hash_key(place: "CommandContext") -> bytes:
     """The key addresses are hashed with. Ends the command when it cannot be read."""
     from postroom.config import paths
     from postroom.runtime.keys import read_key

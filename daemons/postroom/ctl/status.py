@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import Place
+    from postroom.ctl.main import CommandContext
 
 
 @click.command()
 @click.argument("message", metavar="[ID]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 @click.pass_obj
-def status(place: "Place", message: str | None, as_json: bool) -> None:
+def status(place: "CommandContext", message: str | None, as_json: bool) -> None:
     """Show the outbox, or one message; exit 1 when something needs a look."""
     from postroom.ctl.client import ask, show_problem
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import Place
+    from postroom.ctl.main import CommandContext
 
 
 SQLITE_SUFFIXES = ("-wal", "-shm")
@@ -26,7 +26,7 @@ def store() -> None:
 
 @store.command()
 @click.pass_obj
-def init(place: "Place") -> None:
+def init(place: "CommandContext") -> None:
     """Make the store's files where they are missing. Safe to repeat.
 
     Run it as root where each daemon has a user of its own: a file made new gets owner and group of its folder. Else

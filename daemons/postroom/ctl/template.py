@@ -14,7 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from postroom.config.model import Config
-    from postroom.ctl.main import Place
+    from postroom.ctl.main import CommandContext
     from postroom.templating import Catalogue, Rendered, Template
 
 
@@ -26,7 +26,7 @@ def template() -> None:
 @template.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.pass_obj
-def list_(place: "Place", as_json: bool) -> None:
+def list_(place: "CommandContext", as_json: bool) -> None:
     """List the templates: name, content version, locales, samples, what each is for."""
     catalogue = loaded(place.config)
     listed = [
@@ -60,7 +60,7 @@ def list_(place: "Place", as_json: bool) -> None:
 @click.option("--part", type=click.Choice(["subject", "text", "html"]), help="Only this part, as it is.")
 @click.pass_obj
 def render(
-    place: "Place", name: str, locale: str | None, data: Path | None, sample: str | None, part: str | None
+    place: "CommandContext", name: str, locale: str | None, data: Path | None, sample: str | None, part: str | None
 ) -> None:
     """Print the whole message a template makes, as it would be handed over (RFC 5322)."""
     from postroom.ctl.send import variables
@@ -80,7 +80,7 @@ def render(
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_obj
-def lint(place: "Place", names: tuple[str, ...], as_json: bool) -> None:
+def lint(place: "CommandContext", names: tuple[str, ...], as_json: bool) -> None:
     """Look for what works badly, in all templates or in those named; exit 1 when there is something."""
     from dataclasses import asdict
 
@@ -102,7 +102,7 @@ def lint(place: "Place", names: tuple[str, ...], as_json: bool) -> None:
 @click.argument("name")
 @click.option("--locale", "locales", multiple=True, default=("en",), show_default=True, help="May be repeated.")
 @click.pass_obj
-def new(place: "Place", name: str, locales: tuple[str, ...]) -> None:
+def new(place: "CommandContext", name: str, locales: tuple[str, ...]) -> None:
     """Begin a template in your own folder, ready to be rendered and changed."""
     from postroom.ctl.scaffold import ScaffoldRefused, write
 
@@ -129,13 +129,13 @@ def new(place: "Place", name: str, locales: tuple[str, ...]) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="On 127.0.0.1; default: one that is free.")
 @click.option("--send-to", multiple=True, metavar="ADDRESS", help="An address test mail may go to; may be repeated.")
 @click.pass_obj
-def preview(place: "Place", socket: Path | None, port: int, send_to: tuple[str, ...]) -> None:
+def preview(place: "CommandContext", socket: Path | None, port: int, send_to: tuple[str, ...]) -> None:
     """Serve a page with all templates, locales and samples, until it is stopped; files are read again when saved."""
     import asyncio
     import secrets
 
     from postroom.ctl.client import ask
-    from postroom.ctl.preview import Door, Preview, serve
+    from postroom.ctl.preview import Preview, PreviewAccess, serve
     from postroom.runtime.lifecycle import StartRefused
 
     config, templates = place.config, loaded(place.config)
@@ -156,7 +156,7 @@ def preview(place: "Place", socket: Path | None, port: int, send_to: tuple[str, 
         )
         await serve(
             shown,
-            lambda at: Door(f"127.0.0.1:{at}", secrets.token_urlsafe(24)),
+            lambda at: PreviewAccess(f"127.0.0.1:{at}", secrets.token_urlsafe(24)),
             socket,
             port,
             click.echo,
@@ -194,12 +194,12 @@ def whole(config: "Config", mail: "Rendered", now: float) -> bytes:
         now: Unix seconds, its Date.
     """
     from postroom.mail.addresses import Mailbox
-    from postroom.submission.api.compose import Parts, compose
+    from postroom.submission.api.compose import MailParts, compose
     from postroom.submission.api.writer import images_of
 
     domain = next(iter(config.domains))
     return compose(
-        Parts(
+        MailParts(
             from_=Mailbox(config.templates.brand.name, "noreply", domain),
             to=(Mailbox("", "recipient", "example.org"),),
             cc=(),

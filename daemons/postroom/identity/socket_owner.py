@@ -37,7 +37,7 @@ _ANSWER = struct.Struct("=BBBB48sIIIII")
 
 
 @dataclass(frozen=True, slots=True)
-class Socket:
+class SocketEntry:
     """A TCP socket as the kernel describes it: its own end, the other end, and whose it is."""
 
     near: End
@@ -60,7 +60,7 @@ def question(near: End, far: End) -> bytes:
     return _MESSAGE.pack(_MESSAGE.size + len(body), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0) + body
 
 
-def answer(octets: bytes) -> Socket | None:
+def answer(octets: bytes) -> SocketEntry | None:
     """The socket in an answer; None when it holds none (an error, or nothing that can be read)."""
     if len(octets) < _MESSAGE.size + _ANSWER.size:
         return None
@@ -73,10 +73,10 @@ def answer(octets: bytes) -> Socket | None:
         return None
     near_port, far_port = _PORTS.unpack_from(identity)
     near, far = ip_address(identity[4 : 4 + width]), ip_address(identity[20 : 20 + width])
-    return Socket((_plain(near), near_port), (_plain(far), far_port), state, uid, inode)
+    return SocketEntry((_plain(near), near_port), (_plain(far), far_port), state, uid, inode)
 
 
-def believed(found: Socket | None, near: End, far: End) -> int | None:
+def believed(found: SocketEntry | None, near: End, far: End) -> int | None:
     """The owner's uid, where that answer can be believed for this connection."""
     if found is None or (found.near, found.far) != (near, far):
         return None  # without an open connection the kernel shows who listens there

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from postroom.config.model import Limit
-from postroom.limits.rules import Rule
+from postroom.config.model import LimitSection
+from postroom.limits.rules import LimitRule
 
 
-def rules(limits: Iterable[Limit]) -> list[Rule]:
+def rules(limits: Iterable[LimitSection]) -> list[LimitRule]:
     """One rule for each limit, in their order."""
     return [
-        Rule(
+        LimitRule(
             limit.name,
             limit.key,
             limit.rate.count,

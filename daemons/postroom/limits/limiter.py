@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from postroom.limits.fallback import LocalLimiter
-from postroom.limits.rules import Rule, demands
+from postroom.limits.rules import LimitRule, demands
 from postroom.limits.subject import Key, Subject
-from postroom.runtime.circuit_breaker import Patience
+from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.store.errors import StoreUnavailable
 from postroom.store.limits.window import never_fits
 from postroom.store.shared.interface import Demand, Door, SharedStore, Verdict
@@ -53,7 +53,12 @@ class Limiter:
     """
 
     def __init__(
-        self, store: SharedStore, rules: Sequence[Rule], local: LocalLimiter, patience: Patience, budget_s: float
+        self,
+        store: SharedStore,
+        rules: Sequence[LimitRule],
+        local: LocalLimiter,
+        patience: CircuitBreaker,
+        budget_s: float,
     ) -> None:
         self.use(rules)
         self._store = store
@@ -61,7 +66,7 @@ class Limiter:
         self._patience = patience
         self._budget_s = budget_s
 
-    def use(self, rules: Sequence[Rule]) -> None:
+    def use(self, rules: Sequence[LimitRule]) -> None:
         """Decide by these rules from now on; what is being decided goes by those it began with.
 
         Raises:
@@ -106,7 +111,7 @@ class Limiter:
         return demands(list(self._rules.values()), subject)
 
     def _without_store(
-        self, instance: str, door: Door, asked: list[Demand], rules: Mapping[str, Rule], now: float | None
+        self, instance: str, door: Door, asked: list[Demand], rules: Mapping[str, LimitRule], now: float | None
     ) -> Verdict:
         if (first := self._local.first_verdict(instance, door, now)) is not None:
             return first

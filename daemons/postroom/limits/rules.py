@@ -18,7 +18,7 @@ OnStoreLoss = Literal["local", "allow", "defer"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class LimitRule:
     """One limit.
 
     Args:
@@ -50,7 +50,7 @@ class Rule:
         return Demand(self.name, f"{self.key}:{value}", cost, self.count, self.window_s, self.burst)
 
 
-def demands(rules: Sequence[Rule], subject: Subject) -> list[Demand]:
+def demands(rules: Sequence[LimitRule], subject: Subject) -> list[Demand]:
     """What a subject asks of the rules that apply to it; a cost of 0 asks nothing."""
     return [
         rule.demand(value, cost)

@@ -9,7 +9,7 @@ What is counted is the mail as Postfix first had it (its first queue id and date
 the same however often Postfix brings it again, for a limit, a lost answer or a requeue. A requeued mail that had
 passed a door before is not counted; of one that was held instead, the count is made up for.
 
-Flow:    session.py -> Counting.decide -> limits/limiter.py, SharedStore.wait, hold, passage
+Flow:    session.py -> DoorLimits.decide -> limits/limiter.py, SharedStore.wait, hold, passage
 BUGS:    while the store is lost nothing is held, and a requeued mail is counted unless its signature holds; so is
          a mail without signature that is requeued again after it was requeued and passed, as `unknown`.
 """
@@ -27,7 +27,7 @@ from postroom.mail.addresses import domain_of
 from postroom.mail.hashes import private
 from postroom.mail.senders import counted_sender
 from postroom.milter.origin import Origin
-from postroom.runtime.circuit_breaker import Patience
+from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.interface import Door, Passage, Usage, Verdict
 
@@ -39,7 +39,7 @@ UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DoorMail:
     """A mail at the end of its transaction.
 
     Args:
@@ -57,7 +57,7 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DoorDecision:
     """What becomes of it, and what the log says about that.
 
     Args:
@@ -75,7 +75,7 @@ class Outcome:
     by: Literal["store", "process"] | None = None
 
 
-class WaitingRoom(Protocol):
+class WaitingMail(Protocol):
     """The part of the shared store that knows who waits."""
 
     async def wait(self, instance: str, door: Door, rule: str, key: str, owner: str, at_most: int) -> int: ...
@@ -85,7 +85,7 @@ class WaitingRoom(Protocol):
     async def passage(self, queue_id: str) -> Passage | None: ...
 
 
-class Counting:
+class DoorLimits:
     """Counts for one process.
 
     Args:
@@ -99,9 +99,9 @@ class Counting:
 
     def __init__(
         self,
-        store: WaitingRoom,
+        store: WaitingMail,
         limiter: Limiter,
-        patience: Patience,
+        patience: CircuitBreaker,
         budget_s: float,
         *,
         key: bytes,
@@ -118,7 +118,7 @@ class Counting:
         self._hold_above = hold_above
         self._clock = clock
 
-    async def decide(self, letter: Letter) -> Outcome:
+    async def decide(self, letter: DoorMail) -> DoorDecision:
         """Count a mail; raises nothing that a store can cause."""
         origin = letter.origin
         uid = UNKNOWN if origin.uid is None else str(origin.uid)
@@ -128,11 +128,11 @@ class Counting:
             if passage is not None and passage.outcome == "held":
                 instance, uid = passage.instance, passage.owner
             elif passage is not None or letter.is_signed:
-                return Outcome("pass", "requeued", uid)
+                return DoorDecision("pass", "requeued", uid)
         decision = await self._limiter.decide(instance, DOOR, self._subject(letter, uid), letter.queue_id)
         return await self._outcome(letter, instance, uid, decision)
 
-    def _subject(self, letter: Letter, uid: str) -> Subject:
+    def _subject(self, letter: DoorMail, uid: str) -> Subject:
         return of_mail(
             {
                 "uid": uid,
@@ -143,25 +143,25 @@ class Counting:
             max(1, len(letter.recipients)),
         )
 
-    def _instance(self, letter: Letter) -> str:
+    def _instance(self, letter: DoorMail) -> str:
         name = letter.origin.first or letter.origin.passed_as or letter.queue_id
         # The recipients too: a mail of many comes in several pieces, and each is to be counted.
         known = "\n".join([name, *sorted(letter.recipients)]).encode("utf-8", "surrogateescape")
         return f"{name.partition(' ')[0]}/{hmac.digest(self._key, known, hashlib.sha256).hex()[:32]}"
 
-    async def _outcome(self, letter: Letter, instance: str, uid: str, decision: Decision) -> Outcome:
+    async def _outcome(self, letter: DoorMail, instance: str, uid: str, decision: Decision) -> DoorDecision:
         verdict = decision.verdict
         if verdict.allowed or verdict.rule is None or verdict.key is None:
-            return Outcome("pass", "", uid, by=decision.by)
+            return DoorDecision("pass", "", uid, by=decision.by)
         rule, counted = verdict.rule, verdict.key
         usage = next((one for one in verdict.usages if (one.rule, one.key) == (rule, counted)), None)
         if verdict.never_fits:
             text = f"More recipients than the limit {rule} allows at once"
-            return Outcome("refuse", text, uid, rule, usage, decision.by)
+            return DoorDecision("refuse", text, uid, rule, usage, decision.by)
         if decision.by == "store" and await self._is_one_too_many(instance, rule, counted, uid, letter.queue_id):
             text = f"over the limit {rule} for {counted}, as many others; postroom limits release"
-            return Outcome("hold", text, uid, rule, usage, decision.by)
-        return Outcome("wait", self._wait_text(verdict), uid, rule, usage, decision.by)
+            return DoorDecision("hold", text, uid, rule, usage, decision.by)
+        return DoorDecision("wait", self._wait_text(verdict), uid, rule, usage, decision.by)
 
     async def _is_one_too_many(self, instance: str, rule: str, counted: str, uid: str, queue_id: str) -> bool:
         """Note that the mail waits; where too many do, that it is held instead."""

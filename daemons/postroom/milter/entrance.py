@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from postroom.identity.socket_owner import End
-from postroom.milter.door_limits import Letter, Outcome
+from postroom.milter.door_limits import DoorDecision, DoorMail
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,4 +21,4 @@ class Entrance:
     owner_of: Callable[[End, End], int | None]
     postfix_uid: int | None
     groups_of: Callable[[int], frozenset[int]]
-    count: Callable[[Letter], Outcome]
+    count: Callable[[DoorMail], DoorDecision]

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import Milter
 
-from postroom.milter.session import Session
+from postroom.milter.session import MilterSession
 
 NAME = "postroom"
 
@@ -34,12 +34,12 @@ class LibMilter:
 
     def __init__(self, listener: socket.socket) -> None:
         self._path = str(listener.getsockname())
-        self._make_session: Callable[[], Session] | None = None
+        self._make_session: Callable[[], MilterSession] | None = None
         self._fd = self._opened()
         os.dup2(listener.fileno(), self._fd, inheritable=False)
         self._dummy: tuple[socket.socket, socket.socket] | None = None
 
-    def serve(self, make_session: Callable[[], Session]) -> None:
+    def serve(self, make_session: Callable[[], MilterSession]) -> None:
         """Serve connections on this thread until libmilter is told to end, which only a signal does."""
         self._make_session = make_session
         Milter.main()
@@ -89,9 +89,9 @@ class LibMilter:
         return session.negotiate(options)
 
 
-def _session(ctx: "Milter.milterContext") -> Session:
+def _session(ctx: "Milter.milterContext") -> MilterSession:
     session = ctx.getpriv()
-    assert isinstance(session, Session), "every Postfix that this serves negotiates first"
+    assert isinstance(session, MilterSession), "every Postfix that this serves negotiates first"
     return session
 
 

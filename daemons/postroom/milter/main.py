@@ -23,17 +23,17 @@ from postroom.identity.socket_owner import owner_of
 from postroom.limits.configured import rules
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import LIMITS_LOST, Limiter
-from postroom.limits.rules import Rule
-from postroom.milter.door_limits import Counting, Letter, Outcome
+from postroom.limits.rules import LimitRule
+from postroom.milter.door_limits import DoorDecision, DoorLimits, DoorMail
 from postroom.milter.doors import Networks, NetworksUnreadable
 from postroom.milter.entrance import Entrance
 from postroom.milter.keys import KeysUnusable, is_weak, load_keys
 from postroom.milter.libmilter import LibMilter
 from postroom.milter.master import Master, Work
 from postroom.milter.message import Signer
-from postroom.milter.session import Session
+from postroom.milter.session import MilterSession
 from postroom.runtime.accounts import groups_of
-from postroom.runtime.circuit_breaker import Patience
+from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import EX_SOFTWARE, StartRefused, told
 from postroom.runtime.listeners import Listener, listen_unix
@@ -71,7 +71,7 @@ class Settings:
     """What a generation of workers goes by."""
 
     signer: Signer
-    rules: Sequence[Rule]
+    rules: Sequence[LimitRule]
     key: bytes
     hostname: str
     hold_above: int | None
@@ -188,17 +188,17 @@ def _work(
         finally:
             os._exit(EX_SOFTWARE)  # without this thread the worker would never drain: another one shall take its place
 
-    def decide(letter: Letter) -> Outcome:
+    def decide(letter: DoorMail) -> DoorDecision:
         return asyncio.run_coroutine_threadsafe(counting.decide(letter), loop).result(COUNT_TIMEOUT_S)
 
     entrance = Entrance(owner_of, settings.postfix_uid, groups_of, decide)
     threading.Thread(target=beside, daemon=True).start()
-    libmilter.serve(lambda: Session(settings.signer, entrance, log, metrics.count))
+    libmilter.serve(lambda: MilterSession(settings.signer, entrance, log, metrics.count))
 
 
-def _counting(store: SqliteSharedStore, settings: Settings, log: Log) -> Counting:
-    patience = Patience("limits", LIMITS_LOST, log)
-    return Counting(
+def _counting(store: SqliteSharedStore, settings: Settings, log: Log) -> DoorLimits:
+    patience = CircuitBreaker("limits", LIMITS_LOST, log)
+    return DoorLimits(
         store,
         Limiter(store, settings.rules, LocalLimiter(_boottime), patience, STORE_BUDGET_S),
         patience,

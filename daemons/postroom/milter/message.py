@@ -39,7 +39,7 @@ class Signer:
     senders: SendersTable = field(default_factory=SendersTable)
 
 
-class Message:
+class CollectedMessage:
     """A message that came through a door of ours."""
 
     def __init__(self, signer: Signer) -> None:

@@ -24,18 +24,18 @@ import Milter
 
 from postroom.identity.socket_owner import End
 from postroom.mail.logsafe import safe
-from postroom.milter.door_limits import Letter, Outcome
+from postroom.milter.door_limits import DoorDecision, DoorMail
 from postroom.milter.doors import Address, Door, door_of
 from postroom.milter.entrance import Entrance
-from postroom.milter.message import Message, Signer
+from postroom.milter.message import CollectedMessage, Signer
 from postroom.milter.origin import LOOKED_AT, Origin, origin_of
 from postroom.milter.reasons import Unsigned
 from postroom.runtime.lifecycle import told
 from postroom.runtime.log import Log
-from postroom.senders.table import Who
+from postroom.senders.table import SenderIdentity
 
 P = ParamSpec("P")
-Callback: TypeAlias = "Callable[Concatenate[Session, P], int]"
+Callback: TypeAlias = "Callable[Concatenate[MilterSession, P], int]"
 Count = Callable[[str], object]
 """Counts a metric by its name; may be called on any thread."""
 
@@ -45,7 +45,7 @@ def _guarded(on_fault: int) -> "Callable[[Callback[P]], Callback[P]]":
 
     def guard(callback: "Callback[P]") -> "Callback[P]":
         @wraps(callback)
-        def guarded(session: "Session", /, *arguments: P.args, **more: P.kwargs) -> int:
+        def guarded(session: "MilterSession", /, *arguments: P.args, **more: P.kwargs) -> int:
             try:
                 return callback(session, *arguments, **more)
             except Exception as error:  # noqa: BLE001 - it must cost this message a delay, and no other
@@ -57,7 +57,7 @@ def _guarded(on_fault: int) -> "Callable[[Callback[P]], Callback[P]]":
     return guard
 
 
-class Session(Milter.Base):
+class MilterSession(Milter.Base):
     """What is known of one connection, and of the message under way on it."""
 
     def __init__(self, signer: Signer, entrance: Entrance, log: Log, count: Count) -> None:
@@ -73,7 +73,7 @@ class Session(Milter.Base):
         self._login = ""
         self._sender = ""
         self._recipients: list[str] = []
-        self._message: Message | None = None
+        self._message: CollectedMessage | None = None
         self._unsigned: Unsigned | None = None
         self._is_connected = False
         self._is_broken = False
@@ -118,7 +118,7 @@ class Session(Milter.Base):
             return self._let_pass(Unsigned.INBOUND)
         if self._door == "sendmail" and (refusal := self._turned_away()) is not None:
             return refusal
-        self._message = Message(self._signer)
+        self._message = CollectedMessage(self._signer)
         return Milter.CONTINUE
 
     def header_bytes(self, name: str, value: bytes) -> int:
@@ -135,7 +135,7 @@ class Session(Milter.Base):
     def eoh(self) -> int:
         self._unsigned = self._open_message.refusal()
         if self._door == "smtp":
-            who = Who(login=self._login, address=self._client)
+            who = SenderIdentity(login=self._login, address=self._client)
             if (refusal := self._not_allowed(who)) is not None:
                 return refusal
         if self._unsigned is None or self._door == "sendmail":
@@ -184,9 +184,9 @@ class Session(Milter.Base):
         if origin.uid is not None or not origin.is_requeued:  # else it was allowed when it passed
             uid, table = origin.uid, self._signer.senders
             groups = self._entrance.groups_of(uid) if table.names_groups and uid is not None else frozenset[int]()
-            if (refusal := self._not_allowed(Who(uid=uid, gids=groups))) is not None:
+            if (refusal := self._not_allowed(SenderIdentity(uid=uid, gids=groups))) is not None:
                 return refusal
-        letter = Letter(
+        letter = DoorMail(
             origin, self._queue_id, self._sender, self._recipients, self._unsigned is Unsigned.ALREADY_SIGNED
         )
         outcome = self._entrance.count(letter)
@@ -200,7 +200,7 @@ class Session(Milter.Base):
             self._unsigned = Unsigned.ORIGIN_UNKNOWN
         return None
 
-    def _not_allowed(self, who: Who) -> int | None:
+    def _not_allowed(self, who: SenderIdentity) -> int | None:
         """Leave unsigned, or refuse, what this sender may not write."""
         table, domain = self._signer.senders, self._open_message.domain
         if table.may_use(who, domain):
@@ -218,7 +218,7 @@ class Session(Milter.Base):
             self._unsigned = Unsigned.SENDER_NOT_ALLOWED
         return None
 
-    def _log_counted(self, origin: Origin, outcome: Outcome) -> None:
+    def _log_counted(self, origin: Origin, outcome: DoorDecision) -> None:
         usage = outcome.usage
         self._log.info(
             "milter.counted",
@@ -278,7 +278,7 @@ class Session(Milter.Base):
         return Milter.ACCEPT
 
     @property
-    def _open_message(self) -> Message:
+    def _open_message(self) -> CollectedMessage:
         if self._message is None:
             raise LookupError("a callback without a message: Postfix always sends DATA before it")
         return self._message

@@ -7,9 +7,9 @@ all, would count the others' twice.
 import asyncio
 from collections.abc import Callable, Mapping
 
-from postroom.monitor.counters import Totals
+from postroom.monitor.counters import CounterTotals
 from postroom.monitor.samples import Series, readable
-from postroom.monitor.snapshot import LATE_S, Trouble
+from postroom.monitor.snapshot import LATE_S, Unanswered
 from postroom.runtime.metrics import BEAT_S
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.interface import BEAT_KEPT_S, Beat, SharedStore
@@ -17,7 +17,7 @@ from postroom.store.shared.interface import BEAT_KEPT_S, Beat, SharedStore
 BUDGET_S = 2.0
 
 
-class Pulse:
+class HostBeats:
     """Listens to the beats.
 
     Args:
@@ -31,8 +31,8 @@ class Pulse:
         self._clock = clock
         self._beats: list[Beat] = []
         self._heard_at = 0.0
-        self.totals = Totals()
-        self.trouble: Trouble | None = Trouble("not asked yet")
+        self.totals = CounterTotals()
+        self.trouble: Unanswered | None = Unanswered("not asked yet")
 
     async def listen(self) -> None:
         """Read the beats once."""
@@ -40,9 +40,9 @@ class Pulse:
             async with asyncio.timeout(BUDGET_S):
                 beats = await self._shared.beats(BEAT_KEPT_S)
         except TimeoutError:
-            self.trouble = Trouble(f"no answer within {BUDGET_S:g} s")
+            self.trouble = Unanswered(f"no answer within {BUDGET_S:g} s")
         except StoreUnavailable as error:
-            self.trouble = Trouble(str(error))
+            self.trouble = Unanswered(str(error))
         else:
             self._heard_at = self._clock()
             self._beats = [beat for beat in beats if beat.host == self._host]

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from postroom.monitor.snapshot import Trouble
+from postroom.monitor.snapshot import Unanswered
 from postroom.postfix.showq import ShowqError
 from postroom.store.errors import StoreUnavailable
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 BUSY_SHARE = 0.1
 
 
-class Question(Generic[T]):
+class CachedQuery(Generic[T]):
     """One question.
 
     Args:
@@ -35,11 +35,11 @@ class Question(Generic[T]):
         self._budget_s = budget_s
         self._fresh_s = fresh_s
         self._clock = clock
-        self._task: asyncio.Task[T | Trouble] | None = None
+        self._task: asyncio.Task[T | Unanswered] | None = None
         self._begun_at = 0.0
         self._took_s = 0.0
 
-    async def answer(self) -> T | Trouble:
+    async def answer(self) -> T | Unanswered:
         """The answer, at most `fresh_s` old, or the trouble there is."""
         now = self._clock()
         fresh_s = max(self._fresh_s, self._took_s / BUSY_SHARE)
@@ -48,18 +48,18 @@ class Question(Generic[T]):
             self._task = asyncio.create_task(self._asked())
         task, left_s = self._task, self._budget_s - (now - self._begun_at)
         await asyncio.wait({task}, timeout=max(0.0, left_s))
-        return task.result() if task.done() else Trouble(f"no answer within {self._budget_s:g} s")
+        return task.result() if task.done() else Unanswered(f"no answer within {self._budget_s:g} s")
 
     def close(self) -> None:
         """Ask no longer."""
         if self._task is not None:
             self._task.cancel()
 
-    async def _asked(self) -> T | Trouble:
+    async def _asked(self) -> T | Unanswered:
         begun_at = self._clock()
         try:
             return await self._ask()
         except (StoreUnavailable, ShowqError) as error:
-            return Trouble(str(error))
+            return Unanswered(str(error))
         finally:
             self._took_s = self._clock() - begun_at

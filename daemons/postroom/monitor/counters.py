@@ -24,7 +24,7 @@ MINUTE_S = 60
 Process = tuple[str, str, int]
 
 
-class Totals:
+class CounterTotals:
     """The counters of one host."""
 
     def __init__(self) -> None:

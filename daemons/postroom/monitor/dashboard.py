@@ -18,14 +18,14 @@ from postroom.monitor import figures
 from postroom.monitor.chart import chart
 from postroom.monitor.counters import HOUR_S
 from postroom.monitor.health import Health, span
-from postroom.monitor.snapshot import Survey, Trouble
+from postroom.monitor.snapshot import Snapshot, Unanswered
 
 PAGES = Path(__file__).resolve().parent / "pages"
 REFRESH_S = 60
 NOT_KNOWN = "\N{EN DASH}"
 
 
-class Page:
+class Dashboard:
     """The page of one host.
 
     Args:
@@ -55,9 +55,9 @@ class Page:
             "frame-ancestors 'none'"
         )
 
-    def render(self, survey: Survey, health: Health) -> str:
+    def render(self, survey: Snapshot, health: Health) -> str:
         """The page as it stands now."""
-        outcomes = () if isinstance(survey.outcomes, Trouble) else survey.outcomes
+        outcomes = () if isinstance(survey.outcomes, Unanswered) else survey.outcomes
         bars = figures.bars(outcomes, survey.since)
         became = figures.became(outcomes)
         return self._template.render(
@@ -69,7 +69,7 @@ class Page:
             watched_since=survey.at - survey.watched_s,
             is_hour_watched=survey.watched_s >= HOUR_S,
             health=health,
-            is_track_known=not isinstance(survey.outcomes, Trouble),
+            is_track_known=not isinstance(survey.outcomes, Unanswered),
             bars=bars,
             chart=chart(bars),
             became=became,

@@ -12,12 +12,12 @@ from prometheus_client.registry import Collector
 from postroom.monitor.health import Health
 from postroom.monitor.metric_help import help_of
 from postroom.monitor.samples import Series
-from postroom.monitor.snapshot import Survey, Trouble
+from postroom.monitor.snapshot import Snapshot, Unanswered
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def exposition(survey: Survey, health: Health) -> bytes:
+def exposition(survey: Snapshot, health: Health) -> bytes:
     """All counters and gauges of the beats, and what the monitor itself has found."""
     registry = CollectorRegistry()
     registry.register(_Samples({**survey.totals, **survey.gauges, **_found(survey, health)}))
@@ -39,7 +39,7 @@ class _Samples(Collector):
         yield from families.values()
 
 
-def _found(survey: Survey, health: Health) -> dict[Series, float]:
+def _found(survey: Snapshot, health: Health) -> dict[Series, float]:
     failures = sum(finding.is_failure for finding in health.findings)
     found = {
         _series("postroom_monitor_findings", kind="failure"): float(failures),
@@ -50,10 +50,10 @@ def _found(survey: Survey, health: Health) -> dict[Series, float]:
     for store, is_readable in (
         ("shared", survey.shared is None),
         ("limits", survey.limits is None),
-        ("track", not isinstance(survey.outcomes, Trouble)),
+        ("track", not isinstance(survey.outcomes, Unanswered)),
     ):
         found[_series("postroom_monitor_store_readable", store=store)] = float(is_readable)
-    if not isinstance(survey.queue, Trouble):
+    if not isinstance(survey.queue, Unanswered):
         for queue, mails in survey.queue.mails.items():
             found[_series("postroom_monitor_queue_messages", queue=queue)] = float(mails)
         oldest_at = survey.queue.oldest_at

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 from postroom.mail.states import State
 from postroom.monitor.health import gauge, span
-from postroom.monitor.snapshot import SLOT_S, SLOTS, Survey, Trouble
-from postroom.store.track.facts import Outcome
+from postroom.monitor.snapshot import SLOT_S, SLOTS, Snapshot, Unanswered
+from postroom.store.track.facts import OutcomeCount
 
 SUBJECTS = {
     "1": "the address",
@@ -50,7 +50,7 @@ _ALWAYS_SHOWN = (State.DELIVERED, State.DEFERRED, State.BOUNCED)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FigureRow:
     """A line of a table: a name, its number (None: not known), and a word on it."""
 
     name: str
@@ -66,16 +66,16 @@ class Bar:
     counts: Mapping[State, int]
 
 
-def became(outcomes: Sequence[Outcome]) -> list[Row]:
+def became(outcomes: Sequence[OutcomeCount]) -> list[FigureRow]:
     """What became of deliveries."""
     states: Counter[State] = Counter()
     for outcome in outcomes:
         states[outcome.state] += outcome.count
     shown = (state for state in _BECAME if states[state] or state in _ALWAYS_SHOWN)
-    return [Row(state, states[state], _BECAME[state]) for state in shown]
+    return [FigureRow(state, states[state], _BECAME[state]) for state in shown]
 
 
-def bounces(outcomes: Sequence[Outcome]) -> list[Row]:
+def bounces(outcomes: Sequence[OutcomeCount]) -> list[FigureRow]:
     """The bounces by what they speak of, the most frequent first."""
     subjects: Counter[str] = Counter()
     for outcome in outcomes:
@@ -84,10 +84,10 @@ def bounces(outcomes: Sequence[Outcome]) -> list[Row]:
             subject = rest.partition(".")[0]
             subjects[subject if subject in SUBJECTS else ""] += outcome.count
     ordered = sorted(subjects.items(), key=lambda entry: (-entry[1], not entry[0], entry[0]))
-    return [Row(SUBJECTS.get(one, "not said"), count, f"5.{one}.x" if one else "") for one, count in ordered]
+    return [FigureRow(SUBJECTS.get(one, "not said"), count, f"5.{one}.x" if one else "") for one, count in ordered]
 
 
-def bars(outcomes: Sequence[Outcome], since: float) -> list[Bar]:
+def bars(outcomes: Sequence[OutcomeCount], since: float) -> list[Bar]:
     """The hour in slots of five minutes, the oldest first."""
     slots: list[Counter[State]] = [Counter() for _ in range(SLOTS)]
     for outcome in outcomes:
@@ -99,70 +99,74 @@ def bars(outcomes: Sequence[Outcome], since: float) -> list[Bar]:
     ]
 
 
-def came_in(survey: Survey) -> list[Row]:
+def came_in(survey: Snapshot) -> list[FigureRow]:
     """Messages by the door they came through; None where no daemon of that door was heard."""
     return [
-        Row("API", _grown(survey, "submission", "accepted_total"), "messages accepted"),
-        Row("SMTP", _grown(survey, "policy", "messages_smtp_total"), "messages let through to Postfix"),
-        Row("sendmail", _grown(survey, "policy", "messages_sendmail_total"), "messages let through to Postfix"),
-        Row("refused", _grown(survey, "policy", "refused_total"), "recipients and messages, at SMTP and sendmail"),
+        FigureRow("API", _grown(survey, "submission", "accepted_total"), "messages accepted"),
+        FigureRow("SMTP", _grown(survey, "policy", "messages_smtp_total"), "messages let through to Postfix"),
+        FigureRow("sendmail", _grown(survey, "policy", "messages_sendmail_total"), "messages let through to Postfix"),
+        FigureRow(
+            "refused", _grown(survey, "policy", "refused_total"), "recipients and messages, at SMTP and sendmail"
+        ),
     ]
 
 
-def on_the_way(survey: Survey) -> list[Row]:
+def on_the_way(survey: Snapshot) -> list[FigureRow]:
     """What was done with it up to Postfix."""
     unsigned = sum(count for name, count in survey.grown.items() if name.startswith("postroom_milter_unsigned_"))
     return [
-        Row("held by a limit", _grown(survey, "submission", "held_deferred_total"), "times a delivery had to wait"),
-        Row("suppressed", _grown(survey, "submission", "held_suppressed_total"), "deliveries not sent"),
-        Row("handed over", _grown(survey, "submission", "queued_total"), "deliveries Postfix took from the API"),
-        Row("not taken for now", _grown(survey, "submission", "deferred_total"), "Postfix is asked again"),
-        Row("failed", _grown(survey, "submission", "failed_total"), "deliveries Postfix never took"),
-        Row("signed", _grown(survey, "milter", "signed_total"), "messages, all doors"),
-        Row("not signed", unsigned if "milter" in survey.ages else None, "inbound mail is never signed"),
+        FigureRow(
+            "held by a limit", _grown(survey, "submission", "held_deferred_total"), "times a delivery had to wait"
+        ),
+        FigureRow("suppressed", _grown(survey, "submission", "held_suppressed_total"), "deliveries not sent"),
+        FigureRow("handed over", _grown(survey, "submission", "queued_total"), "deliveries Postfix took from the API"),
+        FigureRow("not taken for now", _grown(survey, "submission", "deferred_total"), "Postfix is asked again"),
+        FigureRow("failed", _grown(survey, "submission", "failed_total"), "deliveries Postfix never took"),
+        FigureRow("signed", _grown(survey, "milter", "signed_total"), "messages, all doors"),
+        FigureRow("not signed", unsigned if "milter" in survey.ages else None, "inbound mail is never signed"),
     ]
 
 
-def tries(survey: Survey) -> list[Row]:
+def tries(survey: Snapshot) -> list[FigureRow]:
     """What Postfix's log says of all mail, whichever door it came through."""
     return [
-        Row(state, _grown(survey, "watcher", f"{state}_total"))
+        FigureRow(state, _grown(survey, "watcher", f"{state}_total"))
         for state in (State.DELIVERED, State.RELAYED, State.DEFERRED, State.BOUNCED)
     ]
 
 
-def waiting(survey: Survey) -> list[Row]:
+def waiting(survey: Snapshot) -> list[FigureRow]:
     """What waits now, in the outbox and in Postfix's queue."""
     outbox = outbox_waits(survey)
     oldest_s = gauge(survey, "postroom_submission_oldest_waiting_seconds")
     in_doubt = gauge(survey, "postroom_submission_deliveries_in_doubt")
     return [
-        Row("in the outbox", outbox, f"deliveries; the oldest for {span(oldest_s)}" if outbox else "deliveries"),
-        Row("in doubt", None if outbox is None else in_doubt, "deliveries"),
+        FigureRow("in the outbox", outbox, f"deliveries; the oldest for {span(oldest_s)}" if outbox else "deliveries"),
+        FigureRow("in doubt", None if outbox is None else in_doubt, "deliveries"),
         _queue(survey),
     ]
 
 
-def _queue(survey: Survey) -> Row:
+def _queue(survey: Snapshot) -> FigureRow:
     name = "in Postfix's queue"
-    if isinstance(survey.queue, Trouble):
-        return Row(name, None, "messages, of all mail")
+    if isinstance(survey.queue, Unanswered):
+        return FigureRow(name, None, "messages, of all mail")
     mails, oldest_at = survey.queue.mails, survey.queue.oldest_at
     parts = [f"{count} {queue}" for queue, count in mails.items() if count]
     if oldest_at is not None:
         parts.append(f"the oldest for {span(max(0.0, survey.at - oldest_at))}")
     if not survey.queue.is_whole:
         parts.append("and more")
-    return Row(name, sum(mails.values()), ", ".join(parts) or "messages, of all mail")
+    return FigureRow(name, sum(mails.values()), ", ".join(parts) or "messages, of all mail")
 
 
-def outbox_waits(survey: Survey) -> float | None:
+def outbox_waits(survey: Snapshot) -> float | None:
     """Deliveries in the outbox whose hand-over is to come; None when submission was not heard."""
     if "submission" not in survey.ages:
         return None
     return sum(gauge(survey, f"postroom_submission_deliveries_{state}") for state in ("accepted", "deferred"))
 
 
-def _grown(survey: Survey, word: str, counter: str) -> float | None:
+def _grown(survey: Snapshot, word: str, counter: str) -> float | None:
     """How much a counter grew; None when its daemon was not heard in the last hour."""
     return survey.grown.get(f"postroom_{word}_{counter}", 0.0) if word in survey.ages else None

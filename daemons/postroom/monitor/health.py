@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from postroom.monitor.samples import Series
-from postroom.monitor.snapshot import LATE_S, Survey, Trouble
+from postroom.monitor.snapshot import LATE_S, Snapshot, Unanswered
 
 MISSING_S = 60.0
 """A daemon that was silent for so long is not only late."""
@@ -33,7 +33,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class HealthFinding:
     """One thing that is not as it should be."""
 
     what: str
@@ -43,7 +43,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Daemon:
+class DaemonHealth:
     """How one daemon is by its beats.
 
     Attributes:
@@ -61,8 +61,8 @@ class Daemon:
 class Health:
     """The daemons and all that was found, failures first."""
 
-    daemons: Sequence[Daemon]
-    findings: Sequence[Finding]
+    daemons: Sequence[DaemonHealth]
+    findings: Sequence[HealthFinding]
 
     @property
     def is_well(self) -> bool:
@@ -70,7 +70,7 @@ class Health:
         return not any(finding.is_failure for finding in self.findings)
 
 
-def judge(survey: Survey, expected: Expected) -> Health:
+def judge(survey: Snapshot, expected: Expected) -> Health:
     """How this host is."""
     words = dict.fromkeys([*expected.daemons, *sorted(survey.ages)])
     daemons = [_daemon(word, survey) for word in words]
@@ -86,7 +86,7 @@ def judge(survey: Survey, expected: Expected) -> Health:
     return Health(daemons, sorted(findings, key=lambda finding: not finding.is_failure))
 
 
-def gauge(survey: Survey, name: str) -> float:
+def gauge(survey: Snapshot, name: str) -> float:
     """A gauge without labels; 0 when no living process says it."""
     return survey.gauges.get(Series(name), 0.0)
 
@@ -99,30 +99,30 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _daemon(word: str, survey: Survey) -> Daemon:
+def _daemon(word: str, survey: Snapshot) -> DaemonHealth:
     ages = survey.ages.get(word, ())
     living = sum(age_s <= LATE_S for age_s in ages)
     age_s = min(ages, default=None)
     if survey.shared is not None:
-        return Daemon(word, "unknown", None, 0)
+        return DaemonHealth(word, "unknown", None, 0)
     if age_s is None or age_s > MISSING_S:
-        return Daemon(word, "missing", age_s, living)
-    return Daemon(word, "late" if age_s > LATE_S else "ok", age_s, living)
+        return DaemonHealth(word, "missing", age_s, living)
+    return DaemonHealth(word, "late" if age_s > LATE_S else "ok", age_s, living)
 
 
-def _silent(daemons: Sequence[Daemon], expected: Expected) -> Iterator[Finding]:
+def _silent(daemons: Sequence[DaemonHealth], expected: Expected) -> Iterator[HealthFinding]:
     for daemon in daemons:
         if daemon.word in expected.daemons and daemon.state in {"late", "missing"}:
             silent = "in the last hour" if daemon.age_s is None else f"for {span(daemon.age_s)}"
-            yield Finding(
+            yield HealthFinding(
                 f"{daemon.word}: no word {silent}",
                 f"postroom-{daemon.word}",
                 f"`systemctl status postroom-{daemon.word}`; where it is not to run, take it out of `monitor.daemons`",
             )
 
 
-def _stores(survey: Survey) -> Iterator[Finding]:
-    outcomes = survey.outcomes if isinstance(survey.outcomes, Trouble) else None
+def _stores(survey: Snapshot) -> Iterator[HealthFinding]:
+    outcomes = survey.outcomes if isinstance(survey.outcomes, Unanswered) else None
     for store, effect, trouble in (
         ("shared.db", "how the daemons are is not known, and who is suppressed neither", survey.shared),
         ("limits.db", "each daemon counts for itself", survey.limits),
@@ -130,41 +130,41 @@ def _stores(survey: Survey) -> Iterator[Finding]:
     ):
         if trouble is not None:
             reason, mend = _parted(trouble, "`postroom store init`, and check its owner and mode")
-            yield Finding(f"{store} cannot be read: {effect}", reason, mend)
+            yield HealthFinding(f"{store} cannot be read: {effect}", reason, mend)
 
 
-def _postfix(survey: Survey, expected: Expected) -> Iterator[Finding]:
-    if isinstance(survey.queue, Trouble):
-        yield Finding(
+def _postfix(survey: Snapshot, expected: Expected) -> Iterator[HealthFinding]:
+    if isinstance(survey.queue, Unanswered):
+        yield HealthFinding(
             "Postfix does not tell its queue",
             survey.queue.reason,
             "`postfix status`; see `handover.showq`, and that this daemon is a member of group postdrop",
         )
     elif not survey.queue.is_whole:
-        yield Finding(
+        yield HealthFinding(
             "Postfix's queue is so large that it could not be counted in time; the figures are a part of it",
             expected.showq,
             "`postqueue -p` shows it whole",
             is_failure=False,
         )
     if survey.gauges.get(Series("postroom_submission_handover_available")) == 0:
-        yield Finding(
+        yield HealthFinding(
             "Postfix does not take mail from submission; what was accepted waits",
             "`handover.socket`",
             "`postroom status` says why; `postfix status`",
         )
 
 
-def _waiting(survey: Survey, expected: Expected) -> Iterator[Finding]:
+def _waiting(survey: Snapshot, expected: Expected) -> Iterator[HealthFinding]:
     oldest_s = gauge(survey, "postroom_submission_oldest_waiting_seconds")
     if oldest_s >= expected.waiting_late_s:
-        yield Finding(
+        yield HealthFinding(
             f"a delivery has waited in the outbox for {span(oldest_s)}",
             "mail.db of postroom-submission",
             "`postroom status`; a limit, or Postfix's refusal, may hold it (`monitor.waiting_late`)",
         )
     if doubts := gauge(survey, "postroom_submission_deliveries_in_doubt"):
-        yield Finding(
+        yield HealthFinding(
             f"{doubts:.0f} {'delivery is' if doubts == 1 else 'deliveries are'} in doubt",
             "mail.db of postroom-submission",
             "the watcher looks into it; `postroom status` tells (`handover.in_doubt`)",
@@ -172,19 +172,19 @@ def _waiting(survey: Survey, expected: Expected) -> Iterator[Finding]:
         )
 
 
-def _watcher(survey: Survey) -> Iterator[Finding]:
+def _watcher(survey: Snapshot) -> Iterator[HealthFinding]:
     lag_s = gauge(survey, "postroom_watcher_lag_seconds")
     if lag_s >= LAG_LATE_S:
-        yield Finding(
+        yield HealthFinding(
             f"the watcher is {span(lag_s)} behind Postfix's log",
             "postroom-watcher",
             "it catches up by itself; if not: `journalctl -u postroom-watcher`",
         )
 
 
-def _waves(survey: Survey) -> Iterator[Finding]:
+def _waves(survey: Snapshot) -> Iterator[HealthFinding]:
     if survey.waves:
-        yield Finding(
+        yield HealthFinding(
             f"{survey.waves} {'burst' if survey.waves == 1 else 'bursts'} of suppressions held for review: "
             "mail to these recipients goes on",
             "shared.db",
@@ -222,13 +222,13 @@ NOTICES: tuple[tuple[str, Callable[[float], str], str, str], ...] = (
 """Counters that should stand still: each that grew in the last hour is a notice."""
 
 
-def _last_hour(survey: Survey) -> Iterator[Finding]:
+def _last_hour(survey: Snapshot) -> Iterator[HealthFinding]:
     for counter, what, where, mend in NOTICES:
         if count := survey.grown.get(counter, 0.0):
-            yield Finding(f"{what(count)}, in the last hour", where, mend, is_failure=False)
+            yield HealthFinding(f"{what(count)}, in the last hour", where, mend, is_failure=False)
 
 
-def _parted(trouble: Trouble, mend: str) -> tuple[str, str]:
+def _parted(trouble: Unanswered, mend: str) -> tuple[str, str]:
     """What a store said, and how to mend it: in its words where it has some."""
     reason, _, said = trouble.reason.partition("; mend: ")
     return reason, said or mend

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from postroom.monitor.figures import outbox_waits
-from postroom.monitor.health import Finding, Health, gauge
-from postroom.monitor.snapshot import Survey, Trouble
+from postroom.monitor.health import Health, HealthFinding, gauge
+from postroom.monitor.snapshot import Snapshot, Unanswered
 
 
-def report(survey: Survey, health: Health) -> Mapping[str, object]:
+def report(survey: Snapshot, health: Health) -> Mapping[str, object]:
     """Everything that was looked at; numbers nobody can tell now are null."""
     is_submission_heard, is_watcher_heard = "submission" in survey.ages, "watcher" in survey.ages
     return {
@@ -24,7 +24,7 @@ def report(survey: Survey, health: Health) -> Mapping[str, object]:
         "stores": {
             "shared": survey.shared is None,
             "limits": survey.limits is None,
-            "track": not isinstance(survey.outcomes, Trouble),
+            "track": not isinstance(survey.outcomes, Unanswered),
         },
         "outbox": {
             "waiting": outbox_waits(survey),
@@ -36,7 +36,7 @@ def report(survey: Survey, health: Health) -> Mapping[str, object]:
             "gaps_last_hour": survey.grown.get("postroom_watcher_gaps_total", 0.0) if is_watcher_heard else None,
         },
         "queue": None
-        if isinstance(survey.queue, Trouble)
+        if isinstance(survey.queue, Unanswered)
         else {
             "messages": dict(survey.queue.mails),
             "oldest_s": None if survey.queue.oldest_at is None else round(survey.at - survey.queue.oldest_at),
@@ -45,7 +45,7 @@ def report(survey: Survey, health: Health) -> Mapping[str, object]:
     }
 
 
-def _finding(finding: Finding) -> dict[str, str]:
+def _finding(finding: HealthFinding) -> dict[str, str]:
     return {
         "severity": "failure" if finding.is_failure else "notice",
         "what": finding.what,

@@ -15,11 +15,11 @@ from aiohttp import web
 from postroom.config import paths
 from postroom.config.changes import changed
 from postroom.config.model import Config
-from postroom.monitor.beats import Pulse
-from postroom.monitor.collector import Surveyor
-from postroom.monitor.dashboard import Page
+from postroom.monitor.beats import HostBeats
+from postroom.monitor.collector import Collector
+from postroom.monitor.dashboard import Dashboard
 from postroom.monitor.health import Expected
-from postroom.monitor.server import Server
+from postroom.monitor.server import MonitorServer
 from postroom.runtime.background import Background
 from postroom.runtime.lifecycle import Life
 from postroom.runtime.listeners import BACKLOG, listen_unix
@@ -56,11 +56,11 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
     async with AsyncExitStack() as at_end:
         shared = SqliteSharedStore(paths.shared_db(config).parent)
         at_end.push_async_callback(shared.close)
-        pulse = Pulse(shared, socket.gethostname(), _boottime)
+        pulse = HostBeats(shared, socket.gethostname(), _boottime)
         track, showq = TrackReader(paths.track_db(config)), config.handover.showq
-        surveyor = Surveyor(pulse, shared, track, showq, time.time, _boottime)
+        surveyor = Collector(pulse, shared, track, showq, time.time, _boottime)
         at_end.callback(surveyor.close)
-        server = Server(surveyor, _expected(config), Page(config.hostname), log, metrics)
+        server = MonitorServer(surveyor, _expected(config), Dashboard(config.hostname), log, metrics)
 
         listener = listen_unix(settings.socket, settings.socket_mode, settings.socket_group)
         at_end.callback(listener.close)

@@ -15,12 +15,12 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from postroom.monitor.collector import Surveyor
-from postroom.monitor.dashboard import Page
+from postroom.monitor.collector import Collector
+from postroom.monitor.dashboard import Dashboard
 from postroom.monitor.exposition import CONTENT_TYPE, exposition
 from postroom.monitor.health import Expected, Health, judge
 from postroom.monitor.health_document import report
-from postroom.monitor.snapshot import Survey
+from postroom.monitor.snapshot import Snapshot
 from postroom.runtime.lifecycle import told
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
@@ -28,14 +28,14 @@ from postroom.runtime.metrics import Metrics
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Server:
+class MonitorServer:
     """The handlers.
 
     Args:
         expected: what is to be well here; may be replaced between two requests.
     """
 
-    def __init__(self, surveyor: Surveyor, expected: Expected, page: Page, log: Log, metrics: Metrics) -> None:
+    def __init__(self, surveyor: Collector, expected: Expected, page: Dashboard, log: Log, metrics: Metrics) -> None:
         self._surveyor = surveyor
         self.expected = expected
         self._page = page
@@ -72,7 +72,7 @@ class Server:
         self._log.debug("monitor.answered", route=_route(request), status=response.status, took_ms=took_ms)
         return response
 
-    async def _look(self) -> tuple[Survey, Health]:
+    async def _look(self) -> tuple[Snapshot, Health]:
         survey = await self._surveyor.look()
         return survey, judge(survey, self.expected)
 

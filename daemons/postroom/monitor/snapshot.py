@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from postroom.monitor.samples import Series
 from postroom.postfix.queue import QueueCount
-from postroom.store.track.facts import Outcome
+from postroom.store.track.facts import OutcomeCount
 
 SLOT_S, SLOTS = 300, 12
 """The last hour, in slots of five minutes. They end at whole fives of the clock, so the last one is still filling."""
@@ -18,14 +18,14 @@ LATE_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Unanswered:
     """Why there is no answer: what, where, and where it is known, how to mend."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class Snapshot:
     """What one look has found.
 
     Attributes:
@@ -39,10 +39,10 @@ class Survey:
 
     at: float
     since: float
-    shared: Trouble | None
-    limits: Trouble | None
-    outcomes: Sequence[Outcome] | Trouble
-    queue: QueueCount | Trouble
+    shared: Unanswered | None
+    limits: Unanswered | None
+    outcomes: Sequence[OutcomeCount] | Unanswered
+    queue: QueueCount | Unanswered
     waves: int
     ages: Mapping[str, Sequence[float]]
     gauges: Mapping[Series, float]

@@ -29,8 +29,8 @@ from postroom.mail.addresses import domain_of
 from postroom.mail.hashes import private
 from postroom.mail.return_addresses import ReturnAddresses
 from postroom.mail.senders import counted_sender
-from postroom.policy.protocol import Request
-from postroom.policy.recipient_notes import Notes
+from postroom.policy.protocol import PolicyRequest
+from postroom.policy.recipient_notes import RecipientNotes
 from postroom.recipients.check import RecipientCheck
 from postroom.runtime.log import Log
 from postroom.store.shared.interface import Usage
@@ -79,7 +79,7 @@ class Decisions:
         self,
         check: RecipientCheck,
         limiter: Limiter,
-        notes: Notes,
+        notes: RecipientNotes,
         *,
         key: bytes,
         hostname: str,
@@ -100,7 +100,7 @@ class Decisions:
         self._are_recipients_counted = limiter.counts_by("recipient", "recipient_domain")
         self._strange_contexts: set[str] = set()
 
-    async def answer(self, request: Request) -> Answer:
+    async def answer(self, request: PolicyRequest) -> Answer:
         """Decide one request; raises nothing that a store can cause."""
         if request.context == "inbound":
             return self._inbound(request)
@@ -113,7 +113,7 @@ class Decisions:
             return await self._message(request)
         return PASSED
 
-    def _inbound(self, request: Request) -> Answer:
+    def _inbound(self, request: PolicyRequest) -> Answer:
         recipient = request.recipient
         if (
             request.state != "RCPT"
@@ -123,7 +123,7 @@ class Decisions:
             return PASSED
         return NOBODYS
 
-    async def _recipient(self, request: Request) -> Answer:
+    async def _recipient(self, request: PolicyRequest) -> Answer:
         (refusal,) = await self._check.refusals([request.recipient])
         if refusal is not None:
             return Answer(str(refusal), refusal.rule)
@@ -136,7 +136,7 @@ class Decisions:
             await self._notes.add(request.instance, "smtp", recipient, domain)
         return PASSED
 
-    async def _message(self, request: Request) -> Answer:
+    async def _message(self, request: PolicyRequest) -> Answer:
         if request.recipient:
             recipients = {private(self._key, request.recipient): domain_of(request.recipient)}
         elif self._are_recipients_counted:
@@ -146,7 +146,7 @@ class Decisions:
         subject = of_mail(self._singles(request), recipients, max(1, request.recipient_count))
         return _answer(await self._limiter.decide(request.instance, "smtp", subject, request.queue_id or None))
 
-    async def _one_more(self, request: Request, recipient: str, domain: str) -> Answer:
+    async def _one_more(self, request: PolicyRequest, recipient: str, domain: str) -> Answer:
         counted = dict(await self._notes.of(request.instance, "smtp"))
         if recipient in counted:
             return PASSED
@@ -159,7 +159,7 @@ class Decisions:
             await self._notes.add(request.instance, "smtp", recipient, domain)
         return _answer(decision)
 
-    def _singles(self, request: Request) -> dict[Key, str]:
+    def _singles(self, request: PolicyRequest) -> dict[Key, str]:
         return {
             "sender": private(self._key, counted_sender(request.sender)),
             "login": private(self._key, request.login),

@@ -17,11 +17,11 @@ from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import LIMITS_LOST, Limiter
 from postroom.mail.return_addresses import ReturnAddresses
 from postroom.policy.decisions import Decisions
-from postroom.policy.recipient_notes import Notes
-from postroom.policy.server import Server
+from postroom.policy.recipient_notes import RecipientNotes
+from postroom.policy.server import PolicyServer
 from postroom.recipients.check import CHECK_LOST, RecipientCheck
 from postroom.runtime.background import Background
-from postroom.runtime.circuit_breaker import Patience
+from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life
 from postroom.runtime.listeners import listen_unix
@@ -57,8 +57,8 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         at_end.push_async_callback(shared.close)
         # What was counted and noted here, and what is known of the stores, outlives a reload.
         local = LocalLimiter(_boottime)
-        limits, check = Patience("limits", LIMITS_LOST, log), Patience("shared", CHECK_LOST, log)
-        notes = Notes(shared, limits, settings.budget * STORE_SHARE)
+        limits, check = CircuitBreaker("limits", LIMITS_LOST, log), CircuitBreaker("shared", CHECK_LOST, log)
+        notes = RecipientNotes(shared, limits, settings.budget * STORE_SHARE)
 
         def decisions(config: Config) -> Decisions:
             budget_s = config.policy.budget * STORE_SHARE
@@ -74,7 +74,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
                 log=log,
             )
 
-        server = Server(decisions(config).answer, settings.budget, log, metrics)
+        server = PolicyServer(decisions(config).answer, settings.budget, log, metrics)
         listener = listen_unix(settings.socket, settings.socket_mode, settings.socket_group)
         at_end.callback(listener.close)
         accepting = await server.serve(listener.sock)

@@ -11,7 +11,7 @@ smtpd(8) sends attributes, `name=value\n` each, and an empty line; it gets one l
 The octets of a reply are exactly these: one more, and smtpd takes it for the next reply.
 
 Source:  Postfix SMTPD_POLICY_README, "Protocol description"; access(5) for the actions.
-Limits:  a request over MAX_REQUEST_BYTES or MAX_ATTRIBUTES raises ProtocolError; the caller hangs up.
+Limits:  a request over MAX_REQUEST_BYTES or MAX_ATTRIBUTES raises PolicyProtocolError; the caller hangs up.
          Of an attribute that comes twice the last one holds, which the README leaves to us.
 """
 
@@ -28,12 +28,12 @@ MAX_TEXT = 300
 _END = b"\n\n"
 
 
-class ProtocolError(Exception):
+class PolicyProtocolError(Exception):
     """The other side does not speak this protocol; nothing of what it sent is in the text."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PolicyRequest:
     """What Postfix asks. Text as smtpd has it; what was not sent, or sent empty, is "".
 
     Args:
@@ -69,15 +69,15 @@ class RequestReader:
         """Take what came."""
         self._buffer += octets
 
-    def next_request(self) -> Request | None:
+    def next_request(self) -> PolicyRequest | None:
         """The next request; None when more octets are needed.
 
         Raises:
-            ProtocolError: this is none, or too large; the connection is of no further use.
+            PolicyProtocolError: this is none, or too large; the connection is of no further use.
         """
         end = self._buffer.find(_END, self._looked)
         if max(end, len(self._buffer) if end == -1 else 0) > MAX_REQUEST_BYTES:
-            raise ProtocolError(f"a request of more than {MAX_REQUEST_BYTES} octets")
+            raise PolicyProtocolError(f"a request of more than {MAX_REQUEST_BYTES} octets")
         if end == -1:
             # Looked at once: a request that trickles in costs no more than one that comes whole.
             self._looked = max(0, len(self._buffer) - 1)
@@ -88,28 +88,28 @@ class RequestReader:
         return _request(block)
 
 
-def _request(block: bytes) -> Request:
+def _request(block: bytes) -> PolicyRequest:
     if b"\0" in block:
-        raise ProtocolError("a NUL in a request")
+        raise PolicyProtocolError("a NUL in a request")
     lines = block.split(b"\n")
     if len(lines) > MAX_ATTRIBUTES:
-        raise ProtocolError(f"a request of more than {MAX_ATTRIBUTES} attributes")
+        raise PolicyProtocolError(f"a request of more than {MAX_ATTRIBUTES} attributes")
     attributes: dict[str, str] = {}
     for line in lines:
         name, equals, value = line.partition(b"=")
         if not name or not equals:
-            raise ProtocolError("a line that is no attribute")
+            raise PolicyProtocolError("a line that is no attribute")
         attributes[name.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
     if attributes.get("request") != "smtpd_access_policy":
-        raise ProtocolError("a request that is not smtpd_access_policy")
+        raise PolicyProtocolError("a request that is not smtpd_access_policy")
     for needed in ("protocol_state", "instance"):
         # Without an instance messages could not be told apart: all would share the verdict of the first.
         if not attributes.get(needed):
-            raise ProtocolError(f"a request without {needed}")
+            raise PolicyProtocolError(f"a request without {needed}")
     count = attributes.get("recipient_count") or "0"
     if not (count.isascii() and count.isdecimal() and len(count) < 10):
-        raise ProtocolError("a recipient_count that is no number")
-    return Request(
+        raise PolicyProtocolError("a recipient_count that is no number")
+    return PolicyRequest(
         state=attributes["protocol_state"],
         instance=attributes["instance"],
         context=attributes.get("policy_context", ""),

@@ -13,12 +13,12 @@ Flow:    policy/ -> Notes -> SharedStore
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from postroom.runtime.circuit_breaker import Patience
+from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.interface import Door, SharedStore
 
 
-class Notes:
+class RecipientNotes:
     """The notes of one process, and those of all in the store.
 
     Args:
@@ -27,7 +27,7 @@ class Notes:
         max_notes: recipients kept here at once, of all messages.
     """
 
-    def __init__(self, store: SharedStore, patience: Patience, budget_s: float, max_notes: int = 100_000) -> None:
+    def __init__(self, store: SharedStore, patience: CircuitBreaker, budget_s: float, max_notes: int = 100_000) -> None:
         self._store = store
         self._patience = patience
         self._budget_s = budget_s

@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable
 
 from postroom.mail.logsafe import safe
 from postroom.policy.decisions import DOORS, DUNNO, Answer
-from postroom.policy.protocol import ProtocolError, Request, RequestReader, reply
-from postroom.runtime.connections import Conversations
+from postroom.policy.protocol import PolicyProtocolError, PolicyRequest, RequestReader, reply
+from postroom.runtime.connections import Connections
 from postroom.runtime.log import Field, Log
 from postroom.runtime.metrics import Metrics
 
@@ -27,7 +27,7 @@ class _Unanswered(Exception):
     """There is no answer to this request; the log says why."""
 
 
-class Server:
+class PolicyServer:
     """Serves the policy socket.
 
     Args:
@@ -37,13 +37,13 @@ class Server:
     """
 
     def __init__(
-        self, decide: Callable[[Request], Awaitable[Answer]], budget_s: float, log: Log, metrics: Metrics
+        self, decide: Callable[[PolicyRequest], Awaitable[Answer]], budget_s: float, log: Log, metrics: Metrics
     ) -> None:
         self.decide = decide
         self.budget_s = budget_s
         self._log = log
         self._metrics = metrics
-        self._conversations = Conversations(self._converse)
+        self._conversations = Connections(self._converse)
 
     @property
     def connections(self) -> int:
@@ -67,7 +67,7 @@ class Server:
                     while (request := requests.next_request()) is not None:
                         writer.write(await self._answered(request))
                         await writer.drain()
-        except ProtocolError as error:
+        except PolicyProtocolError as error:
             self._metrics.count("postroom_policy_malformed_total")
             self._log.warning("policy.malformed", reason=str(error), effect="hung up")
         except (_Unanswered, ConnectionError):
@@ -76,7 +76,7 @@ class Server:
             # What was written goes out first.
             writer.close()
 
-    async def _answered(self, request: Request) -> bytes:
+    async def _answered(self, request: PolicyRequest) -> bytes:
         started = time.monotonic()
         self._metrics.count("postroom_policy_requests_total")
         try:
@@ -102,7 +102,7 @@ class Server:
         self._log_answer(request, answer, started)
         return reply(answer.action)
 
-    def _log_answer(self, request: Request, answer: Answer, started: float) -> None:
+    def _log_answer(self, request: PolicyRequest, answer: Answer, started: float) -> None:
         usage = answer.usage
         fields: dict[str, Field] = {
             "queue_id": _queue_id(request),
@@ -123,7 +123,7 @@ class Server:
             self._log.info("policy.answered", **fields)
 
 
-def _queue_id(request: Request) -> str:
+def _queue_id(request: PolicyRequest) -> str:
     return safe(request.queue_id, 40) or "NOQUEUE"
 
 

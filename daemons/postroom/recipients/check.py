@@ -15,7 +15,7 @@ from typing import Protocol
 
 from postroom.mail.hashes import recipient_hash
 from postroom.recipients.syntax import fault
-from postroom.runtime.circuit_breaker import Patience
+from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.suppression import Suppression
 
@@ -23,7 +23,7 @@ CHECK_LOST = "suppressed recipients pass"
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RecipientRefusal:
     """Why a recipient gets no mail: SMTP code and enhanced status, the rule's stable name, a sentence."""
 
     code: int
@@ -52,7 +52,7 @@ class RecipientCheck:
         budget_s: seconds it may take for one call.
     """
 
-    def __init__(self, store: Suppressions, key: bytes, patience: Patience, budget_s: float) -> None:
+    def __init__(self, store: Suppressions, key: bytes, patience: CircuitBreaker, budget_s: float) -> None:
         self._store = store
         self._key = key
         self._patience = patience
@@ -60,7 +60,7 @@ class RecipientCheck:
 
     async def refusals(
         self, addresses: Sequence[str], stream: str = "", now: float | None = None
-    ) -> list[Refusal | None]:
+    ) -> list[RecipientRefusal | None]:
         """For each address, in order: why it is refused, or None.
 
         Args:
@@ -76,19 +76,23 @@ class RecipientCheck:
         ]
 
 
-def _syntax(address: str) -> Refusal | None:
+def _syntax(address: str) -> RecipientRefusal | None:
     reason = fault(address)
-    return None if reason is None else Refusal(553, "5.1.3", "recipient_syntax", f"bad recipient address: {reason}")
+    return (
+        None
+        if reason is None
+        else RecipientRefusal(553, "5.1.3", "recipient_syntax", f"bad recipient address: {reason}")
+    )
 
 
-def _suppressed(suppression: Suppression | None) -> Refusal | None:
+def _suppressed(suppression: Suppression | None) -> RecipientRefusal | None:
     if suppression is None:
         return None
     # The code is 550, so its status must be of class 5 too (RFC 2034 §4).
     status = suppression.enhanced_status or ""
     of_stream = f" for {suppression.stream}" if suppression.stream else ""
     since = datetime.fromtimestamp(suppression.added_at, UTC).date().isoformat()
-    return Refusal(
+    return RecipientRefusal(
         550,
         status if status.startswith("5.") else "5.1.1",
         "recipient_suppressed",

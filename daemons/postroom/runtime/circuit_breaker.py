@@ -1,6 +1,6 @@
-"""Patience with one store: asked within a budget, left alone for a while once it is lost.
+"""A circuit breaker for one store: asked within a budget, left alone for a while once it is lost.
 
-So not every message waits for a store that is away, and the log says once that it was lost and
+Not every message waits for a store that is away, and the log says once that it was lost and
 once that it is back.
 
 Diagnostics: store.unavailable (effect says what that means), store.available.
@@ -19,7 +19,7 @@ T = TypeVar("T")
 RETRY_S = 0.5
 
 
-class Patience:
+class CircuitBreaker:
     """What one process expects of one store.
 
     Args:

@@ -14,7 +14,7 @@ from postroom.runtime.listeners import BACKLOG
 Converse = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-class Conversations:
+class Connections:
     """All that go on.
 
     Args:

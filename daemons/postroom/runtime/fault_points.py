@@ -29,11 +29,11 @@ WATCHER_POINTS = ("reports.before_commit", "reports.committed")
 POINTS = (*SUBMISSION_POINTS, *WATCHER_POINTS)
 
 
-class FaultsRefused(StartRefused):
+class FaultPointsRefused(StartRefused):
     """$POSTROOM_FAULT is set where it must not be, or names no point."""
 
 
-class Faults:
+class FaultPoints:
     """The armed fault point of this process, or none."""
 
     def __init__(self, point: str | None = None, countdown: int = 0, record: Path | None = None) -> None:
@@ -60,24 +60,24 @@ class Faults:
         return self._point
 
 
-def armed_faults(environment: Mapping[str, str], state_dir: Path) -> Faults:
+def armed_faults(environment: Mapping[str, str], state_dir: Path) -> FaultPoints:
     """The faults the environment asks for.
 
     Raises:
-        FaultsRefused: not in a test bed, or no such point.
+        FaultPointsRefused: not in a test bed, or no such point.
     """
     wanted = environment.get("POSTROOM_FAULT")
     if wanted is None:
-        return Faults()
+        return FaultPoints()
     bed = environment.get("POSTROOM_TEST_BED")
     if not bed or not state_dir.resolve().is_relative_to(Path(bed).resolve()):
-        raise FaultsRefused(
+        raise FaultPointsRefused(
             "$POSTROOM_FAULT is set, but fault points are for tests only: this state directory is in no test bed; "
             "mend: unset POSTROOM_FAULT"
         )
     point, _, count = wanted.partition(":")
     if point not in POINTS:
-        raise FaultsRefused(f"$POSTROOM_FAULT: no point {point!r}; there are: {', '.join(POINTS)}")
+        raise FaultPointsRefused(f"$POSTROOM_FAULT: no point {point!r}; there are: {', '.join(POINTS)}")
     if count and not (count.isascii() and count.isdigit() and int(count) > 0):
-        raise FaultsRefused(f"$POSTROOM_FAULT: {count!r} is not a count of 1 or more")
-    return Faults(point, int(count or 1), Path(bed) / "faults.log")
+        raise FaultPointsRefused(f"$POSTROOM_FAULT: {count!r} is not a count of 1 or more")
+    return FaultPoints(point, int(count or 1), Path(bed) / "faults.log")

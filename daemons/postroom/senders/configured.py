@@ -1,12 +1,12 @@
 """The senders of the configuration as a table, with the uids and gids of this host."""
 
-from postroom.config.model import Senders
+from postroom.config.model import SendersSection
 from postroom.runtime.accounts import AccountUnknown, accounts_of
 from postroom.runtime.lifecycle import StartRefused
 from postroom.senders.table import Allowance, SendersTable
 
 
-def senders_table(senders: Senders, hostname: str) -> SendersTable:
+def senders_table(senders: SendersSection, hostname: str) -> SendersTable:
     """The table.
 
     Raises:

@@ -16,7 +16,7 @@ Address = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
+class SenderIdentity:
     """The sender of a mail, as far as its door knows: at each door it is known by something else."""
 
     uid: int | None = None
@@ -37,7 +37,7 @@ class Allowance:
     clients: frozenset[str] = frozenset()
     networks: Sequence[IPv4Network | IPv6Network] = ()
 
-    def names(self, who: Who) -> bool:
+    def names(self, who: SenderIdentity) -> bool:
         """Whether it is one of those."""
         return (
             who.uid in self.uids
@@ -66,7 +66,7 @@ class SendersTable:
         """Whether anybody's groups matter."""
         return any(allowance.gids for allowance in self.allowances)
 
-    def may_use(self, who: Who, domain: str | None) -> bool:
+    def may_use(self, who: SenderIdentity, domain: str | None) -> bool:
         """Whether this sender may write From this domain; None is mail without one author."""
         if not self.allowances:
             return True

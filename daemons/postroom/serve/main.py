@@ -27,7 +27,7 @@ from postroom.runtime.lifecycle import StartRefused
 from postroom.runtime.log import Log
 from postroom.runtime.notify import tell_systemd, watchdog_period_s
 from postroom.serve.children import Children
-from postroom.serve.supervision import Action, Lost, Ready, Send, Start, Supervision
+from postroom.serve.supervision import Action, AllReady, ChildLost, SendSignal, StartChild, Supervision
 
 WORD = "serve"
 LOOK_S = 60.0
@@ -112,16 +112,16 @@ class Supervisor:
             self._log.info("daemon.stopping", pid=os.getpid())
         for action in actions:
             match action:
-                case Start(word):
+                case StartChild(word):
                     self._start(word)
-                case Send(word, number, why):
+                case SendSignal(word, number, why):
                     self._send(word, number, why)
-                case Ready():
+                case AllReady():
                     tell_systemd(f"READY=1\nSTATUS={self._status}")
                     if not self._was_ready:
                         self._log.info("daemon.ready", pid=os.getpid())
                     self._was_ready = True
-                case Lost(word, code, restart_in_s):
+                case ChildLost(word, code, restart_in_s):
                     died_of = signal.Signals(-code).name if code < 0 else None
                     exit_code = code if code >= 0 else None
                     tell_systemd(f"STATUS={word} died and is started again")

@@ -26,14 +26,14 @@ NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class StartChild:
     """Start this child."""
 
     word: str
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
+class SendSignal:
     """Send it a signal; `why` is set where it is killed."""
 
     word: str
@@ -42,12 +42,12 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class AllReady:
     """All children serve."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class ChildLost:
     """A child died and is started again in so many seconds."""
 
     word: str
@@ -55,7 +55,7 @@ class Lost:
     restart_in_s: float
 
 
-Action = Start | Send | Ready | Lost
+Action = StartChild | SendSignal | AllReady | ChildLost
 
 
 @dataclass
@@ -109,9 +109,9 @@ class Supervision:
                     child.phase, child.deadline = "serving", now + self._watchdog_s
                     if child.hang_up_when_ready:
                         child.hang_up_when_ready = False
-                        actions.append(Send(word, Signals.SIGHUP))
+                        actions.append(SendSignal(word, Signals.SIGHUP))
                     if all(one.phase == "serving" for one in self._children.values()):
-                        actions.append(Ready())
+                        actions.append(AllReady())
                 case "WATCHDOG=1", "serving":
                     child.deadline = now + self._watchdog_s
                 case "STOPPING=1", "serving":
@@ -134,13 +134,13 @@ class Supervision:
         pause_s = min(FIRST_PAUSE_S * 2.0 ** min(child.early_deaths, 20), LONGEST_PAUSE_S)
         child.early_deaths += 1
         child.phase, child.deadline = "waiting", now + pause_s
-        return [Lost(word, exit_code, pause_s)]
+        return [ChildLost(word, exit_code, pause_s)]
 
     def hang_up(self) -> list[Action]:
         """Let all children reload. One that is starting is told when it is ready: before, SIGHUP would end it."""
         for child in self._children.values():
             child.hang_up_when_ready = child.phase == "starting"
-        return [Send(one.word, Signals.SIGHUP) for one in self._children.values() if one.phase == "serving"]
+        return [SendSignal(one.word, Signals.SIGHUP) for one in self._children.values() if one.phase == "serving"]
 
     def stop(self, now: float) -> list[Action]:
         """Let all children end in their order; asked again, at once."""
@@ -174,13 +174,13 @@ class Supervision:
 
     def _start(self, child: _Child, now: float) -> Action:
         child.phase, child.deadline, child.born = "starting", now + START_S, now
-        return Start(child.word)
+        return StartChild(child.word)
 
     def _kill(self, children: Iterable[_Child], why: str) -> list[Action]:
         alive = [child for child in children if child.phase in {"starting", "serving", "ending"}]
         for child in alive:
             child.phase, child.deadline = "killed", NEVER
-        return [Send(child.word, Signals.SIGKILL, why) for child in alive]
+        return [SendSignal(child.word, Signals.SIGKILL, why) for child in alive]
 
     def _ask_next(self) -> list[Action]:
         last = next((child for child in reversed(self._children.values()) if child.phase != "gone"), None)
@@ -190,4 +190,4 @@ class Supervision:
         if last.phase not in {"starting", "serving"}:
             return []
         last.phase, last.deadline = "ending", NEVER  # the time of all ends together
-        return [Send(last.word, Signals.SIGTERM)]
+        return [SendSignal(last.word, Signals.SIGTERM)]

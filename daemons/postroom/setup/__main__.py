@@ -16,12 +16,12 @@ from pathlib import Path
 from postroom.setup import host as machine
 from postroom.setup.domain_conflicts import claims
 from postroom.setup.host import Host, SetupFailed
-from postroom.setup.installation import CONFIG, FILES, Wish, return_domains, steps, woven
+from postroom.setup.installation import CONFIG, FILES, Choices, return_domains, steps, woven
 from postroom.setup.postfix_files import services
-from postroom.setup.record import Record
+from postroom.setup.record import SetupRecord
 from postroom.setup.removal import Removal
 from postroom.setup.steps import perform
-from postroom.setup.trial_mail import Trial
+from postroom.setup.trial_mail import TrialMail
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
@@ -62,26 +62,26 @@ def main(words: Sequence[str]) -> int:
     """The exit status."""
     given = _arguments(words)
     if given.command == "uninstall":
-        removal = Removal(Record(), given.wait, _say)
+        removal = Removal(SetupRecord(), given.wait, _say)
         if given.dry_run:
             removal.show()
             return 0
         return removal.perform(given.purge)
     host = machine.asked()
     hostname, door = given.hostname or host.hostname, not given.no_sendmail_door
-    wish = Wish(CHECKOUT, given.domain, hostname, given.selector, door, given.return_path)
+    wish = Choices(CHECKOUT, given.domain, hostname, given.selector, door, given.return_path)
     if not _nothing_against(wish, host):
         return 1
     if given.command == "check":
         return 0
-    todo = steps(wish, host, Record(), given.new_program, given.dry_run)
+    todo = steps(wish, host, SetupRecord(), given.new_program, given.dry_run)
     perform(todo, given.dry_run, "scripts/uninstall.sh")
     if given.dry_run or given.no_test_mail:
         return 0
     return _proved(wish, host, given.recipient)
 
 
-def _nothing_against(wish: Wish, host: Host) -> bool:
+def _nothing_against(wish: Choices, host: Host) -> bool:
     found = machine.findings(host, wish.sendmail_door, "# BEGIN postroom" in FILES[1].read_text(encoding="latin-1"))
     returns = return_domains(wish, surely=False)
     found += [claim for domain in returns for claim in claims(domain)]
@@ -98,7 +98,7 @@ def _nothing_against(wish: Wish, host: Host) -> bool:
     return not found
 
 
-def _proved(wish: Wish, host: Host, recipient: str | None) -> int:
+def _proved(wish: Choices, host: Host, recipient: str | None) -> int:
     listening = services(FILES[1].read_text(encoding="latin-1").splitlines(keepends=True))
     has_port_25 = any(service.port in {"smtp", "25"} and service.kind == "inet" for service in listening)
     doors = ("socket", *(("smtp",) if has_port_25 else ()), *(("sendmail",) if wish.sendmail_door else ()))
@@ -107,7 +107,7 @@ def _proved(wish: Wish, host: Host, recipient: str | None) -> int:
             f"no test mail: mail for {host.hostname} is not delivered on this host; name somebody: --recipient ADDRESS"
         )
         return 0
-    rows = Trial(host, wish.domain, recipient or f"root@{host.hostname}", doors).rows()
+    rows = TrialMail(host, wish.domain, recipient or f"root@{host.hostname}", doors).rows()
     _say(f"\n{'door':<9} {'signed':<7} {'state':<10} reason")
     for row in rows:
         _say(f"{row.door:<9} {row.signed:<7} {row.state:<10} {row.reason[:90]}")

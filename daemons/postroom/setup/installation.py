@@ -11,10 +11,10 @@ from pathlib import Path
 
 from postroom.setup import host as machine
 from postroom.setup.host import POSTFIX, Host, SetupFailed, run, succeeds
-from postroom.setup.postfix_edits import PIECES, Site, Woven, unwoven, weave
-from postroom.setup.record import Record, octets_of, write
+from postroom.setup.postfix_edits import PIECES, EditedFiles, Site, unwoven, weave
+from postroom.setup.record import SetupRecord, octets_of, write
 from postroom.setup.return_path_edits import return_domains as routed_here
-from postroom.setup.steps import Run, Step, WriteFile
+from postroom.setup.steps import RunCommand, Step, WriteFile
 
 DAEMONS = ("policy", "milter", "submission", "watcher", "monitor")
 SERVICES = tuple(f"postroom-{word}.service" for word in DAEMONS)
@@ -25,7 +25,7 @@ FILES = (POSTFIX / "main.cf", POSTFIX / "master.cf")
 
 
 @dataclass(frozen=True)
-class Wish:
+class Choices:
     """What the operator asked for."""
 
     checkout: Path
@@ -37,7 +37,7 @@ class Wish:
 
 
 @dataclass
-class Postfix:
+class PostfixFiles:
     """main.cf and master.cf together: both are written, then Postfix's own check decides whether they stay."""
 
     main: WriteFile
@@ -62,7 +62,7 @@ class Postfix:
         run("postfix", "reload")
 
 
-def return_domains(wish: Wish, surely: bool = True) -> tuple[str, ...]:
+def return_domains(wish: Choices, surely: bool = True) -> tuple[str, ...]:
     """The return-path domains of postroom.yaml, as the installed program reads it; before that is there, as wished.
 
     Args:
@@ -81,7 +81,7 @@ def return_domains(wish: Wish, surely: bool = True) -> tuple[str, ...]:
         return ()
 
 
-def woven(wish: Wish, host: Host, returns: tuple[str, ...]) -> Woven:
+def woven(wish: Choices, host: Host, returns: tuple[str, ...]) -> EditedFiles:
     """The two files as they are to be.
 
     Args:
@@ -95,7 +95,7 @@ def woven(wish: Wish, host: Host, returns: tuple[str, ...]) -> Woven:
     return weave(main, master, pieces, Site(host.networks, wish.sendmail_door, returns))
 
 
-def steps(wish: Wish, host: Host, record: Record, is_new: bool, is_shown: bool) -> Iterator[Step]:
+def steps(wish: Choices, host: Host, record: SetupRecord, is_new: bool, is_shown: bool) -> Iterator[Step]:
     """All of it, in order; each is to be looked at when the one before is done.
 
     Args:
@@ -120,22 +120,22 @@ def steps(wish: Wish, host: Host, record: Record, is_new: bool, is_shown: bool) 
     users = re.findall(
         r"^[ug] (\S+)", (units / "sysusers.d" / "postroom.conf").read_text(encoding="ascii"), re.MULTILINE
     )
-    yield Run(["systemd-sysusers", "postroom.conf"], lambda: not machine.missing_names("group", users))
-    yield Run(["systemd-tmpfiles", "--create", "postroom.conf"], Path("/var/lib/postroom/shared").is_dir)
+    yield RunCommand(["systemd-sysusers", "postroom.conf"], lambda: not machine.missing_names("group", users))
+    yield RunCommand(["systemd-tmpfiles", "--create", "postroom.conf"], Path("/var/lib/postroom/shared").is_dir)
     if changed:
-        yield Run(["systemctl", "daemon-reload"])
+        yield RunCommand(["systemctl", "daemon-reload"])
     if not CONFIG.exists():
         key = Path(f"/var/lib/postroom/dkim/{wish.selector}.{wish.domain}.pem")
         yield WriteFile(CONFIG, first_configuration(wish, host).encode(), record)
         naming = ("--domain", wish.domain, "--selector", wish.selector, "--out", key, "--group", "postroom-milter")
-        yield Run([POSTROOM, "dkim", "key", *naming], key.exists, say=True)
-    yield Run([POSTROOM, "check"], lambda: POSTROOM.exists() and succeeds(str(POSTROOM), "check"))
+        yield RunCommand([POSTROOM, "dkim", "key", *naming], key.exists, say=True)
+    yield RunCommand([POSTROOM, "check"], lambda: POSTROOM.exists() and succeeds(str(POSTROOM), "check"))
     # A new program may keep its store in another form, which `store init` brings about.
     made = Path("/var/lib/postroom/keys/recipient-hash.key")
-    yield Run([POSTROOM, "store", "init"], lambda: made.exists() and not is_new)
+    yield RunCommand([POSTROOM, "store", "init"], lambda: made.exists() and not is_new)
     if (changed or is_new) and any(succeeds("systemctl", "is-active", "--quiet", service) for service in SERVICES):
-        yield Run(["systemctl", "try-restart", *SERVICES])
-    yield Run(
+        yield RunCommand(["systemctl", "try-restart", *SERVICES])
+    yield RunCommand(
         ["systemctl", "enable", "--now", "--quiet", "postroom.target", *SERVICES],
         lambda: all(
             succeeds("systemctl", word, "--quiet", unit)
@@ -145,17 +145,17 @@ def steps(wish: Wish, host: Host, record: Record, is_new: bool, is_shown: bool) 
     )
     returns = return_domains(wish, surely=not is_shown)
     wired = routed_here(FILES[0].read_text(encoding="latin-1"))
-    yield Run([POSTROOM, "return-path", "dns"], lambda: wired >= set(returns), say=True)
+    yield RunCommand([POSTROOM, "return-path", "dns"], lambda: wired >= set(returns), say=True)
     texts = woven(wish, host, returns)
-    yield Postfix(_file(FILES[0], texts.main, record), _file(FILES[1], texts.master, record))
+    yield PostfixFiles(_file(FILES[0], texts.main, record), _file(FILES[1], texts.master, record))
 
 
-def _file(path: Path, text: str, record: Record) -> WriteFile:
+def _file(path: Path, text: str, record: SetupRecord) -> WriteFile:
     before = unwoven(path.read_bytes().decode("latin-1")).text
     return WriteFile(path, text.encode("latin-1"), record, before.encode("latin-1"))
 
 
-def first_configuration(wish: Wish, host: Host) -> str:
+def first_configuration(wish: Choices, host: Host) -> str:
     """postroom.yaml for a host that has none."""
     text = Path(__file__).with_name("first.yaml").read_text(encoding="utf-8")
     watcher = f"\n# Postfix logs there, not to the journal.\nwatcher:\n  source: {host.log}\n" if host.log else ""
@@ -177,7 +177,7 @@ def first_configuration(wish: Wish, host: Host) -> str:
     )
 
 
-def _drop_ins(host: Host, record: Record) -> Iterator[WriteFile]:
+def _drop_ins(host: Host, record: SetupRecord) -> Iterator[WriteFile]:
     """Where Postfix logs: all its lines, and for the watcher to read."""
     if host.log:
         text = "# Postfix logs to a file of this group (postconf maillog_file).\n[Service]\nSupplementaryGroups=adm\n"

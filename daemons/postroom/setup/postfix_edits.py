@@ -42,7 +42,7 @@ _FILLED = ("127.0.0.0/8", "[::1]/128")
 _SIGNERS = re.compile(r"dkim|:8891\b|:12301\b|rspamd|:11332\b", re.IGNORECASE)
 
 
-class CannotWeave(ValueError):
+class CannotEdit(ValueError):
     """The site's files have something in the way; the text says what, where and how to mend."""
 
 
@@ -62,7 +62,7 @@ class Site:
 
 
 @dataclass(frozen=True)
-class Woven:
+class EditedFiles:
     """The files as they are to be, and what the operator should know."""
 
     main: str
@@ -70,22 +70,22 @@ class Woven:
     notices: tuple[str, ...]
 
 
-def weave(main: str, master: str, pieces: Mapping[str, str], site: Site) -> Woven:
+def weave(main: str, master: str, pieces: Mapping[str, str], site: Site) -> EditedFiles:
     """Weave into files that have nothing of ours (see `unwoven`).
 
     Raises:
-        CannotWeave: they name Postroom already, or pickup's mail goes elsewhere.
+        CannotEdit: they name Postroom already, or pickup's mail goes elsewhere.
     """
     for name, text in (("main.cf", main), ("master.cf", master)):
         for first, _, line in logical_lines(lines_of(text)):
             if _BY_HAND.search(line):
-                raise CannotWeave(
+                raise CannotEdit(
                     f"{name}: line {first + 1} is of a Postroom that was set up by hand; mend: take out what it added"
                 )
     set_here = parameters(lines_of(main))
     woven_main = _main(main, set_here, pieces, site)
     woven_master = _master(master, set_here, pieces, site.sendmail_door)
-    return Woven(woven_main, woven_master, tuple(_notices(set_here, services(lines_of(master)), site)))
+    return EditedFiles(woven_main, woven_master, tuple(_notices(set_here, services(lines_of(master)), site)))
 
 
 def unwoven(text: str, only: Sequence[str] | None = None) -> Unmarked:
@@ -169,7 +169,7 @@ def _master(master: str, set_here: Mapping[str, Parameter], pieces: Mapping[str,
         if door and (service.name, service.command) == ("pickup", "pickup"):
             taken = service.options.keys() & {"content_filter", "receive_override_options"}
             if taken:
-                raise CannotWeave(
+                raise CannotEdit(
                     f"master.cf: pickup has {', '.join(sorted(taken))} of its own; "
                     "mend: take that out, or set up without the sendmail door (--no-sendmail-door)"
                 )
@@ -178,7 +178,7 @@ def _master(master: str, set_here: Mapping[str, Parameter], pieces: Mapping[str,
             options = _submission_options(service, set_here)
             lines[service.end : service.end] = region(f"service {service.name}", options)
     if door and not any(service.name == "pickup" for service in services(lines)):
-        raise CannotWeave("master.cf: has no pickup, so no mail of sendmail(1); mend: --no-sendmail-door")
+        raise CannotEdit("master.cf: has no pickup, so no mail of sendmail(1); mend: --no-sendmail-door")
     handover = pieces["submission.master.cf"].replace("smtpd_milters=\n", "smtpd_milters=$postroom_milter\n")
     block = [*_HEAD, *lines_of(handover)]
     if door:

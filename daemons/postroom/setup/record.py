@@ -17,7 +17,7 @@ PLACE = Path("/var/lib/postroom/setup")
 
 
 @dataclass(frozen=True)
-class Change:
+class RecordedChange:
     """One file: digests before (None: it was not there) and of what was written."""
 
     before: str | None
@@ -59,7 +59,7 @@ def write(path: Path, octets: bytes, mode: int | None = None) -> None:
         raise
 
 
-class Record:
+class SetupRecord:
     """The changes of this host.
 
     Args:
@@ -70,14 +70,14 @@ class Record:
         self._place = place
         text = octets_of(place / "changes.json")
         kept = {} if text is None else json.loads(text)
-        self.changes = {Path(path): Change(**change) for path, change in kept.items()}
+        self.changes = {Path(path): RecordedChange(**change) for path, change in kept.items()}
 
     def note(self, path: Path, before: bytes | None, written: bytes) -> None:
         """A file is about to be written."""
         self._place.mkdir(mode=0o700, parents=True, exist_ok=True)
         if before is not None:
             write(self._place / "before" / digest(before), before, 0o600)
-        self.changes[path] = Change(None if before is None else digest(before), digest(written))
+        self.changes[path] = RecordedChange(None if before is None else digest(before), digest(written))
         self._save()
 
     def forget(self, path: Path) -> None:

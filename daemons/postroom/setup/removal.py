@@ -21,7 +21,7 @@ from postroom.setup.door_mail import WAITING, at_the_door, requeue
 from postroom.setup.host import SPOOL, SetupFailed, run, succeeds
 from postroom.setup.installation import CONFIG, FILES, SERVICES, SYSTEMD
 from postroom.setup.postfix_edits import ENTRANCE, unwoven
-from postroom.setup.record import Record, digest, octets_of, write
+from postroom.setup.record import SetupRecord, digest, octets_of, write
 from postroom.setup.return_path_edits import REGIONS, return_domains
 from postroom.setup.steps import diff
 from postroom.setup.trial_mail import API, ask
@@ -59,7 +59,7 @@ class Removal:
         say: tells the operator.
     """
 
-    def __init__(self, record: Record, patience_s: float, say: Callable[[str], None]) -> None:
+    def __init__(self, record: SetupRecord, patience_s: float, say: Callable[[str], None]) -> None:
         self._record = record
         self._patience_s = patience_s
         self._say = say

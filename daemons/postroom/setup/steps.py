@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from postroom.setup.host import SetupFailed, run
-from postroom.setup.record import Record, octets_of, write
+from postroom.setup.record import SetupRecord, octets_of, write
 
 
 class Step(Protocol):
@@ -33,7 +33,7 @@ class WriteFile:
 
     path: Path
     octets: bytes
-    record: Record
+    record: SetupRecord
     before: bytes | None = None
     mode: int = 0o644
 
@@ -55,7 +55,7 @@ class WriteFile:
 
 
 @dataclass
-class Run:
+class RunCommand:
     """A command; `unless` tells that what it brings about is there."""
 
     command: Sequence[str | Path]

@@ -26,7 +26,7 @@ _ARRIVED = {"delivered", "relayed", "sent"}
 
 
 @dataclass(frozen=True)
-class Row:
+class TrialResult:
     """What became of the mail of one door."""
 
     door: str
@@ -43,7 +43,7 @@ class _NotOurs(Exception):
     """The API does not take mail from root here."""
 
 
-class Trial:
+class TrialMail:
     """One mail for each door, from `postmaster` of a domain.
 
     Args:
@@ -60,7 +60,7 @@ class Trial:
         self._mark = secrets.token_hex(8)
         self._doors = doors
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[TrialResult]:
         """Send, and wait until each has an end or the patience is over."""
         refused = {}
         sent = {}
@@ -68,11 +68,11 @@ class Trial:
             try:
                 sent[door] = getattr(self, f"_by_{door}")()
             except _NotOurs as not_ours:
-                refused[door] = Row(door, "-", "left out", f"root is no client: {not_ours}")
+                refused[door] = TrialResult(door, "-", "left out", f"root is no client: {not_ours}")
             except (SetupFailed, OSError, smtplib.SMTPException) as error:
-                refused[door] = Row(door, "no", "refused", str(error))
+                refused[door] = TrialResult(door, "no", "refused", str(error))
         until = time.monotonic() + PATIENCE_S
-        found: dict[str, Row] = {}
+        found: dict[str, TrialResult] = {}
         while time.monotonic() < until and not all(door in found and found[door].is_well for door in sent):
             time.sleep(0.2)
             log = self._log()
@@ -118,15 +118,15 @@ class Trial:
             file.seek(self._log_from)
             return journal + file.read().decode("utf-8", "replace")
 
-    def _api_row(self, message: str, log: str) -> Row:
+    def _api_row(self, message: str, log: str) -> TrialResult:
         with contextlib.suppress(OSError):
             delivery = ask("GET", f"/v1/messages/{message}")[1]["deliveries"][0]
             signed = _is_signed(log, delivery.get("queue_id", "-"))
-            return Row("socket", signed, delivery["state"], delivery.get("reason", ""))
-        return Row("socket", "no", "unknown", "submission does not answer")
+            return TrialResult("socket", signed, delivery["state"], delivery.get("reason", ""))
+        return TrialResult("socket", "no", "unknown", "submission does not answer")
 
 
-def log_row(door: str, mark: str, log: str) -> Row:
+def log_row(door: str, mark: str, log: str) -> TrialResult:
     """What the log says of the mail whose Message-ID begins with this mark."""
     ids = re.findall(rf"postfix/\S*cleanup\[\d+\]: (\w+): message-id=<{re.escape(mark)}@", log)
     signed = "yes" if any(_is_signed(log, queue_id) == "yes" for queue_id in ids) else "no"
@@ -135,8 +135,8 @@ def log_row(door: str, mark: str, log: str) -> Row:
         ends = re.findall(rf"postfix/(?!postroom-door)\S+\[\d+\]: {queue_id}: to=.* status=(\w+) \((.*)\)", log)
         ends = ends or re.findall(rf"postfix/\S+\[\d+\]: {queue_id}: to=.* status=(deferred|bounced) \((.*)\)", log)
         if ends:
-            return Row(door, signed, *ends[-1])
-    return Row(door, signed, "queued" if ids else "unknown", "no end in Postfix's log yet")
+            return TrialResult(door, signed, *ends[-1])
+    return TrialResult(door, signed, "queued" if ids else "unknown", "no end in Postfix's log yet")
 
 
 def _is_signed(log: str, queue_id: str) -> str:

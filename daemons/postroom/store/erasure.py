@@ -39,7 +39,7 @@ _ON_ITS_WAY = "UPDATE share SET domain = '', hint = '', evidence = '' WHERE reci
 
 
 @dataclass(frozen=True, slots=True)
-class Traces:
+class RecipientTraces:
     """Deliveries to one recipient.
 
     Attributes:
@@ -53,7 +53,7 @@ class Traces:
     latest: float | None
 
 
-def in_mail(path: Path, recipient_hash: str) -> Traces:
+def in_mail(path: Path, recipient_hash: str) -> RecipientTraces:
     """What mail.db holds.
 
     Raises:
@@ -68,7 +68,7 @@ def in_mail(path: Path, recipient_hash: str) -> Traces:
     )
 
 
-def in_track(path: Path, recipient_hash: str) -> Traces:
+def in_track(path: Path, recipient_hash: str) -> RecipientTraces:
     """What track.db holds.
 
     Raises:
@@ -106,7 +106,7 @@ def erase_from_track(path: Path, recipient_hash: str, *, forget: bool) -> None:
     _write(path, TRACK, "NORMAL", recipient_hash, [_OUT_OF_TRACK, _REPORTS, *shared])
 
 
-def _read(path: Path, schema: Sequence[str], query: str, recipient_hash: str) -> Traces:
+def _read(path: Path, schema: Sequence[str], query: str, recipient_hash: str) -> RecipientTraces:
     connection = open_file(path, schema, synchronous="NORMAL")
     with closing(connection):
         try:
@@ -114,7 +114,7 @@ def _read(path: Path, schema: Sequence[str], query: str, recipient_hash: str) ->
         except apsw.Error as error:
             raise translated(error, path, connection) from error
     ((alive, ended, latest),) = rows
-    return Traces(alive or 0, ended or 0, latest)
+    return RecipientTraces(alive or 0, ended or 0, latest)
 
 
 def _write(path: Path, schema: Sequence[str], synchronous: str, recipient_hash: str, statements: Sequence[str]) -> None:

@@ -22,12 +22,12 @@ from postroom.mail.addresses import domain_of
 from postroom.mail.hashes import private
 from postroom.mail.senders import counted_sender
 from postroom.mail.states import State
-from postroom.recipients.check import RecipientCheck, Refusal
-from postroom.store.outbox.messages import Claimed, Message, Unsent
+from postroom.recipients.check import RecipientCheck, RecipientRefusal
+from postroom.store.outbox.messages import ClaimedDelivery, StoredMessage, Unsent
 from postroom.store.shared.interface import Verdict
-from postroom.submission.api.problem import Fault, Problem
+from postroom.submission.api.problem import ApiProblem, FieldError
 from postroom.submission.api.request import MessageRequest
-from postroom.submission.api.writer import Written
+from postroom.submission.api.writer import WrittenMessage
 
 SUPPRESSED_RULE = "recipient_suppressed"
 MAX_QUEUES = 10_000
@@ -35,7 +35,7 @@ MAX_QUEUES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Hold:
     """Why a delivery is not handed over now.
 
     Args:
@@ -52,10 +52,10 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
+class AcceptedMessage:
     """A message that may be accepted, and those of its recipients that get nothing of it."""
 
-    message: Message
+    message: StoredMessage
     suppressed: Mapping[str, Unsent]
 
 
@@ -78,15 +78,15 @@ class Gate:
         self._clock = clock
         self._next_free: dict[tuple[str, str], float] = {}
 
-    async def accept(self, request: MessageRequest, written: Written) -> Admitted:
+    async def accept(self, request: MessageRequest, written: WrittenMessage) -> AcceptedMessage:
         """Let a message in, with the sender it will be counted under.
 
         Raises:
-            Problem: 422, it can never go out: no recipient is left, or there are too many for a limit.
+            ApiProblem: 422, it can never go out: no recipient is left, or there are too many for a limit.
         """
         suppressed = await self._suppressed(written.recipients, written.message.stream)
         if len(suppressed) == len(written.recipients):
-            raise Problem(
+            raise ApiProblem(
                 422, "suppressed", "no mail goes to any of the recipients; see errors", _faults(request, suppressed)
             )
         assert request.from_ is not None, "what is written has a From"
@@ -94,18 +94,18 @@ class Gate:
         left = [recipient for recipient in written.recipients if recipient not in suppressed]
         too_large = self._limiter.never_fitting(self._subject(message.client, message.sender, left))
         if too_large is not None:
-            raise Problem(
+            raise ApiProblem(
                 422,
                 "never_fits",
                 f"{len(left)} recipients are more than the limit {too_large.rule} ever holds at once; "
                 "send to fewer in one message",
             )
-        return Admitted(
+        return AcceptedMessage(
             message,
             {recipient: Unsent(refusal.enhanced_status, refusal.text) for recipient, refusal in suppressed.items()},
         )
 
-    async def hand_over(self, claimed: Sequence[Claimed]) -> list[tuple[Claimed, Held | None]]:
+    async def hand_over(self, claimed: Sequence[ClaimedDelivery]) -> list[tuple[ClaimedDelivery, Hold | None]]:
         """For each of these deliveries, in order: None when it may go out now, and is counted; else what holds it."""
         streams = {delivery.stream for delivery in claimed}
         suppressed = {
@@ -113,11 +113,11 @@ class Gate:
             for stream in streams
         }
         verdicts: dict[str, Verdict] = {}
-        decided: list[tuple[Claimed, Held | None]] = []
+        decided: list[tuple[ClaimedDelivery, Hold | None]] = []
         for delivery in claimed:
-            held: Held | None = None
+            held: Hold | None = None
             if (refusal := suppressed[delivery.stream].get(delivery.recipient)) is not None:
-                held = Held(State.SUPPRESSED, refusal.rule, refusal.enhanced_status, refusal.text)
+                held = Hold(State.SUPPRESSED, refusal.rule, refusal.enhanced_status, refusal.text)
             elif not delivery.is_counted:
                 if delivery.message not in verdicts:
                     verdicts[delivery.message] = await self._take(delivery)
@@ -125,7 +125,7 @@ class Gate:
             decided.append((delivery, held))
         return decided
 
-    async def _suppressed(self, recipients: Sequence[str], stream: str) -> dict[str, Refusal]:
+    async def _suppressed(self, recipients: Sequence[str], stream: str) -> dict[str, RecipientRefusal]:
         refusals = zip(recipients, await self._check.refusals(recipients, stream), strict=True)
         return {
             recipient: refusal
@@ -134,7 +134,7 @@ class Gate:
             if refusal is not None and refusal.rule == SUPPRESSED_RULE
         }
 
-    async def _take(self, delivery: Claimed) -> Verdict:
+    async def _take(self, delivery: ClaimedDelivery) -> Verdict:
         subject = self._subject(delivery.client, delivery.sender, delivery.recipients)
         return (await self._limiter.decide(delivery.message, "socket", subject)).verdict
 
@@ -145,13 +145,13 @@ class Gate:
             len(recipients),
         )
 
-    def _held(self, verdict: Verdict) -> Held | None:
+    def _held(self, verdict: Verdict) -> Hold | None:
         if verdict.allowed or verdict.rule is None:
             return None
         if verdict.never_fits:
             reason = f"more recipients than the limit {verdict.rule} ever holds at once"
-            return Held(State.FAILED, verdict.rule, "5.7.1", reason)
-        return Held(State.DEFERRED, verdict.rule, "4.7.1", f"over the limit {verdict.rule}", self._due_at(verdict))
+            return Hold(State.FAILED, verdict.rule, "5.7.1", reason)
+        return Hold(State.DEFERRED, verdict.rule, "4.7.1", f"over the limit {verdict.rule}", self._due_at(verdict))
 
     def _due_at(self, verdict: Verdict) -> float:
         now, counter = self._clock(), (verdict.rule or "", verdict.key or "")
@@ -164,9 +164,9 @@ class Gate:
         return due_at
 
 
-def _faults(request: MessageRequest, suppressed: Mapping[str, Refusal]) -> list[Fault]:
+def _faults(request: MessageRequest, suppressed: Mapping[str, RecipientRefusal]) -> list[FieldError]:
     return [
-        Fault(f"/{field}/{index}", "suppressed", suppressed[mailbox.address].text)
+        FieldError(f"/{field}/{index}", "suppressed", suppressed[mailbox.address].text)
         for field, mailboxes in (("to", request.to), ("cc", request.cc), ("bcc", request.bcc))
         for index, mailbox in enumerate(mailboxes)
     ]

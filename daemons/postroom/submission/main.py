@@ -24,7 +24,7 @@ from postroom.mail.states import OUTBOX
 from postroom.recipients.check import CHECK_LOST, RecipientCheck
 from postroom.runtime.accounts import AccountUnknown, accounts_of
 from postroom.runtime.background import Background
-from postroom.runtime.circuit_breaker import Patience
+from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.fault_points import armed_faults
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life, StartRefused
@@ -37,13 +37,13 @@ from postroom.store.outbox.mail_store import MailStore
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.track.reader import TrackReader
 from postroom.submission.api.auth import Client, Clients
-from postroom.submission.api.histories import Stories
+from postroom.submission.api.histories import Histories
 from postroom.submission.api.request_limits import Admission
 from postroom.submission.api.routes import Api
 from postroom.submission.api.writer import Writer
 from postroom.submission.gate import Gate
-from postroom.submission.handover.confirmation import Confirming, queued_at
-from postroom.submission.handover.doubts import Witness
+from postroom.submission.handover.confirmation import Confirmation, queued_at
+from postroom.submission.handover.doubts import WatcherWitness
 from postroom.submission.handover.outbox import HandoverSettings, Outbox
 from postroom.suppression.configured import guard, proof_of_classes
 from postroom.suppression.learner import Learner
@@ -98,10 +98,10 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             shared,
             rules(config.limits),
             LocalLimiter(time.time),
-            Patience("limits", LIMITS_LOST, log),
+            CircuitBreaker("limits", LIMITS_LOST, log),
             STORE_BUDGET_S,
         )
-        check = RecipientCheck(shared, recipient_key, Patience("shared", CHECK_LOST, log), STORE_BUDGET_S)
+        check = RecipientCheck(shared, recipient_key, CircuitBreaker("shared", CHECK_LOST, log), STORE_BUDGET_S)
         gate = Gate(check, limiter, recipient_key, config.hostname, time.time)
         track = TrackReader(paths.track_db(config))
         outbox = Outbox(
@@ -109,7 +109,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             gate,
             _handover(config),
             key,
-            Witness(track, paths.witness_wish(config)),
+            WatcherWitness(track, paths.witness_wish(config)),
             log=log,
             metrics=metrics,
             faults=faults,
@@ -122,7 +122,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             writer,
             clients,
             gate,
-            Stories(track),
+            Histories(track),
             Admission(limiter).admit,
             request_timeout_s=config.submission.request_timeout,
             max_waiting=config.submission.max_waiting,
@@ -148,7 +148,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         background.start(beat_forever(WORD, shared, _samples(store, outbox, metrics), log))
         background.start(_sweep_forever(store, shared, lambda: in_force, log))
         learner = Learner(shared, proof_of_classes(config.suppression), guard(config.suppression), log)
-        looking = Confirming(store, track, learner, queued_at(config.handover.showq), log)
+        looking = Confirmation(store, track, learner, queued_at(config.handover.showq), log)
         background.start(looking.run())
         site = web.SockSite(runner, listener.sock, backlog=BACKLOG)
         await site.start()

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 
-from postroom.config.model import Suppression
-from postroom.store.shared.suppression import Enough, Guard
+from postroom.config.model import SuppressionSection
+from postroom.store.shared.suppression import ProofRule, WaveGuard
 
 
-def proof_of_classes(settings: Suppression) -> Mapping[str, Enough]:
+def proof_of_classes(settings: SuppressionSection) -> Mapping[str, ProofRule]:
     """For each class of faults that suppresses, what is proof."""
     return {
-        name: Enough(one.bounces, one.over, one.kept)
+        name: ProofRule(one.bounces, one.over, one.kept)
         for name, one in (
             ("invalid_recipient", settings.invalid_recipient),
             ("invalid_domain", settings.invalid_domain),
@@ -19,6 +19,6 @@ def proof_of_classes(settings: Suppression) -> Mapping[str, Enough]:
     }
 
 
-def guard(settings: Suppression) -> Guard:
+def guard(settings: SuppressionSection) -> WaveGuard:
     """When suppressions are held for review."""
-    return Guard(settings.wave.suppressions, settings.wave.within, settings.wave.percent)
+    return WaveGuard(settings.wave.suppressions, settings.wave.within, settings.wave.percent)

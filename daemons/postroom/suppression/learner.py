@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from postroom.runtime.log import Log
-from postroom.store.shared.suppression import COMPLAINT, Delivered, Enough, Guard, Learned, Refused, Suppression
+from postroom.store.shared.suppression import COMPLAINT, Delivered, Learned, ProofRule, Refused, Suppression, WaveGuard
 from postroom.store.track.facts import SharedFact
 
 COMPLAINT_KEPT_S = 730 * 86_400.0
 """How long a recipient who complained gets no mail."""
 
 
-class Learns(Protocol):
+class LearningStore(Protocol):
     """The part of the shared store that is told."""
 
     async def suppress(self, suppressions: Sequence[Suppression], now: float | None = None) -> list[bool]: ...
@@ -25,8 +25,8 @@ class Learns(Protocol):
     async def learn(
         self,
         facts: Sequence[Refused | Delivered],
-        rules: Mapping[str, Enough],
-        guard: Guard,
+        rules: Mapping[str, ProofRule],
+        guard: WaveGuard,
         now: float | None = None,
     ) -> list[Learned]: ...
 
@@ -39,13 +39,13 @@ class Learner:
         guard: when suppressions are held for review.
     """
 
-    def __init__(self, store: Learns, rules: Mapping[str, Enough], guard: Guard, log: Log) -> None:
+    def __init__(self, store: LearningStore, rules: Mapping[str, ProofRule], guard: WaveGuard, log: Log) -> None:
         self._store = store
         self._guard = guard
         self._rules = rules
         self._log = log
 
-    def use(self, rules: Mapping[str, Enough], guard: Guard) -> None:
+    def use(self, rules: Mapping[str, ProofRule], guard: WaveGuard) -> None:
         """Judge by these from now on."""
         self._rules, self._guard = rules, guard
 

@@ -13,7 +13,7 @@ See:     docs/templates.md for those who write templates.
 from postroom.templating.brand import Brand
 from postroom.templating.catalogue import Catalogue, TemplateUnknown
 from postroom.templating.logo import Logo
-from postroom.templating.problems import Problem, TemplatesBroken
+from postroom.templating.problems import TemplateProblem, TemplatesBroken
 from postroom.templating.render import Rendered, RenderFailed, Template
 from postroom.templating.variables import Variable, VariableProblem, VariablesInvalid
 
@@ -21,10 +21,10 @@ __all__ = [
     "Brand",
     "Catalogue",
     "Logo",
-    "Problem",
     "RenderFailed",
     "Rendered",
     "Template",
+    "TemplateProblem",
     "TemplateUnknown",
     "TemplatesBroken",
     "Variable",

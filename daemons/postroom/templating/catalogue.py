@@ -26,8 +26,8 @@ from postroom.templating import formats, inline, manifest, sandbox, sources
 from postroom.templating.brand import Brand
 from postroom.templating.folders import SourceFile, gather, version
 from postroom.templating.manifest import GIVEN, LOCALE, Manifest
-from postroom.templating.problems import Problem, TemplatesBroken
-from postroom.templating.render import Parts, RenderFailed, Template
+from postroom.templating.problems import TemplateProblem, TemplatesBroken
+from postroom.templating.render import CompiledParts, RenderFailed, Template
 from postroom.templating.variables import VariablesInvalid
 
 _PLACE = re.compile(
@@ -69,7 +69,9 @@ class Catalogue:
         loading = _Loading(files, brand, problems)
         templates = {name: template for name in loading.names() if (template := loading.template(name))}
         if not templates and not problems:
-            problems.append(Problem(", ".join(map(str, folders)), 0, "no template is there", "name the right folder"))
+            problems.append(
+                TemplateProblem(", ".join(map(str, folders)), 0, "no template is there", "name the right folder")
+            )
         if problems:
             raise TemplatesBroken(problems)
         return cls(MappingProxyType(templates))
@@ -92,7 +94,7 @@ class Catalogue:
 class _Loading:
     """One load: the files, the environment over them, and the problems found so far."""
 
-    def __init__(self, files: Mapping[str, SourceFile], brand: Brand, problems: list[Problem]) -> None:
+    def __init__(self, files: Mapping[str, SourceFile], brand: Brand, problems: list[TemplateProblem]) -> None:
         self._files, self._problems, self._logo = files, problems, brand.logo
         self._layout = {name: file for name, file in files.items() if name.startswith("_layout/")}
         sheet = files["_layout/mail.css"].text if "_layout/mail.css" in files else ""
@@ -154,7 +156,9 @@ class _Loading:
             return None
         if about.default_locale not in locales:
             what = f"there is no folder '{about.default_locale}' for the default locale"
-            self._problems.append(Problem(file.path, 0, what, "write that locale, or name another as default_locale"))
+            self._problems.append(
+                TemplateProblem(file.path, 0, what, "write that locale, or name another as default_locale")
+            )
         return about
 
     def _check_locale(self, name: str, locale: str, about: Manifest | None) -> None:
@@ -164,7 +168,7 @@ class _Loading:
         except UnknownLocaleError:
             at = str(Path(next(file.path for place, file in self._files.items() if place.startswith(folder))).parent)
             self._problems.append(
-                Problem(at, 0, f"no language is '{locale}'", "name the folder like en, de-AT or zh-Hant-TW")
+                TemplateProblem(at, 0, f"no language is '{locale}'", "name the folder like en, de-AT or zh-Hant-TW")
             )
         own = {place: file for place, file in self._sources.items() if place.startswith(folder)}
         for wanted in ("subject.txt", "body.html", "body.txt"):
@@ -180,12 +184,14 @@ class _Loading:
     def _missing(self, own: Mapping[str, SourceFile], wanted: str) -> None:
         beside = min(file.path for file in own.values())
         folder = Path(beside).parent if wanted != "template.yaml" else Path(beside).parent.parent
-        self._problems.append(Problem(str(folder), 0, f"'{wanted}' is missing", "write it; docs/templates.md says how"))
+        self._problems.append(
+            TemplateProblem(str(folder), 0, f"'{wanted}' is missing", "write it; docs/templates.md says how")
+        )
 
-    def _parts(self, folder: str) -> Parts:
+    def _parts(self, folder: str) -> CompiledParts:
         get = self._environment.get_template
         preheader = f"{folder}preheader.txt"
-        return Parts(
+        return CompiledParts(
             subject=get(f"{folder}subject.txt"),
             preheader=get(preheader) if preheader in self._sources else None,
             text=get(f"{folder}body.txt"),
@@ -195,7 +201,7 @@ class _Loading:
 
     def _try(self, template: Template, manifest_path: str) -> None:
         # One fault meets many of the trials, at times on another line: it is told with the first.
-        found: dict[tuple[str, str], Problem] = {}
+        found: dict[tuple[str, str], TemplateProblem] = {}
         for locale in template.locales:
             for trial, data in template.manifest.trials():
                 try:
@@ -208,7 +214,7 @@ class _Loading:
                     # Only the subject of one locale is stricter than the manifest: a line break.
                     fault = (manifest_path, 0, "; ".join(problem.detail for problem in invalid.problems))
                     mend = f"write the data '{trial}' on one line, or keep it out of {locale}/subject.txt"
-                found.setdefault((fault[0], fault[2]), Problem(*fault, mend))
+                found.setdefault((fault[0], fault[2]), TemplateProblem(*fault, mend))
         self._problems += found.values()
 
 
@@ -216,7 +222,7 @@ def _is_source(name: str) -> bool:
     return name.endswith((".html", ".txt"))
 
 
-def _misplaced(file: SourceFile) -> Problem:
-    return Problem(
+def _misplaced(file: SourceFile) -> TemplateProblem:
+    return TemplateProblem(
         file.path, 0, f"'{file.name}' is no file of a template", "remove it or correct its name; see docs/templates.md"
     )

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from postroom.templating.problems import Problem
+from postroom.templating.problems import TemplateProblem
 
 FILE_BYTES = 256 * 1024
 _DEPTH = 3
@@ -29,10 +29,10 @@ class SourceFile:
     text: str
 
 
-def gather(folders: Sequence[Path]) -> tuple[dict[str, SourceFile], list[Problem]]:
+def gather(folders: Sequence[Path]) -> tuple[dict[str, SourceFile], list[TemplateProblem]]:
     """All files in effect by name; unreadable ones are left out and reported."""
     files: dict[str, SourceFile] = {}
-    problems: list[Problem] = []
+    problems: list[TemplateProblem] = []
     for folder in folders:
         # An unreadable override must not let the shipped file show through as if nothing were wrong:
         # it is reported, and with any problem nothing is loaded.
@@ -51,13 +51,13 @@ def version(files: Iterable[SourceFile]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _walk(folder: Path, prefix: str, depth: int, problems: list[Problem]) -> Iterator[tuple[str, Path]]:
+def _walk(folder: Path, prefix: str, depth: int, problems: list[TemplateProblem]) -> Iterator[tuple[str, Path]]:
     try:
         entries = sorted(folder.iterdir())
     except FileNotFoundError:
         return
     except OSError as error:
-        problems.append(Problem(str(folder), 0, f"cannot be listed: {error.strerror}", "let Postroom read it"))
+        problems.append(TemplateProblem(str(folder), 0, f"cannot be listed: {error.strerror}", "let Postroom read it"))
         return
     for path in entries:
         if path.name.startswith(".") or path.name.endswith("~"):
@@ -67,23 +67,25 @@ def _walk(folder: Path, prefix: str, depth: int, problems: list[Problem]) -> Ite
         elif depth > 1:
             yield from _walk(path, f"{prefix}{path.name}/", depth - 1, problems)
         else:
-            problems.append(Problem(str(path), 0, "is a folder too deep", "keep to TEMPLATE/LOCALE/FILE"))
+            problems.append(TemplateProblem(str(path), 0, "is a folder too deep", "keep to TEMPLATE/LOCALE/FILE"))
 
 
-def _read(path: Path, problems: list[Problem]) -> str | None:
+def _read(path: Path, problems: list[TemplateProblem]) -> str | None:
     try:
         with path.open("rb") as file:
             content = file.read(FILE_BYTES + 1)
     except OSError as error:
-        problems.append(Problem(str(path), 0, f"cannot be read: {error.strerror}", "let Postroom read it"))
+        problems.append(TemplateProblem(str(path), 0, f"cannot be read: {error.strerror}", "let Postroom read it"))
         return None
     if len(content) > FILE_BYTES:
-        problems.append(Problem(str(path), 0, f"is larger than {FILE_BYTES} bytes", "shorten it; mail is small"))
+        problems.append(
+            TemplateProblem(str(path), 0, f"is larger than {FILE_BYTES} bytes", "shorten it; mail is small")
+        )
         return None
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        problems.append(Problem(str(path), line, "is not UTF-8", "save it as UTF-8"))
+        problems.append(TemplateProblem(str(path), line, "is not UTF-8", "save it as UTF-8"))
         return None
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from css_inline import CSSInliner, InlineError
 
-from postroom.templating.problems import Problem
+from postroom.templating.problems import TemplateProblem
 
 _QUOTED = r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'"
 _JINJA = re.compile(
@@ -39,7 +39,7 @@ _HANDLER = re.compile(r"\son\w+\s*=", re.IGNORECASE)
 _NUMBER = "data-postroom-tag"
 
 
-def styled(file: str, source: str, css: str) -> tuple[str, list[Problem]]:
+def styled(file: str, source: str, css: str) -> tuple[str, list[TemplateProblem]]:
     """The source with the rules of `css` on its tags.
 
     A tag's own style comes after the sheet's, so it wins, as the cascade has it.
@@ -49,7 +49,7 @@ def styled(file: str, source: str, css: str) -> tuple[str, list[Problem]]:
     expressions = [jinja.start() for jinja in _JINJA.finditer(source) if jinja[0].startswith("{{")]
     lines = _line_starts(source)
     problems = [
-        Problem(file, bisect_right(lines, at), what, mend) for at, what, mend in _unprotected(tags, expressions)
+        TemplateProblem(file, bisect_right(lines, at), what, mend) for at, what, mend in _unprotected(tags, expressions)
     ]
     styles = _styles(file, shadow, tags.found, css, problems)
     out, done = [], 0
@@ -57,7 +57,7 @@ def styled(file: str, source: str, css: str) -> tuple[str, list[Problem]]:
         if number not in styles:
             what = f"HTML allows no <{tag.name}> here, so it cannot be styled"
             problems.append(
-                Problem(file, bisect_right(lines, tag.start), what, "put it where it belongs, with its table")
+                TemplateProblem(file, bisect_right(lines, tag.start), what, "put it where it belongs, with its table")
             )
         elif style := escape(styles[number]):
             own = _STYLE.search(tag.text)
@@ -113,7 +113,7 @@ class _Numbered(HTMLParser):
             self.styles[int(number)] = values.get("style") or ""
 
 
-def _styles(file: str, shadow: str, tags: list[_Tag], css: str, problems: list[Problem]) -> dict[int, str]:
+def _styles(file: str, shadow: str, tags: list[_Tag], css: str, problems: list[TemplateProblem]) -> dict[int, str]:
     out, done = [], 0
     for number, tag in enumerate(tags):
         after_name = tag.start + 1 + len(tag.name)
@@ -133,7 +133,9 @@ def _styles(file: str, shadow: str, tags: list[_Tag], css: str, problems: list[P
     try:
         html = inliner.inline("".join([*out, shadow[done:]]))
     except InlineError as error:
-        problems.append(Problem(file, 0, f"the style sheet cannot be inlined: {error}", "correct _layout/mail.css"))
+        problems.append(
+            TemplateProblem(file, 0, f"the style sheet cannot be inlined: {error}", "correct _layout/mail.css")
+        )
         return dict.fromkeys(range(len(tags)), "")
     parsed = _Numbered()
     parsed.feed(html)

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from postroom.templating import page
 from postroom.templating.catalogue import Catalogue
 from postroom.templating.render import Template
-from postroom.templating.rules import MAIL_RULES, Mail, short
+from postroom.templating.rules import MAIL_RULES, RenderedTrial, short
 
 SAME_WORDS = 4
 """A sentence of so many words that is the same in two languages was forgotten."""
 
 
 @dataclass(frozen=True, order=True)
-class Finding:
+class LintFinding:
     """One thing to mend: where, the rule it breaks, what is wrong, how to mend it."""
 
     template: str
@@ -38,21 +38,21 @@ class Finding:
         return f"{place}/{self.file}: {self.what} [{self.rule}]\n  Mend: {self.mend}"
 
 
-def check(catalogue: Catalogue, name: str) -> list[Finding]:
+def check(catalogue: Catalogue, name: str) -> list[LintFinding]:
     """All findings of one template, sorted, each once however many trials show it.
 
     Raises:
         TemplateUnknown: there is none of that name.
     """
     template = catalogue.get(name)
-    found: set[Finding] = set()
+    found: set[LintFinding] = set()
     mails = {locale: list(_mails(template, locale)) for locale in template.locales}
     for locale, trials in mails.items():
         for mail in trials:
             for rule, (file, judge) in MAIL_RULES.items():
-                found |= {Finding(name, locale, file, rule, what, mend) for what, mend in judge(mail)}
+                found |= {LintFinding(name, locale, file, rule, what, mend) for what, mend in judge(mail)}
     found |= {
-        Finding(
+        LintFinding(
             name,
             locale,
             "preheader.txt",
@@ -69,32 +69,32 @@ def check(catalogue: Catalogue, name: str) -> list[Finding]:
     return sorted(found)
 
 
-def _mails(template: Template, locale: str) -> Iterator[Mail]:
+def _mails(template: Template, locale: str) -> Iterator[RenderedTrial]:
     # The catalogue has rendered every one of these: none fails.
     for trial, data in template.manifest.trials():
         rendered = template.render(locale, data)
-        yield Mail(trial, rendered, page.read(rendered.html))
+        yield RenderedTrial(trial, rendered, page.read(rendered.html))
 
 
-def _missing_locales(catalogue: Catalogue, template: Template) -> set[Finding]:
+def _missing_locales(catalogue: Catalogue, template: Template) -> set[LintFinding]:
     known = {locale for other in catalogue.templates.values() for locale in other.locales}
     what = "this locale is missing, though other templates have it"
     return {
-        Finding(template.name, locale, "", "missing-locale", what, "translate the template, or accept the default")
+        LintFinding(template.name, locale, "", "missing-locale", what, "translate the template, or accept the default")
         for locale in known - template.locales.keys()
     }
 
 
-def _unused_variables(template: Template) -> set[Finding]:
+def _unused_variables(template: Template) -> set[LintFinding]:
     return {
-        Finding(
+        LintFinding(
             template.name, "", "template.yaml", "unused-variable", f"no file reads '{name}'", "remove it, or show it"
         )
         for name in template.manifest.variables.keys() - template.reads
     }
 
 
-def _same_sentences(template: Template, mails: dict[str, list[Mail]]) -> set[Finding]:
+def _same_sentences(template: Template, mails: dict[str, list[RenderedTrial]]) -> set[LintFinding]:
     default = template.manifest.default_locale
     found = set()
     for locale, trials in mails.items():
@@ -104,7 +104,7 @@ def _same_sentences(template: Template, mails: dict[str, list[Mail]]) -> set[Fin
             values = " ".join(map(str, _leaves(dict(template.manifest.trials())[mine.trial])))
             same = _sentences(mine.rendered.text) & _sentences(other.rendered.text)
             found |= {
-                Finding(
+                LintFinding(
                     template.name,
                     locale,
                     "body.txt",

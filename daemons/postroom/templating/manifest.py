@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from postroom.templating.problems import Problem, TemplatesBroken
+from postroom.templating.problems import TemplateProblem, TemplatesBroken
 from postroom.templating.variables import Variable, VariablesInvalid, check
 
 LOCALE = r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?"
@@ -77,9 +77,11 @@ def read(file: str, text: str) -> Manifest:
         what = getattr(error, "problem", None) or "a value cannot be read"
         at = mark.line + 1 if mark else 0
         raise TemplatesBroken(
-            [Problem(file, at, f"this is no YAML: {what}", "compare with a shipped template.yaml")]
+            [TemplateProblem(file, at, f"this is no YAML: {what}", "compare with a shipped template.yaml")]
         ) from None
-    if twice := [Problem(file, line, f"'{key}' is there twice", "keep one of them") for key, line in _twice(tree)]:
+    if twice := [
+        TemplateProblem(file, line, f"'{key}' is there twice", "keep one of them") for key, line in _twice(tree)
+    ]:
         raise TemplatesBroken(twice)
     try:
         manifest = Manifest.model_validate(content)
@@ -102,7 +104,7 @@ class _Fault:
         return cls(error["loc"], error["type"], text[0].lower() + text[1:])
 
 
-def _problem(file: str, tree: yaml.Node | None, fault: _Fault) -> Problem:
+def _problem(file: str, tree: yaml.Node | None, fault: _Fault) -> TemplateProblem:
     place = ".".join(str(part) for part in fault.path if part != "[key]") or "the file"
     match fault.kind:
         case "missing":
@@ -117,17 +119,19 @@ def _problem(file: str, tree: yaml.Node | None, fault: _Fault) -> Problem:
             what, mend = f"{place} is no name", "write lower-case letters, digits and '_' or '-', a letter first"
         case _:
             what, mend = f"{place}: {fault.text}", "correct the value; docs/templates.md says what it may be"
-    return Problem(file, _line(tree, fault.path), what, mend)
+    return TemplateProblem(file, _line(tree, fault.path), what, mend)
 
 
-def _sample_faults(file: str, tree: yaml.Node | None, manifest: Manifest) -> Iterator[Problem]:
+def _sample_faults(file: str, tree: yaml.Node | None, manifest: Manifest) -> Iterator[TemplateProblem]:
     for sample, data in manifest.samples.items():
         try:
             check("the template", manifest.variables, data)
         except VariablesInvalid as invalid:
             for problem in invalid.problems:
                 line = _line(tree, ("samples", sample, problem.pointer[1:]))
-                yield Problem(file, line, f"samples.{sample}: {problem.detail}", "correct the sample or the variable")
+                yield TemplateProblem(
+                    file, line, f"samples.{sample}: {problem.detail}", "correct the sample or the variable"
+                )
 
 
 def _line(tree: yaml.Node | None, path: tuple[int | str, ...]) -> int:

@@ -58,7 +58,7 @@ class Element:
             element = element.parent
 
 
-class Page(HTMLParser):
+class MailPage(HTMLParser):
     """The tree of one HTML document.
 
     Attributes:
@@ -136,9 +136,9 @@ class Page(HTMLParser):
         return "\n".join(lines) + "\n"
 
 
-def read(html: str) -> Page:
+def read(html: str) -> MailPage:
     """The page of an HTML text; whatever the text is."""
-    page = Page()
+    page = MailPage()
     page.feed(html)
     page.close()
     page.finish()

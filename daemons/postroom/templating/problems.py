@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, order=True)
-class Problem:
+class TemplateProblem:
     """One fault: the file, the line in it (0: the file as a whole), what is wrong, how to mend it."""
 
     file: str
@@ -28,7 +28,7 @@ class TemplatesBroken(Exception):
     A daemon that is starting refuses to start; one that is reloading keeps the catalogue it has.
     """
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[TemplateProblem]) -> None:
         # A fault in the layout shows once for each template that uses it: say it once.
         self.problems = tuple(sorted(set(problems)))
         super().__init__("\n".join(str(problem) for problem in self.problems))

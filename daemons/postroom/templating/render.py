@@ -57,7 +57,7 @@ class RenderFailed(Exception):
         super().__init__(f"{file}:{line}: {what}" if line else f"{file}: {what}")
 
 
-class Parts(NamedTuple):
+class CompiledParts(NamedTuple):
     """The compiled files of one locale, and the variables its subject reads."""
 
     subject: jinja2.Template
@@ -83,7 +83,7 @@ class Template:
     name: str
     version: str
     manifest: Manifest
-    locales: Mapping[str, Parts]
+    locales: Mapping[str, CompiledParts]
     files: frozenset[str]
     reads: frozenset[str] = frozenset()
     logo: Logo | None = None

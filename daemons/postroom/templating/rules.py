@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from postroom.templating import page as pages
-from postroom.templating.page import Page
+from postroom.templating.page import MailPage
 from postroom.templating.render import Rendered
 
 HTML_BYTES = 100_000
@@ -31,12 +31,12 @@ _FETCHED = ("src", "srcset", "background", "poster", "data")
 
 
 @dataclass(frozen=True)
-class Mail:
+class RenderedTrial:
     """One rendered trial of a template, and its HTML as a page."""
 
     trial: str
     rendered: Rendered
-    page: Page
+    page: MailPage
 
 
 def short(text: str) -> str:
@@ -44,7 +44,7 @@ def short(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _language(mail: Mail) -> Said:
+def _language(mail: RenderedTrial) -> Said:
     html = next(mail.page.elements("html"), None)
     for name, wanted in (("lang", mail.rendered.locale), ("dir", None)):
         value = html.attributes.get(name, "") if html else ""
@@ -55,13 +55,13 @@ def _language(mail: Mail) -> Said:
             )
 
 
-def _title(mail: Mail) -> Said:
+def _title(mail: RenderedTrial) -> Said:
     title = next(mail.page.elements("title"), None)
     if title is None or not title.words:
         yield "there is no <title>", "write <title>{{ subject }}</title>"
 
 
-def _tables(mail: Mail) -> Said:
+def _tables(mail: RenderedTrial) -> Said:
     for table in mail.page.elements("table"):
         cells = [element for element in mail.page.elements("th") if table in element.and_parents()]
         if table.attributes.get("role") == "presentation":
@@ -73,7 +73,7 @@ def _tables(mail: Mail) -> Said:
             )
 
 
-def _headings(mail: Mail) -> Said:
+def _headings(mail: RenderedTrial) -> Said:
     levels = [int(element.tag[1]) for element in mail.page.elements() if re.fullmatch("h[1-6]", element.tag)]
     if levels.count(1) != 1:
         yield f"there are {levels.count(1)} <h1>", "write one, that says what the mail is about"
@@ -81,13 +81,13 @@ def _headings(mail: Mail) -> Said:
         yield "a heading skips a level", "go down one level at a time"
 
 
-def _alternatives(mail: Mail) -> Said:
+def _alternatives(mail: RenderedTrial) -> Said:
     for image in mail.page.elements("img"):
         if "alt" not in image.attributes:
             yield "an image has no alt", 'write alt="..."; alt="" for one that only decorates'
 
 
-def _contrast(mail: Mail) -> Said:
+def _contrast(mail: RenderedTrial) -> Said:
     for mode, dark in (("light", {}), ("dark", mail.page.dark_rules())):
         if mode == "dark" and not dark:
             continue
@@ -107,7 +107,7 @@ def _contrast(mail: Mail) -> Said:
                 )
 
 
-def _colour_schemes(mail: Mail) -> Said:
+def _colour_schemes(mail: RenderedTrial) -> Said:
     metas = {
         element.attributes.get("name"): element.attributes.get("content") for element in mail.page.elements("meta")
     }
@@ -117,7 +117,7 @@ def _colour_schemes(mail: Mail) -> Said:
         yield "there is no dark block", "keep @media (prefers-color-scheme: dark) in the <style> of the layout"
 
 
-def _bare_address(mail: Mail) -> Said:
+def _bare_address(mail: RenderedTrial) -> Said:
     words = mail.page.root.words
     for link in mail.page.elements("a"):
         address = link.attributes.get("href", "")
@@ -125,7 +125,7 @@ def _bare_address(mail: Mail) -> Said:
             yield "the address of a button is not written below it", "write it out, for programs that show no buttons"
 
 
-def _nothing_remote(mail: Mail) -> Said:
+def _nothing_remote(mail: RenderedTrial) -> Said:
     for element in mail.page.elements():
         source = next((element.attributes[name] for name in _FETCHED if name in element.attributes), "cid:")
         if element.tag in {"link", "iframe", "object", "embed", "video", "audio"} or not source.startswith("cid:"):
@@ -137,12 +137,12 @@ def _nothing_remote(mail: Mail) -> Said:
         yield "a style fetches something when the mail is opened", "remove url(), @import and @font-face"
 
 
-def _small_enough(mail: Mail) -> Said:
+def _small_enough(mail: RenderedTrial) -> Said:
     if len(mail.rendered.html.encode()) > HTML_BYTES:
         yield f"the HTML is larger than {HTML_BYTES} bytes", "shorten it; Gmail cuts it off"
 
 
-def _narrow_enough(mail: Mail) -> Said:
+def _narrow_enough(mail: RenderedTrial) -> Said:
     for element in mail.page.elements():
         wanted = [
             element.style.get("width", ""),
@@ -153,19 +153,19 @@ def _narrow_enough(mail: Mail) -> Said:
             yield f"<{element.tag}> is wider than a telephone", "give it width 100% and a max-width"
 
 
-def _large_enough(mail: Mail) -> Said:
+def _large_enough(mail: RenderedTrial) -> Said:
     for element in mail.page.elements():
         size = re.fullmatch(r"(\d+)px", element.style.get("font-size", ""))
         if size and 0 < int(size[1]) < SMALLEST_PX and element.words and not element.is_hidden:
             yield f"<{element.tag}> has letters of {size[1]} pixels", f"make them at least {SMALLEST_PX}"
 
 
-def _well_formed(mail: Mail) -> Said:
+def _well_formed(mail: RenderedTrial) -> Said:
     for tag in mail.page.torn:
         yield f"<{tag}> is opened or closed in the wrong place", "close every tag where it belongs"
 
 
-def _same_links(mail: Mail) -> Said:
+def _same_links(mail: RenderedTrial) -> Said:
     ours = {link for link in mail.page.links() if link.startswith(("http://", "https://"))}
     written = {word.rstrip(".,;:)>") for word in re.findall(r"https?://\S+", mail.rendered.text)}
     for link in sorted(ours - {other for other in ours if other in mail.rendered.text}):
@@ -174,12 +174,12 @@ def _same_links(mail: Mail) -> Said:
         yield f"the text has a link that the HTML lacks: {short(link)}", "write it in body.html too"
 
 
-def _subject_length(mail: Mail) -> Said:
+def _subject_length(mail: RenderedTrial) -> Said:
     if len(mail.rendered.subject) > SUBJECT_CHARS:
         yield f"the subject has more than {SUBJECT_CHARS} characters", "say it shorter; programs cut it off"
 
 
-MAIL_RULES: dict[str, tuple[str, Callable[[Mail], Said]]] = {
+MAIL_RULES: dict[str, tuple[str, Callable[[RenderedTrial], Said]]] = {
     "language": ("body.html", _language),
     "title": ("body.html", _title),
     "table-role": ("body.html", _tables),

@@ -13,12 +13,12 @@ from jinja2 import Environment, TemplateSyntaxError, nodes
 
 from postroom.templating.folders import SourceFile
 from postroom.templating.manifest import SYNTAX
-from postroom.templating.problems import Problem
+from postroom.templating.problems import TemplateProblem
 
 
 def examine(
     source: SourceFile, environment: Environment, names: Collection[str] | None, references: Collection[str]
-) -> tuple[list[Problem], frozenset[str]]:
+) -> tuple[list[TemplateProblem], frozenset[str]]:
     """Syntax, unknown filters and tests, private names, forbidden calls, unknown variables and files.
 
     Args:
@@ -42,7 +42,7 @@ def examine(
     except (RecursionError, SyntaxError):
         # Python's own limits on nesting, met by the parser or by the code made of the template.
         found = [(0, "it is nested too deeply", "write it flatter")]
-    return [Problem(source.path, line, what, mend) for line, what, mend in found], frozenset(read)
+    return [TemplateProblem(source.path, line, what, mend) for line, what, mend in found], frozenset(read)
 
 
 _Fault = tuple[int, str, str]

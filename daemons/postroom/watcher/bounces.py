@@ -4,10 +4,10 @@ The judgement is the room bounces'; here is only which of it counts as a fault.
 """
 
 from postroom.bounces.classify import classify
-from postroom.store.track.facts import Fault
+from postroom.store.track.facts import RecipientFault
 
 
-def fault_of_recipient(enhanced_status: str, reason: str) -> Fault | None:
+def fault_of_recipient(enhanced_status: str, reason: str) -> RecipientFault | None:
     """The fault a refusal or deferral shows of its recipient; None when it does not speak against it.
 
     Args:
@@ -17,4 +17,4 @@ def fault_of_recipient(enhanced_status: str, reason: str) -> Fault | None:
     judgement = classify(reason, status=enhanced_status)
     if judgement.suppress == "never":
         return None
-    return Fault(judgement.fault.name, judgement.suppress, judgement.rule, judgement.version)
+    return RecipientFault(judgement.fault.name, judgement.suppress, judgement.rule, judgement.version)

@@ -11,15 +11,15 @@ from postroom.mail.logsafe import safe
 from postroom.mail.recipients import masked_recipient, masked_reply
 from postroom.mail.states import State
 from postroom.store.track.facts import (
+    DeliveryTried,
     Fact,
     GaveUp,
     InstanceStarted,
     InstanceStopping,
-    Left,
-    Seen,
+    LeftQueue,
+    SeenInQueue,
     SessionEnded,
     SessionOpened,
-    Tried,
 )
 from postroom.watcher.bounces import fault_of_recipient
 from postroom.watcher.lines import Line
@@ -56,15 +56,15 @@ class Correlator:
         match record(line):
             case types.Delivery() as delivery:
                 yield from self._tried(delivery, line)
-            case types.Active() | types.Held() as said:
+            case types.Active() | types.PutOnHold() as said:
                 token = tokens.of_sender(said.sender)
                 if token is not None:
                     recipients = said.recipients if isinstance(said, types.Active) else 1
-                    yield Seen(token, said.queue_id, line.syslog_name, recipients)
+                    yield SeenInQueue(token, said.queue_id, line.syslog_name, recipients)
             case types.Operated(queue_id, action) if action in _TAKEN_OUT:
-                yield Left(queue_id, line.at, _TAKEN_OUT[action])
+                yield LeftQueue(queue_id, line.at, _TAKEN_OUT[action])
             case types.Removed(queue_id):
-                yield Left(queue_id, line.at)
+                yield LeftQueue(queue_id, line.at)
             case types.Expired(queue_id):
                 yield GaveUp(queue_id, line.at)
             case types.Connected():
@@ -76,7 +76,7 @@ class Correlator:
             case types.Started():
                 yield InstanceStarted(line.syslog_name)
 
-    def _tried(self, delivery: types.Delivery, line: Line) -> Iterator[Tried]:
+    def _tried(self, delivery: types.Delivery, line: Line) -> Iterator[DeliveryTried]:
         state = state_of(delivery, line.daemon, is_relayhosted=self.is_relayhosted)
         if state is None:
             return
@@ -88,7 +88,7 @@ class Correlator:
             # It counts when Postfix gives up, and is no proof by itself: Postfix may defer what was refused for good
             # (soft_bounce).
             fault = replace(fault, proof="after")
-        yield Tried(
+        yield DeliveryTried(
             delivery.queue_id,
             recipient,
             original,

@@ -26,9 +26,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from postroom.store.track.facts import Gap
+from postroom.store.track.facts import LogGap
 from postroom.watcher.lines import Line, LineReader
-from postroom.watcher.rotation import CHUNK, Part, close, is_whole, rotated
+from postroom.watcher.rotation import CHUNK, LogPart, close, is_whole, rotated
 from postroom.watcher.source import BATCH_LINES, FIRST_LOOK_BACK_S, Batch, SourceUnavailable
 
 MAX_LINE = 64 * 1024
@@ -56,14 +56,14 @@ class _Position:
     def parse(text: str) -> "_Position":
         return _Position(*json.loads(text))
 
-    def is_in(self, part: Part) -> bool:
+    def is_in(self, part: LogPart) -> bool:
         """Whether this place is in that file, or in what it is a copy of."""
         if part.is_file(self.dev, self.inode) and not self.head:
             return True  # it has its first line by now
         return self.head != "" and part.head() == self.head and part.size() >= self.offset
 
 
-class LogFile:
+class FileSource:
     """Follows the file at `path`.
 
     Args:
@@ -76,7 +76,7 @@ class LogFile:
         self.name = f"file:{path}"
         self._path = path
         self._clock = clock
-        self._part: Part | None = None
+        self._part: LogPart | None = None
         self._at: _Position | None = None
         self._after: str | None = None
         self._gaps: list[str] = []
@@ -124,7 +124,7 @@ class LogFile:
         if is_at_end and is_followed:
             self._next_file()
             is_at_end = False
-        batch = Batch(self._after, str(self._at), tuple(map(Gap, self._gaps)), counted, len(lines), is_at_end)
+        batch = Batch(self._after, str(self._at), tuple(map(LogGap, self._gaps)), counted, len(lines), is_at_end)
         self._after, self._gaps = batch.position, []
         return batch
 
@@ -197,7 +197,7 @@ class LogFile:
             found.close()
         self._go_on(self._at, behind)
 
-    def _look_up(self, wanted: _Position) -> tuple[Part | None, list[Part]]:
+    def _look_up(self, wanted: _Position) -> tuple[LogPart | None, list[LogPart]]:
         """The file that holds the position, if it is there, and those that come behind it, the oldest first."""
         current = self._current()
         files = [*rotated(self._path), *current]
@@ -219,12 +219,12 @@ class LogFile:
             found = None
         return found, behind
 
-    def _go_on(self, before: _Position | None, parts: Sequence[Part]) -> None:
+    def _go_on(self, before: _Position | None, parts: Sequence[LogPart]) -> None:
         """Enter the first of these files; none of them is there when the log is about to be made anew."""
         if self._enter_first(before, parts):
             close(parts[1:])
 
-    def _enter_first(self, before: _Position | None, parts: Sequence[Part]) -> bool:
+    def _enter_first(self, before: _Position | None, parts: Sequence[LogPart]) -> bool:
         if not parts:
             if self._part is not None:
                 self._part.close()
@@ -241,15 +241,15 @@ class LogFile:
         self._enter(part, _Position(part.dev, part.inode, head, offset, at), is_left_behind=_begun(behind))
         return True
 
-    def _enter(self, part: Part, at: _Position, *, is_left_behind: bool) -> None:
+    def _enter(self, part: LogPart, at: _Position, *, is_left_behind: bool) -> None:
         if self._part is not None:
             self._part.close()
         self._part, self._at, self._is_left_behind = part, at, is_left_behind
 
-    def _current(self) -> list[Part]:
+    def _current(self) -> list[LogPart]:
         """The file itself, if it is there."""
         try:
-            return [Part(self._path)]
+            return [LogPart(self._path)]
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -259,18 +259,18 @@ class LogFile:
             ) from error
 
 
-def _begun(parts: Sequence[Part]) -> bool:
+def _begun(parts: Sequence[LogPart]) -> bool:
     return any(part.head() for part in parts)
 
 
-def _began_behind(part: Part, wanted: _Position, reader: LineReader) -> bool:
+def _began_behind(part: LogPart, wanted: _Position, reader: LineReader) -> bool:
     """Whether its first line was written when those before the position had been read."""
     first = part.first_line()
     began_at = None if first is None else reader.written_at(first.decode("utf-8", "replace"))
     return began_at is not None and 0 < wanted.at <= began_at
 
 
-def _split(parts: Sequence[Part], is_wanted: Callable[[Part], bool]) -> tuple[list[Part], list[Part]]:
+def _split(parts: Sequence[LogPart], is_wanted: Callable[[LogPart], bool]) -> tuple[list[LogPart], list[LogPart]]:
     """Those that are, and those that are not."""
     wanted = [part for part in parts if is_wanted(part)]
     return wanted, [part for part in parts if part not in wanted]

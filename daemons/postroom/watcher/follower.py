@@ -15,11 +15,11 @@ from postroom.mail.states import State
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
-from postroom.store.track.facts import Bounce, Fact, Tried
+from postroom.store.track.facts import Bounce, DeliveryTried, Fact
 from postroom.store.track.track_store import PositionMoved, TrackStore
 from postroom.watcher.bounced import tell
 from postroom.watcher.correlate import Correlator, noops
-from postroom.watcher.source import Batch, Source, SourceUnavailable
+from postroom.watcher.source import Batch, LogSource, SourceUnavailable
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class Follower:
 
     def __init__(
         self,
-        source: Source,
+        source: LogSource,
         store: TrackStore,
         correlator: Correlator,
         *,
@@ -143,7 +143,7 @@ class Follower:
                 lines=gap.lines or None,
                 effect="doubts of before stay",
             )
-        tried = [fact for fact in facts if isinstance(fact, Tried)]
+        tried = [fact for fact in facts if isinstance(fact, DeliveryTried)]
         for state in (State.DELIVERED, State.RELAYED, State.DEFERRED, State.BOUNCED):
             count = sum(fact.state is state for fact in tried)
             if count:

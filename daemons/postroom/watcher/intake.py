@@ -15,17 +15,17 @@ from collections.abc import Callable
 from postroom.mail.addresses import domain_of
 from postroom.mail.logsafe import safe
 from postroom.mail.return_addresses import ReturnAddresses
-from postroom.runtime.connections import Conversations
-from postroom.runtime.fault_points import Faults
+from postroom.runtime.connections import Connections
+from postroom.runtime.fault_points import FaultPoints
 from postroom.runtime.lifecycle import told
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.track.track_store import TrackStore
 from postroom.watcher.bounced import tell
-from postroom.watcher.lmtp import Mail, Session
-from postroom.watcher.reports import Read, Reader
-from postroom.watcher.source import Source
+from postroom.watcher.lmtp import LmtpSession, ReceivedMail
+from postroom.watcher.reports import MailReader, ReadMail
+from postroom.watcher.source import LogSource
 
 READ = 65_536
 """Octets read at once."""
@@ -52,12 +52,12 @@ class Intake:
     def __init__(
         self,
         store: TrackStore,
-        source: Source,
-        reader: Reader,
+        source: LogSource,
+        reader: MailReader,
         returns: ReturnAddresses,
         hostname: str,
         *,
-        faults: Faults,
+        faults: FaultPoints,
         log: Log,
         metrics: Metrics,
         now: Callable[[], float],
@@ -71,7 +71,7 @@ class Intake:
         self._log = log
         self._metrics = metrics
         self._now = now
-        self._sessions = Conversations(self._converse, MOST_SESSIONS, BUSY)
+        self._sessions = Connections(self._converse, MOST_SESSIONS, BUSY)
         self._reading = asyncio.Lock()
         self._is_away = False
         self._strange: set[str] = set()
@@ -85,11 +85,11 @@ class Intake:
         await self._sessions.drain(timeout_s)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        session = Session(self._hostname, self._refusal)
+        session = LmtpSession(self._hostname, self._refusal)
         try:
             while True:
                 while (event := session.next_event()) is not None:
-                    if isinstance(event, Mail):
+                    if isinstance(event, ReceivedMail):
                         with self._sessions.occupied():
                             event = await self._answered(event)
                     writer.write(event)
@@ -118,7 +118,7 @@ class Intake:
             )
         return "451 4.3.5 Not a return path of this host"
 
-    async def _answered(self, mail: Mail) -> bytes:
+    async def _answered(self, mail: ReceivedMail) -> bytes:
         """The replies to a mail, one for each recipient, once its reports are stored."""
         read = await self._read(mail)
         try:
@@ -134,16 +134,16 @@ class Intake:
         self._log.info("watcher.mail_taken", kind=kind, effect=effect)
         return TAKEN * len(mail.recipients)
 
-    async def _read(self, mail: Mail) -> Read:
+    async def _read(self, mail: ReceivedMail) -> ReadMail:
         # One at a time, beside the loop: reading a large one takes some tenths of a second.
         async with self._reading:
             try:
                 return await asyncio.to_thread(self._reader.read, mail, self._now())
             except Exception as error:  # noqa: BLE001 - a fault of ours must not bring the same mail for ever
                 self._log.error("watcher.mail_fault", effect="it is taken as unreadable", **told(error))
-                return Read("unreadable")
+                return ReadMail("unreadable")
 
-    async def _stored(self, read: Read) -> str:
+    async def _stored(self, read: ReadMail) -> str:
         """Store the reports of a mail; returns what they have changed, in words."""
         if not read.reports:
             return "nothing"

@@ -21,7 +21,7 @@ from typing import Any
 
 from systemd import journal
 
-from postroom.store.track.facts import Gap
+from postroom.store.track.facts import LogGap
 from postroom.watcher.lines import Line, line_of_entry
 from postroom.watcher.source import BATCH_LINES, FIRST_LOOK_BACK_S, Batch, SourceUnavailable
 
@@ -50,7 +50,7 @@ class _Entries(journal.Reader):
         return super()._convert_entry({name: entry[name] for name in _FIELDS if name in entry})
 
 
-class Journal:
+class JournalSource:
     """Follows the journal of this host.
 
     Args:
@@ -71,7 +71,7 @@ class Journal:
         self._reader: journal.Reader | None = None
         self._after: str | None = None
         self._first: dict[str, Any] | None = None
-        self._gaps: list[Gap] = []
+        self._gaps: list[LogGap] = []
         self._seen_units: set[str] = set()
 
     def resume(self, position: str | None) -> None:
@@ -92,7 +92,7 @@ class Journal:
                 # The entry at the cursor was read already. When it is gone, this is the next one that is there.
                 entry = reader.get_next()
                 if not entry or entry["__CURSOR"] != position:
-                    self._gaps.append(Gap("the journal was cut back further than it had been read"))
+                    self._gaps.append(LogGap("the journal was cut back further than it had been read"))
                     self._first = entry or None
         except OSError as error:
             raise SourceUnavailable(
@@ -141,7 +141,7 @@ class Journal:
         known = self._units or self._seen_units
         if found is None or not known or found["unit"] in known:
             lines = 0 if found is None else int(found["lines"])
-            self._gaps.append(Gap("journald suppressed lines; mend: raise its RateLimitBurst= for Postfix", lines))
+            self._gaps.append(LogGap("journald suppressed lines; mend: raise its RateLimitBurst= for Postfix", lines))
 
     def _line(self, entry: dict[str, Any]) -> Line | None:
         """The line of an entry that counts; None for all others."""

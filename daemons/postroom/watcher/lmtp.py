@@ -34,7 +34,7 @@ _SEQUENCE = b"503 5.5.1 Out of order\r\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Mail:
+class ReceivedMail:
     """One mail.
 
     Attributes:
@@ -48,7 +48,7 @@ class Mail:
     octets: bytes
 
 
-class Session:
+class LmtpSession:
     """One session.
 
     Args:
@@ -73,7 +73,7 @@ class Session:
         """Octets of the client."""
         self._buffer += octets
 
-    def next_event(self) -> bytes | Mail | None:
+    def next_event(self) -> bytes | ReceivedMail | None:
         """The next reply or mail; None when more octets are needed, or none are wanted any more."""
         while not self._replies:
             if self.is_over:
@@ -154,7 +154,7 @@ class Session:
         self._buffer[:0] = b"\r\n"
         self._replies.append(b"354 Go on\r\n")
 
-    def _mail(self) -> Mail | None:
+    def _mail(self) -> ReceivedMail | None:
         """The mail when it is whole; until then what is in the buffer is moved on, or dropped past the limit."""
         assert self._body is not None
         end = self._buffer.find(_END)
@@ -167,7 +167,7 @@ class Session:
             return None
         octets = bytes(self._body).replace(b"\r\n.", b"\r\n")[2 : MAX_OCTETS + 2]
         assert self._sender is not None
-        mail = Mail(self._sender, tuple(self._recipients), octets + b"\r\n" * (len(octets) < MAX_OCTETS))
+        mail = ReceivedMail(self._sender, tuple(self._recipients), octets + b"\r\n" * (len(octets) < MAX_OCTETS))
         self._reset()
         return mail
 

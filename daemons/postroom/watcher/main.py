@@ -33,15 +33,15 @@ from postroom.suppression.configured import guard, proof_of_classes
 from postroom.suppression.learner import Learner
 from postroom.watcher.clock import ForwardClock
 from postroom.watcher.correlate import Correlator
-from postroom.watcher.file_source import LogFile
+from postroom.watcher.file_source import FileSource
 from postroom.watcher.follower import Follower
 from postroom.watcher.intake import Intake
-from postroom.watcher.journal_source import Journal
+from postroom.watcher.journal_source import JournalSource
 from postroom.watcher.probe import MOST_NOOPS
-from postroom.watcher.reports import Reader
+from postroom.watcher.reports import MailReader
 from postroom.watcher.sharing import share_forever
-from postroom.watcher.source import Source, SourceUnavailable
-from postroom.watcher.stdin_source import Piped
+from postroom.watcher.source import LogSource, SourceUnavailable
+from postroom.watcher.stdin_source import StdinSource
 from postroom.watcher.witness import WitnessTask
 
 WORD = "watcher"
@@ -106,7 +106,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         intake = Intake(
             store,
             source,
-            Reader(returns, recipient_key),
+            MailReader(returns, recipient_key),
             returns,
             config.hostname,
             faults=faults,
@@ -165,17 +165,17 @@ async def _take_mails(intake: Intake, config: Config, at_end: AsyncExitStack) ->
         at_end.callback(accepting.close)
 
 
-def _source(config: Config) -> Source:
+def _source(config: Config) -> LogSource:
     if isinstance(config.watcher.source, Path):
-        return LogFile(config.watcher.source, _local_time)
-    if config.watcher.source == Piped.name:
-        return Piped(sys.stdin.fileno(), _local_time)
+        return FileSource(config.watcher.source, _local_time)
+    if config.watcher.source == StdinSource.name:
+        return StdinSource(sys.stdin.fileno(), _local_time)
     try:
         uids = {0, pwd.getpwnam("postfix").pw_uid}
     except KeyError:
         raise StartRefused("there is no user `postfix` on this host; mend: install Postfix first") from None
     units = config.watcher.units if isinstance(config.watcher.units, tuple) else ()
-    return Journal(uids, units, () if units else _postfix_folders(), time.time())
+    return JournalSource(uids, units, () if units else _postfix_folders(), time.time())
 
 
 def _local_time() -> datetime:

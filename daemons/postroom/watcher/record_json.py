@@ -35,7 +35,7 @@ def _fields(found: types.Record | None) -> Fields:
             return _of_delivery(found)
         case types.Received():
             return _of_client(found)
-        case types.Acted(queue_id, action) | types.Held(queue_id, action):
+        case types.Acted(queue_id, action) | types.PutOnHold(queue_id, action):
             return _id(queue_id) | {"kind": "action", "action": action}
         case None:
             return {"kind": "other"}
@@ -66,7 +66,7 @@ _SHAPES: dict[type, tuple[str, dict[str, str]]] = {
     types.Statistics: ("statistics", {}),
     types.Started: ("other", {}),
     types.Stopping: ("other", {}),
-    types.Cut: (NoLine.MALFORMED, {}),
+    types.CutOff: (NoLine.MALFORMED, {}),
 }
 """The kind of each record, and of each field its name and the record's attribute."""
 

@@ -32,7 +32,7 @@ _HANDED_ON = re.compile(r"(?P<how>queued|forwarded) as (?P<id>[0-9A-Za-z]{5,32})
 
 
 @dataclass(slots=True)
-class Recipient:
+class ReplayedRecipient:
     """What the last line about it said; `dsn` is Postfix's own word."""
 
     state: State
@@ -41,7 +41,7 @@ class Recipient:
 
 
 @dataclass(slots=True, eq=False)
-class Mail:
+class ReplayedMail:
     """One life of a queue id.
 
     Attributes:
@@ -57,9 +57,9 @@ class Mail:
     message_id: str | None = None
     sender: str | None = None
     size: int | None = None
-    recipients: dict[str, Recipient] = field(default_factory=dict)
-    was: "Mail | None" = None
-    next: dict["Mail", str] = field(default_factory=dict)
+    recipients: dict[str, ReplayedRecipient] = field(default_factory=dict)
+    was: "ReplayedMail | None" = None
+    next: dict["ReplayedMail", str] = field(default_factory=dict)
     has_arrived: bool = False
     is_queued: bool = False
     is_resent_id: bool = False
@@ -71,7 +71,7 @@ class Mail:
         """It is no longer in the queue."""
         return self.end in {"removed", "deleted"}
 
-    def state(self, recipient: Recipient) -> State:
+    def state(self, recipient: ReplayedRecipient) -> State:
         """The state of one of its recipients, with what is known of the whole mail."""
         if recipient.state is not State.DEFERRED:
             return recipient.state
@@ -82,10 +82,10 @@ class Mail:
     def tried(self, to: str, state: State, dsn: str) -> None:
         """One more try for a recipient."""
         before = self.recipients.get(to)
-        self.recipients[to] = Recipient(state, dsn, 1 if before is None else before.attempts + 1)
+        self.recipients[to] = ReplayedRecipient(state, dsn, 1 if before is None else before.attempts + 1)
 
 
-class Replay:
+class LogReplay:
     """Takes the lines of a log in their order.
 
     Args:
@@ -94,15 +94,15 @@ class Replay:
 
     def __init__(self, *, is_relayhosted: bool) -> None:
         self._is_relayhosted = is_relayhosted
-        self._lives: list[Mail] = []
-        self._last: dict[tuple[str, str], Mail] = {}
-        self._awaited: dict[tuple[str, str], tuple[Mail, str]] = {}
+        self._lives: list[ReplayedMail] = []
+        self._last: dict[tuple[str, str], ReplayedMail] = {}
+        self._awaited: dict[tuple[str, str], tuple[ReplayedMail, str]] = {}
         """Notices that were spoken of before they showed: of which mail, and a word for it."""
 
     def take(self, line: Line) -> None:
         """Take one line."""
         match record(line):
-            case types.Received() | types.PickedUp() | types.MessageId() | types.Acted() | types.Held() as said:
+            case types.Received() | types.PickedUp() | types.MessageId() | types.Acted() | types.PutOnHold() as said:
                 self._arriving(line, said)
             case types.Delivery() as said:
                 self._tried(line, said)
@@ -125,14 +125,14 @@ class Replay:
             case types.AttemptFailed(queue_id) | types.Skipped(queue_id):
                 self._mail(line, queue_id)
 
-    def mails(self) -> list[Mail]:
+    def mails(self) -> list[ReplayedMail]:
         """All mails, in the order in which they appeared; to be asked once, at the end."""
         for mail in self._lives:
             _inherit(mail)
         return self._lives
 
     def _arriving(
-        self, line: Line, said: types.Received | types.PickedUp | types.MessageId | types.Acted | types.Held
+        self, line: Line, said: types.Received | types.PickedUp | types.MessageId | types.Acted | types.PutOnHold
     ) -> None:
         match said:
             case types.Received(str(queue_id), _, attributes):
@@ -148,7 +148,7 @@ class Replay:
                 mail = self._beginning(line, queue_id)
                 if mail.message_id is None or (mail.is_resent_id and not is_resent):
                     mail.message_id, mail.is_resent_id = message_id, is_resent
-            case types.Acted(str(queue_id), _, of_envelope) | types.Held(queue_id, _, of_envelope):
+            case types.Acted(str(queue_id), _, of_envelope) | types.PutOnHold(queue_id, _, of_envelope):
                 mail = self._mail(line, queue_id)
                 mail.sender = of_envelope if mail.sender is None else mail.sender
 
@@ -163,56 +163,56 @@ class Replay:
             # Mail of this host shows in its log before the reply does; most ids here are another server's.
             self._link(mail, f"{handed['how']} as", (line.host, handed["id"]))
 
-    def _mail(self, line: Line, queue_id: str) -> Mail:
+    def _mail(self, line: Line, queue_id: str) -> ReplayedMail:
         """The last life of this id."""
         mail = self._last.get((line.host, queue_id))
         return self._new(line, queue_id) if mail is None else mail
 
-    def _new(self, line: Line, queue_id: str) -> Mail:
-        mail = self._last[line.host, queue_id] = Mail(queue_id)
+    def _new(self, line: Line, queue_id: str) -> ReplayedMail:
+        mail = self._last[line.host, queue_id] = ReplayedMail(queue_id)
         self._lives.append(mail)
         if (awaited := self._awaited.pop((line.host, queue_id), None)) is not None:
             before, how = awaited
             before.next[mail] = how
         return mail
 
-    def _link(self, mail: Mail, how: str, key: tuple[str, str]) -> bool:
+    def _link(self, mail: ReplayedMail, how: str, key: tuple[str, str]) -> bool:
         """Whether the mail it leads to is there."""
         later = self._last.get(key)
         if later is not None and later is not mail:
             mail.next.setdefault(later, how)
         return later is not None
 
-    def _beginning(self, line: Line, queue_id: str) -> Mail:
+    def _beginning(self, line: Line, queue_id: str) -> ReplayedMail:
         mail = self._mail(line, queue_id)
         return self._new(line, queue_id) if mail.end or mail.is_queued else mail
 
-    def _arrived(self, line: Line, queue_id: str) -> Mail:
+    def _arrived(self, line: Line, queue_id: str) -> ReplayedMail:
         mail = self._beginning(line, queue_id)
         if mail.has_arrived:  # the one before was never queued: its client broke off
             mail = self._new(line, queue_id)
         mail.has_arrived = True
         return mail
 
-    def _active(self, line: Line, queue_id: str, sender: str, size: int) -> Mail:
+    def _active(self, line: Line, queue_id: str, sender: str, size: int) -> ReplayedMail:
         mail = self._mail(line, queue_id)
         is_other = mail.size is not None and (mail.sender, mail.size) != (sender, size)
         return self._new(line, queue_id) if mail.end or is_other else mail
 
-    def _came_of(self, mail: Mail, line: Line, queue_id: str, how: str) -> None:
+    def _came_of(self, mail: ReplayedMail, line: Line, queue_id: str, how: str) -> None:
         before = self._last.get((line.host, queue_id))
         if before is not None and before is not mail:
             mail.was = before
             before.next.setdefault(mail, how)
 
 
-def _inherit(mail: Mail) -> None:
+def _inherit(mail: ReplayedMail) -> None:
     for before in _ancestors(mail):
         mail.message_id = before.message_id if mail.message_id is None else mail.message_id
         mail.sender = before.sender if mail.sender is None else mail.sender
 
 
-def _ancestors(mail: Mail) -> Iterator[Mail]:
+def _ancestors(mail: ReplayedMail) -> Iterator[ReplayedMail]:
     seen = {id(mail)}
     while mail.was is not None and id(mail.was) not in seen:
         mail = mail.was
@@ -220,6 +220,6 @@ def _ancestors(mail: Mail) -> Iterator[Mail]:
         yield mail
 
 
-def states(mails: list[Mail]) -> Counter[State]:
+def states(mails: list[ReplayedMail]) -> Counter[State]:
     """How many recipients are in each state."""
     return Counter(mail.state(recipient) for mail in mails for recipient in mail.recipients.values())

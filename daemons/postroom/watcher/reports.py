@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from postroom.bounces.mime import ParseError
-from postroom.bounces.report import COMPLAINT, Kind, Recipient, report
-from postroom.bounces.report import Report as Said
+from postroom.bounces.report import COMPLAINT, Kind, ReportedRecipient, ReturnedMail, report
 from postroom.mail.hashes import recipient_hash
 from postroom.mail.return_addresses import ReturnAddresses
-from postroom.store.track.facts import Fault, Report
-from postroom.watcher.lmtp import Mail
+from postroom.store.track.facts import BounceReport, RecipientFault
+from postroom.watcher.lmtp import ReceivedMail
 
 MOST = 10
 MOST_HOPS = 30
@@ -36,14 +35,14 @@ MailKind = Kind | Literal["foreign", "loop", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadMail:
     """What a mail is, and the reports in it."""
 
     kind: MailKind
-    reports: tuple[Report, ...] = ()
+    reports: tuple[BounceReport, ...] = ()
 
 
-class Reader:
+class MailReader:
     """Reads mails.
 
     Args:
@@ -55,52 +54,52 @@ class Reader:
         self._returns = returns
         self._key = key
 
-    def read(self, mail: Mail, now: float) -> Read:
+    def read(self, mail: ReceivedMail, now: float) -> ReadMail:
         """Read a mail; any octets will do. `now` is Unix seconds."""
         tokens = [token for each in mail.recipients if (token := self._returns.token(each, now)) is not None]
         takes_complaints = any(map(self._returns.takes_complaints, mail.recipients))
         if not tokens and not takes_complaints:
-            return Read("foreign")
+            return ReadMail("foreign")
         if self._is_loop(mail):
-            return Read("loop")
+            return ReadMail("loop")
         try:
             said = report(mail.octets)
         except ParseError:
-            return Read("unreadable")
+            return ReadMail("unreadable")
         if said.kind == "complaint" and takes_complaints:
             tokens += [token for each in said.senders if (token := self._returns.token(each, now)) is not None]
         made = [one for token in dict.fromkeys(tokens) for one in self._reports(said, token, mail.octets, now)]
-        return Read(said.kind, tuple(made))
+        return ReadMail(said.kind, tuple(made))
 
-    def _is_loop(self, mail: Mail) -> bool:
+    def _is_loop(self, mail: ReceivedMail) -> bool:
         """Whether it is mail of ours, or goes round: nobody of ours writes to these addresses."""
         head = mail.octets.partition(b"\r\n\r\n")[0]
         return self._returns.serve(mail.sender) or len(_HOP.findall(head)) > MOST_HOPS
 
-    def _reports(self, said: Said, token: str, octets: bytes, now: float) -> Iterable[Report]:
+    def _reports(self, said: ReturnedMail, token: str, octets: bytes, now: float) -> Iterable[BounceReport]:
         digest = hashlib.sha256(token.encode("ascii") + octets).hexdigest()[:32]
         if said.kind == "complaint":
             # One even where nobody is named: providers hide who complained (RFC 6590).
             if not said.recipients or any(each.suppress == "now" for each in said.recipients):
                 named = tuple(self._hash(each.address) for each in said.recipients[:MOST])
-                fault = Fault(COMPLAINT, "now", "", 0)
-                yield Report(digest, token, "complaint", named, "", "the recipient complained", now, fault)
+                fault = RecipientFault(COMPLAINT, "now", "", 0)
+                yield BounceReport(digest, token, "complaint", named, "", "the recipient complained", now, fault)
         elif said.kind == "bounce":
             failed = [each for each in said.recipients if each.action == "failed" and each.address]
             for number, each in enumerate(failed[:MOST]):
                 yield self._bounce(f"{digest}-{number}", token, each, now)
 
-    def _bounce(self, number: str, token: str, failed: Recipient, now: float) -> Report:
+    def _bounce(self, number: str, token: str, failed: ReportedRecipient, now: float) -> BounceReport:
         fault = _fault(failed)
         named = tuple(self._hash(address) for address in (failed.address, failed.original) if address)
         reason = f"reported after it was taken: {failed.evidence}" if failed.evidence else "reported after it was taken"
-        return Report(number, token, "bounce", named, failed.status, reason, now, fault)
+        return BounceReport(number, token, "bounce", named, failed.status, reason, now, fault)
 
     def _hash(self, address: str) -> str:
         return recipient_hash(self._key, address)
 
 
-def _fault(failed: Recipient) -> Fault | None:
+def _fault(failed: ReportedRecipient) -> RecipientFault | None:
     if failed.suppress == "never":
         return None
-    return Fault(failed.fault, failed.suppress, failed.rule, failed.rule_version)
+    return RecipientFault(failed.fault, failed.suppress, failed.rule, failed.rule_version)

@@ -33,7 +33,7 @@ _UNPACKERS: dict[str, Callable[[BinaryIO], object]] = {".gz": gzip.open, ".bz2":
 _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
-class Part:
+class LogPart:
     """One file of the log, open. Whoever has it closes it.
 
     Raises:
@@ -99,9 +99,9 @@ class Part:
         return self._unpacked.tell()
 
 
-def rotated(path: Path) -> list[Part]:
+def rotated(path: Path) -> list[LogPart]:
     """The files that the log at `path` was rotated to and that have a first line: the oldest first, each once."""
-    parts: list[Part] = []
+    parts: list[LogPart] = []
     for _ in range(LISTINGS):
         listed = _listed(path)
         parts = list(filter(None, map(_opened, listed.values())))
@@ -121,10 +121,10 @@ def _listed(path: Path) -> dict[tuple[Path, int], Path]:
     return found
 
 
-def _opened(path: Path) -> Part | None:
+def _opened(path: Path) -> LogPart | None:
     part = None
     try:
-        part = Part(path)
+        part = LogPart(path)
         if part.first_line() is not None:
             return part
     except _BROKEN:
@@ -134,9 +134,9 @@ def _opened(path: Path) -> Part | None:
     return None
 
 
-def _each_once(parts: list[Part]) -> list[Part]:
+def _each_once(parts: list[LogPart]) -> list[LogPart]:
     """Without copies: of those with one first line the longest stays, and of those the first that is not packed."""
-    by_head: dict[str, list[Part]] = {}
+    by_head: dict[str, list[LogPart]] = {}
     for part in parts:
         by_head.setdefault(part.head(), []).append(part)
     kept = []
@@ -147,19 +147,19 @@ def _each_once(parts: list[Part]) -> list[Part]:
     return kept
 
 
-def is_whole(part: Part) -> bool:
+def is_whole(part: LogPart) -> bool:
     """Whether it can be read to its end."""
     return _whole_size(part) >= 0
 
 
-def _whole_size(part: Part) -> int:
+def _whole_size(part: LogPart) -> int:
     try:
         return part.size()
     except _BROKEN:
         return -1
 
 
-def close(parts: Iterable[Part]) -> None:
+def close(parts: Iterable[LogPart]) -> None:
     """Let go of several."""
     for part in parts:
         part.close()

@@ -6,7 +6,7 @@ A source is read from one thread. It never waits: an empty batch at the end mean
 from dataclasses import dataclass
 from typing import Protocol
 
-from postroom.store.track.facts import Gap
+from postroom.store.track.facts import LogGap
 from postroom.watcher.lines import Line
 
 BATCH_LINES = 1_000
@@ -34,13 +34,13 @@ class Batch:
 
     after: str | None
     position: str
-    gaps: tuple[Gap, ...]
+    gaps: tuple[LogGap, ...]
     lines: tuple[Line, ...]
     read: int
     is_at_end: bool
 
 
-class Source(Protocol):
+class LogSource(Protocol):
     """A source of Postfix's log."""
 
     name: str

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from postroom.store.track.facts import Gap
+from postroom.store.track.facts import LogGap
 from postroom.watcher.lines import Line, LineReader
 from postroom.watcher.source import BATCH_LINES, Batch, SourceUnavailable
 
@@ -25,7 +25,7 @@ CHUNK = 64 * 1024
 MAX_LINE = 64 * 1024
 
 
-class Piped:
+class StdinSource:
     """Reads lines from a pipe.
 
     Args:
@@ -40,14 +40,14 @@ class Piped:
         self._fd = fd
         self._clock = clock
         self._after: str | None = None
-        self._gaps: tuple[Gap, ...] = ()
+        self._gaps: tuple[LogGap, ...] = ()
         self._octets = b""
         self._is_cut = False
         """Whether the beginning of a line that is too long was passed over."""
 
     def resume(self, position: str | None) -> None:
         self._after = position
-        self._gaps = () if position is None else (Gap("standard input began anew"),)
+        self._gaps = () if position is None else (LogGap("standard input began anew"),)
 
     def close(self) -> None:
         """It may be read on: only who made the pipe closes it."""

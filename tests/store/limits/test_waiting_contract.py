@@ -2,7 +2,15 @@
 
 from tests.store.event_loop import Run
 
-from postroom.store.shared.interface import HELD_KEPT_S, WAIT_KEPT_S, Demand, Held, Passage, Queue, SharedStore
+from postroom.store.shared.interface import (
+    HELD_KEPT_S,
+    WAIT_KEPT_S,
+    Demand,
+    HeldMail,
+    Passage,
+    SharedStore,
+    WaitingCount,
+)
 
 NOW = 1_800_000_000.0
 KEY, OTHER = "uid:33", "uid:34"
@@ -29,9 +37,9 @@ def test_who_passes_waits_no_more(shared_store: SharedStore, run: Run) -> None:
     wait(shared_store, run, "a")
     wait(shared_store, run, "b")
     run(shared_store.take("a", "sendmail", [Demand("per-uid", KEY, 2, 1, 60)], now=NOW))
-    assert run(shared_store.queues(NOW)) == [Queue(KEY, "per-uid", 2, 0, NOW)]
+    assert run(shared_store.queues(NOW)) == [WaitingCount(KEY, "per-uid", 2, 0, NOW)]
     run(shared_store.take("a", "sendmail", [Demand("per-uid", KEY, 1, 1, 60)], now=NOW))
-    assert run(shared_store.queues(NOW)) == [Queue(KEY, "per-uid", 1, 0, NOW)]
+    assert run(shared_store.queues(NOW)) == [WaitingCount(KEY, "per-uid", 1, 0, NOW)]
 
 
 def test_what_is_held_does_not_wait(shared_store: SharedStore, run: Run) -> None:
@@ -41,11 +49,14 @@ def test_what_is_held_does_not_wait(shared_store: SharedStore, run: Run) -> None
     wait(shared_store, run, "c", OTHER, now=NOW + 2)
     run(shared_store.hold("c", "sendmail", "4Xc", NOW + 2))
     assert wait(shared_store, run, "d") == 0
-    assert run(shared_store.held(KEY)) == [Held("4Xa", KEY, "per-uid", NOW), Held("4Xb", KEY, "per-uid", NOW + 1)]
+    assert run(shared_store.held(KEY)) == [
+        HeldMail("4Xa", KEY, "per-uid", NOW),
+        HeldMail("4Xb", KEY, "per-uid", NOW + 1),
+    ]
     assert [mail.queue_id for mail in run(shared_store.held(None))] == ["4Xa", "4Xb", "4Xc"]
     assert run(shared_store.queues(NOW)) == [
-        Queue(KEY, "per-uid", 1, 2, NOW),
-        Queue(OTHER, "per-uid", 0, 1, NOW + 2),
+        WaitingCount(KEY, "per-uid", 1, 2, NOW),
+        WaitingCount(OTHER, "per-uid", 0, 1, NOW + 2),
     ]
     assert run(shared_store.released(["4Xa", "4Xc", "none"])) == 2
     assert [mail.queue_id for mail in run(shared_store.held(None))] == ["4Xb"]
@@ -74,7 +85,7 @@ def test_who_comes_no_more_is_forgotten(shared_store: SharedStore, run: Run) -> 
     wait(shared_store, run, "a")
     hold(shared_store, run, "b", "4Xb")
     later = NOW + WAIT_KEPT_S
-    assert run(shared_store.queues(later)) == [Queue(KEY, "per-uid", 0, 1, NOW)]
+    assert run(shared_store.queues(later)) == [WaitingCount(KEY, "per-uid", 0, 1, NOW)]
     assert wait(shared_store, run, "c", now=later) == 0
     run(shared_store.sweep(later))
     assert [mail.queue_id for mail in run(shared_store.held(None))] == ["4Xb"]

@@ -12,7 +12,7 @@ from tests.store.outbox.sample_messages import KEY, NOW, faults_of, letter, put,
 
 from postroom.store.errors import StoreFull, StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
-from postroom.store.outbox.messages import New
+from postroom.store.outbox.messages import Accepted
 
 BATCH = 8
 
@@ -31,8 +31,10 @@ async def main(folder: Path) -> None:
                 *(put(store, number, body=bytes(10_000)) for number in numbers), return_exceptions=True
             )
         )
-        acknowledged |= {letter(number).id for number, result in zip(numbers, results, strict=True) if result == New()}
-        if any(result != New() for result in results):
+        acknowledged |= {
+            letter(number).id for number, result in zip(numbers, results, strict=True) if result == Accepted()
+        }
+        if any(result != Accepted() for result in results):
             break
     print(f"the last batch: {sum(isinstance(result, StoreFull) for result in results)} of {BATCH} StoreFull")
 

@@ -7,7 +7,7 @@ import apsw
 
 from postroom.mail.ids import RANDOM_OCTETS, new_id
 from postroom.store.outbox.mail_store import MailStore
-from postroom.store.outbox.messages import Idempotency, Message, Mismatch, New, Replay
+from postroom.store.outbox.messages import Accepted, Idempotency, Mismatch, Repeated, StoredMessage
 
 KEY = b"k" * 32
 """Recipients are hashed with it."""
@@ -15,10 +15,10 @@ NOW = 1_800_000_000.0
 BODY = b"Subject: hello\r\n\r\nyour code is in here\r\n"
 
 
-def letter(number: int, at: float = NOW, client: str = "shop") -> Message:
+def letter(number: int, at: float = NOW, client: str = "shop") -> StoredMessage:
     """A message of its own for each number (below 2**32); ids grow with `at`."""
     message = new_id(at, number.to_bytes(RANDOM_OCTETS, "big"))
-    return Message(
+    return StoredMessage(
         message, client, f"{message}@example.org", "*@bounces.example.org", at, "welcome", "v1", "#anna", "news"
     )
 
@@ -32,7 +32,7 @@ async def put(
     key: str | None = None,
     body: bytes = BODY,
     max_waiting: int = 1000,
-) -> New | Replay | Mismatch:
+) -> Accepted | Repeated | Mismatch:
     """Accept letter `number`; its answer is "answer NUMBER"."""
     idempotency = None if key is None else Idempotency(key, store.fingerprint(body))
     return await store.accept(letter(number, at), recipients, body, f"answer {number}", idempotency, max_waiting)

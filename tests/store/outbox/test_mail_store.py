@@ -12,14 +12,14 @@ from postroom.mail.recipients import masked_recipient
 from postroom.mail.states import State
 from postroom.store.outbox.mail_store import MailStore
 from postroom.store.outbox.messages import (
-    Claimed,
+    Accepted,
+    ClaimedDelivery,
+    DeliveryInDoubt,
     DeliveryView,
-    Doubt,
     Idempotency,
     Mismatch,
-    New,
     OutboxFull,
-    Replay,
+    Repeated,
     Unsent,
 )
 from postroom.store.outbox.schema import MAIL
@@ -32,7 +32,7 @@ JANE = masked_recipient(KEY, "jane@example.net")
 
 def test_what_is_accepted_is_all_there(mail_store: MailStore, run: Run) -> None:
     """The message, its size and each delivery, in the order of the recipients."""
-    assert run(put(mail_store, 1, ("jane@example.net", "joe@example.com"))) == New()
+    assert run(put(mail_store, 1, ("jane@example.net", "joe@example.com"))) == Accepted()
     view = run(mail_store.message(letter(1).id))
     assert view is not None
     assert (view.message, view.size) == (letter(1), len(BODY))
@@ -45,9 +45,9 @@ def test_what_is_accepted_is_all_there(mail_store: MailStore, run: Run) -> None:
 
 def test_the_same_key_with_the_same_body_gets_the_first_answer(mail_store: MailStore, run: Run) -> None:
     """Replay, however often; no second message; the same key of another client is another key."""
-    assert run(put(mail_store, 1, key="k")) == New()
-    assert run(put(mail_store, 2, key="k")) == Replay("answer 1")
-    assert run(put(mail_store, 3, key="k")) == Replay("answer 1")
+    assert run(put(mail_store, 1, key="k")) == Accepted()
+    assert run(put(mail_store, 2, key="k")) == Repeated("answer 1")
+    assert run(put(mail_store, 3, key="k")) == Repeated("answer 1")
     assert run(mail_store.figures()).deliveries[State.ACCEPTED] == 1
     idempotency = mail_store.fingerprint(BODY)
     assert idempotency == mail_store.fingerprint(BODY) != mail_store.fingerprint(BODY + b" ")
@@ -58,14 +58,14 @@ def test_the_same_key_with_another_body_is_a_mismatch(mail_store: MailStore, run
     run(put(mail_store, 1, key="k"))
     assert run(put(mail_store, 2, key="k", body=b"another")) == Mismatch()
     assert run(mail_store.message(letter(2).id)) is None
-    assert run(put(mail_store, 3, key="k")) == Replay("answer 1")
+    assert run(put(mail_store, 3, key="k")) == Repeated("answer 1")
 
 
 def test_a_key_is_looked_up_without_sending(mail_db: Path, mail_store: MailStore, run: Run) -> None:
     """replay tells the three cases apart, client by client, and stores nothing."""
     run(put(mail_store, 1, key="k"))
     same, other = Idempotency("k", mail_store.fingerprint(BODY)), Idempotency("k", mail_store.fingerprint(b"another"))
-    assert run(mail_store.replay("shop", same)) == Replay("answer 1")
+    assert run(mail_store.replay("shop", same)) == Repeated("answer 1")
     assert run(mail_store.replay("shop", other)) == Mismatch()
     assert run(mail_store.replay("forum", same)) is None
     assert rows(mail_db, "SELECT client, key FROM idem") == [("shop", "k")]
@@ -78,28 +78,28 @@ def test_a_hundred_at_once_with_one_key_are_one_message(mail_db: Path, mail_stor
         return list(await asyncio.gather(*(put(mail_store, number, key="k") for number in range(100))))
 
     results = run(main())
-    assert results.count(New()) == 1
-    assert results.count(Replay(f"answer {results.index(New())}")) == 99
+    assert results.count(Accepted()) == 1
+    assert results.count(Repeated(f"answer {results.index(Accepted())}")) == 99
     assert rows(mail_db, "SELECT count(*) FROM message") == [(1,)]
 
 
 def test_a_full_outbox_takes_no_more(mail_db: Path, mail_store: MailStore, run: Run) -> None:
     """Counted in deliveries that wait; a refused message leaves neither itself nor its key."""
-    assert run(put(mail_store, 1, ("a@example.net", "b@example.net"), max_waiting=3)) == New()
+    assert run(put(mail_store, 1, ("a@example.net", "b@example.net"), max_waiting=3)) == Accepted()
     with pytest.raises(OutboxFull, match="2 deliveries wait for Postfix, the most is 3"):
         run(put(mail_store, 2, ("c@example.net", "d@example.net"), key="k", max_waiting=3))
     assert rows(mail_db, "SELECT count(*) FROM message") == [(1,)]
     assert rows(mail_db, "SELECT * FROM idem") == []
-    assert run(put(mail_store, 3, ("c@example.net",), max_waiting=3)) == New()
+    assert run(put(mail_store, 3, ("c@example.net",), max_waiting=3)) == Accepted()
     for claimed in run(mail_store.claim(10, NOW)):
         run(mail_store.queued(claimed.delivery, "4XyZ", NOW))
-    assert run(put(mail_store, 4, ("e@example.net", "f@example.net"), key="k", max_waiting=3)) == New()
+    assert run(put(mail_store, 4, ("e@example.net", "f@example.net"), key="k", max_waiting=3)) == Accepted()
 
 
 def test_a_replay_is_answered_by_a_full_outbox_too(mail_store: MailStore, run: Run) -> None:
     """Whoever asks again is told what became of the first try, and not to come later."""
     run(put(mail_store, 1, key="k", max_waiting=1))
-    assert run(put(mail_store, 2, key="k", max_waiting=1)) == Replay("answer 1")
+    assert run(put(mail_store, 2, key="k", max_waiting=1)) == Repeated("answer 1")
 
 
 def test_an_id_used_twice_fails_alone(mail_store: MailStore, run: Run) -> None:
@@ -110,7 +110,7 @@ def test_an_id_used_twice_fails_alone(mail_store: MailStore, run: Run) -> None:
         return list(await asyncio.gather(*tries, return_exceptions=True))
 
     first, second, third = run(main())
-    assert (first, third) == (New(), New())
+    assert (first, third) == (Accepted(), Accepted())
     assert isinstance(second, Exception)
     assert run(mail_store.figures()).deliveries == {State.ACCEPTED: 2}
 
@@ -185,7 +185,7 @@ def test_a_file_with_addresses_of_before_is_brought_up_to_date(tmp_path: Path, r
 def test_claiming_leases_each_delivery_once(mail_store: MailStore, run: Run) -> None:
     """However many ask at once, none is given out twice, and none is left over."""
 
-    async def main() -> list[Claimed]:
+    async def main() -> list[ClaimedDelivery]:
         await asyncio.gather(*(put(mail_store, number) for number in range(50)))
         batches = await asyncio.gather(*(mail_store.claim(7, NOW) for _ in range(10)))
         return [claimed for batch in batches for claimed in batch]
@@ -208,7 +208,7 @@ def test_the_longest_due_is_claimed_first_and_none_before_its_time(mail_store: M
     assert run(mail_store.next_due()) == NOW + 9
 
 
-def one_claimed(store: MailStore, run: Run, now: float = NOW) -> Claimed:
+def one_claimed(store: MailStore, run: Run, now: float = NOW) -> ClaimedDelivery:
     (claimed,) = run(store.claim(10, now))
     return claimed
 
@@ -223,7 +223,7 @@ def test_a_claim_has_what_the_hand_over_needs(mail_store: MailStore, run: Run) -
     """Recipient, return path with its star, age, attempts so far, size, what limits count; the body comes later."""
     run(put(mail_store, 1))
     claimed = one_claimed(mail_store, run)
-    assert claimed == Claimed(
+    assert claimed == ClaimedDelivery(
         claimed.delivery, letter(1).id, "jane@example.net", "*@bounces.example.org", NOW, 0, len(BODY),
         "shop", "#anna", "news", ("jane@example.net",), False,
     )  # fmt: skip
@@ -469,7 +469,7 @@ def test_doubts_come_page_by_page_with_every_sender_that_was_used(mail_store: Ma
     assert [len(page) for page in pages] == [3, 1]
     doubts = [doubt for page in pages for doubt in page]
     assert doubts == [
-        Doubt(
+        DeliveryInDoubt(
             number,
             letter(number - 1).id,
             f"second{number}@bounces.example.org",

@@ -15,7 +15,7 @@ import postroom
 from postroom.mail.states import State
 from postroom.store.errors import StoreBroken, StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
-from postroom.store.outbox.messages import New
+from postroom.store.outbox.messages import Accepted
 
 SOURCES = Path(postroom.__file__).parent.parent
 CHECKOUT = Path(__file__).parents[3]
@@ -47,7 +47,7 @@ def test_making_it_again_keeps_what_is_in_it(mail_db: Path, run: Run) -> None:
     store = MailStore.open(mail_db, KEY)
     run(put(store, 1, key="k"))
     assert not MailStore.init(mail_db)
-    assert run(put(store, 2)) == New()
+    assert run(put(store, 2)) == Accepted()
     fingerprint = store.fingerprint(BODY)
     run(store.close())
     store = MailStore.open(mail_db, KEY)
@@ -218,7 +218,7 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path) -> None:
         "stored what was acknowledged: True",
         "faults: []",
         "no change fits any more: StoreFull",
-        "with space again: New",
+        "with space again: Accepted",
         "all that was acknowledged can be claimed: True",
         "faults: []",
     ]

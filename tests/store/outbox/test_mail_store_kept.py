@@ -11,7 +11,7 @@ from tests.store.outbox.sample_messages import NOW, faults_of, letter, put, rows
 
 from postroom.mail.states import State
 from postroom.store.outbox.mail_store import MailStore
-from postroom.store.outbox.messages import New, Replay
+from postroom.store.outbox.messages import Accepted, Repeated
 
 
 def test_figures_tell_states_and_the_oldest_that_waits(mail_store: MailStore, run: Run) -> None:
@@ -69,9 +69,9 @@ def test_a_swept_key_may_be_used_again(mail_store: MailStore, run: Run) -> None:
     """After its time the key is new, and only then."""
     run(put(mail_store, 1, key="k"))
     run(mail_store.sweep(0, NOW, 100))
-    assert run(put(mail_store, 2, key="k")) == Replay("answer 1")
+    assert run(put(mail_store, 2, key="k")) == Repeated("answer 1")
     run(mail_store.sweep(0, NOW + 1, 100))
-    assert run(put(mail_store, 3, key="k")) == New()
+    assert run(put(mail_store, 3, key="k")) == Accepted()
 
 
 ALL_THE_TIME: dict[str, Callable[[MailStore], Coroutine[Any, Any, Any]]] = {

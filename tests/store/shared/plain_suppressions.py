@@ -6,13 +6,13 @@ It knows neither files nor orders of arrival, so what a store says can be held a
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from postroom.store.shared.suppression import Delivered, Enough, Guard, Refused
+from postroom.store.shared.suppression import Delivered, ProofRule, Refused, WaveGuard
 
 
 class PlainList:
     """Facts of any number of recipients, told in any order, any number of times."""
 
-    def __init__(self, rules: Mapping[str, Enough]) -> None:
+    def __init__(self, rules: Mapping[str, ProofRule]) -> None:
         self._rules = rules
         self._facts = set[Refused | Delivered]()
 
@@ -61,7 +61,7 @@ class PlainWave:
 class PlainWaves:
     """Recipients that are refused once each, or get mail; looked through as a whole at each step."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: WaveGuard) -> None:
         self._guard = guard
         self.entries: dict[str, PlainEntry] = {}
         self.waves: list[PlainWave] = []

@@ -19,20 +19,20 @@ from postroom.store.shared.suppression import (
     MOST_REFUSALS,
     REFUSAL_KEPT_S,
     Delivered,
-    Enough,
-    Guard,
     Learned,
+    ProofRule,
     Refused,
     Suppression,
     SuppressionSource,
+    WaveGuard,
 )
 from postroom.store.sqlite import clock
 from postroom.store.sqlite.file import open_file
 
 NOW = 1_790_000_000.0
 DAY = 86_400.0
-RULES = {"invalid_recipient": Enough(3, 14 * DAY, 180 * DAY), "mailbox_full": Enough(3, 14 * DAY, 30 * DAY)}
-NO_GUARD = Guard(10**9, 60.0, 100)
+RULES = {"invalid_recipient": ProofRule(3, 14 * DAY, 180 * DAY), "mailbox_full": ProofRule(3, 14 * DAY, 30 * DAY)}
+NO_GUARD = WaveGuard(10**9, 60.0, 100)
 FULL = Refused(
     "f0", "0a", "example.net", "j…@example.net", "mailbox_full", "mailbox.full", 2, "5.2.2", "full", NOW, False
 )

@@ -10,12 +10,12 @@ from tests.store.shared.plain_suppressions import PlainWaves
 
 from postroom.store.shared.interface import SharedStore
 from postroom.store.shared.sqlite import SqliteSharedStore
-from postroom.store.shared.suppression import WAVE_KEPT_S, Delivered, Enough, Guard, Refused, Suppression
+from postroom.store.shared.suppression import WAVE_KEPT_S, Delivered, ProofRule, Refused, Suppression, WaveGuard
 
 NOW = 1_790_000_000.0
 DAY = 86_400.0
-RULES = {"invalid_recipient": Enough(3, 14 * DAY, 180 * DAY)}
-GUARD = Guard(3, 600.0, 20)
+RULES = {"invalid_recipient": ProofRule(3, 14 * DAY, 180 * DAY)}
+GUARD = WaveGuard(3, 600.0, 20)
 UNKNOWN = Refused("", "", "example.net", "j…", "invalid_recipient", "recipient.unknown", 1, "5.1.1", "no", NOW, True)
 
 

@@ -10,7 +10,7 @@ from tests.store.track.test_track_store import JANE, JOE, NOW, Bed, token, tried
 
 from postroom.mail.states import State
 from postroom.store.sqlite.file import open_file
-from postroom.store.track.facts import Gap, GaveUp, Left, Seen, Story
+from postroom.store.track.facts import GaveUp, LeftQueue, LogGap, LogHistory, SeenInQueue
 from postroom.store.track.schema import TRACK
 from postroom.store.track.track_store import TrackStore
 
@@ -34,9 +34,9 @@ def states(bed: Bed, number: int) -> list[State]:
 
 def test_what_has_left_the_queue_without_a_line_is_untracked(bed: Bed) -> None:
     """Deferred, or never tried as far as is known; what was delivered, and only its removal is missing, stays so."""
-    bed.apply(Seen(token(1), "A1", "postfix"), tried("A1", State.DEFERRED))
-    bed.apply(Seen(token(2), "A2", "postfix"))
-    bed.apply(Seen(token(3), "A3", "postfix"), tried("A3", State.DELIVERED))
+    bed.apply(SeenInQueue(token(1), "A1", "postfix"), tried("A1", State.DEFERRED))
+    bed.apply(SeenInQueue(token(2), "A2", "postfix"))
+    bed.apply(SeenInQueue(token(3), "A3", "postfix"), tried("A3", State.DELIVERED))
     assert reconcile(bed, NOW + 5) == 3
     assert [states(bed, number) for number in (1, 2, 3)] == [[State.UNTRACKED], [State.UNTRACKED], [State.DELIVERED]]
     (fact,) = bed.story(1)
@@ -47,7 +47,7 @@ def test_what_has_left_the_queue_without_a_line_is_untracked(bed: Bed) -> None:
 
 def test_what_is_in_the_queue_goes_on(bed: Bed) -> None:
     """Also what only the queue knows; its next line counts as ever."""
-    bed.apply(Seen(token(1), "A1", "postfix"), tried("A1", State.DEFERRED))
+    bed.apply(SeenInQueue(token(1), "A1", "postfix"), tried("A1", State.DEFERRED))
     assert reconcile(bed, NOW + 5, {token(1): "A1", token(2): "A2"}) == 0
     assert states(bed, 1) == [State.DEFERRED]
     bed.apply(tried("A1", State.DELIVERED), tried("A2", State.DELIVERED))
@@ -56,16 +56,16 @@ def test_what_is_in_the_queue_goes_on(bed: Bed) -> None:
 
 def test_what_was_seen_since_the_question_is_left_alone(bed: Bed) -> None:
     """A mail that moved between two queues while Postfix answered was taken up again, which the log says."""
-    bed.apply(Seen(token(1), "A1", "postfix"), now=NOW)
-    bed.apply(Seen(token(1), "A1", "postfix"), Seen(token(2), "A2", "postfix"), now=NOW + 6)
+    bed.apply(SeenInQueue(token(1), "A1", "postfix"), now=NOW)
+    bed.apply(SeenInQueue(token(1), "A1", "postfix"), SeenInQueue(token(2), "A2", "postfix"), now=NOW + 6)
     assert reconcile(bed, NOW + 5) == 0
     assert rows(bed.path, "SELECT count(*) FROM queue WHERE ended_at IS NULL") == [(2,)]
 
 
 def test_a_gap_that_comes_while_the_queue_is_asked_leaves_all_as_it_is(bed: Bed, run: Run) -> None:
     """The log was not read past the answer then; the queue is asked again."""
-    bed.apply(Seen(token(1), "A1", "postfix"))
-    bed.apply(Gap("a line is missing"))
+    bed.apply(SeenInQueue(token(1), "A1", "postfix"))
+    bed.apply(LogGap("a line is missing"))
     assert reconcile(bed, NOW + 5, gaps=0) is None
     assert run(bed.store.reconciled_gaps()) is None
     assert states(bed, 1) == []
@@ -75,10 +75,10 @@ def test_a_gap_that_comes_while_the_queue_is_asked_leaves_all_as_it_is(bed: Bed,
 
 def test_a_mail_that_goes_on_under_another_id_or_in_another_postfix_is_not_lost(bed: Bed) -> None:
     """Its last word is of where it went; the queue of another Postfix was not asked."""
-    bed.apply(Seen(token(1), "A1", "postfix"), tried("A1", State.DEFERRED))
-    bed.apply(Seen(token(1), "B1", "postfix"), tried("B1", State.DELIVERED), Left("B1", NOW))
-    bed.apply(Seen(token(2), "A2", "postfix"), tried("A2", State.DELIVERED), Left("A2", NOW))
-    bed.apply(Seen(token(2), "B2", "postfix-out"), tried("B2", State.DEFERRED))
+    bed.apply(SeenInQueue(token(1), "A1", "postfix"), tried("A1", State.DEFERRED))
+    bed.apply(SeenInQueue(token(1), "B1", "postfix"), tried("B1", State.DELIVERED), LeftQueue("B1", NOW))
+    bed.apply(SeenInQueue(token(2), "A2", "postfix"), tried("A2", State.DELIVERED), LeftQueue("A2", NOW))
+    bed.apply(SeenInQueue(token(2), "B2", "postfix-out"), tried("B2", State.DEFERRED))
     assert reconcile(bed, NOW + 5) == 0
     assert states(bed, 1) == [State.DEFERRED, State.DELIVERED]
     assert states(bed, 2) == [State.DELIVERED, State.DEFERRED]
@@ -89,36 +89,36 @@ def test_a_mail_that_goes_on_under_another_id_or_in_another_postfix_is_not_lost(
 )
 def test_a_mail_that_is_removed_before_its_end_was_told(bed: Bed, rest: State | None, told: State) -> None:
     """The line of its delivery is missing, or an operator deleted it, or it was requeued."""
-    bed.apply(Seen(token(1), "A1", "postfix"), tried("A1", State.DEFERRED), Left("A1", NOW + 1, rest))
+    bed.apply(SeenInQueue(token(1), "A1", "postfix"), tried("A1", State.DEFERRED), LeftQueue("A1", NOW + 1, rest))
     assert states(bed, 1) == [told]
-    bed.apply(Seen(token(2), "A2", "postfix"), Left("A2", NOW + 1, rest))
+    bed.apply(SeenInQueue(token(2), "A2", "postfix"), LeftQueue("A2", NOW + 1, rest))
     assert states(bed, 2) == ([] if rest is None else [told])
 
 
 def test_recipients_that_no_line_names_are_told_of_as_one_without_a_name(bed: Bed) -> None:
     """An alias for three: one delivered, one given up, one never heard of."""
-    bed.apply(Seen(token(1), "A1", "postfix", 3), tried("A1", State.DELIVERED), tried("A1", State.DEFERRED, JOE))
-    bed.apply(GaveUp("A1", NOW), Seen(token(1), "A1", "postfix", 1), Left("A1", NOW + 1))
+    bed.apply(SeenInQueue(token(1), "A1", "postfix", 3), tried("A1", State.DELIVERED), tried("A1", State.DEFERRED, JOE))
+    bed.apply(GaveUp("A1", NOW), SeenInQueue(token(1), "A1", "postfix", 1), LeftQueue("A1", NOW + 1))
     story = {fact.recipient.hint: fact.state for fact in bed.story(1)}
     assert story == {JANE.hint: State.DELIVERED, JOE.hint: State.EXPIRED, "": State.UNTRACKED}
 
 
 def test_the_story_says_what_the_log_has_named_and_since_when_the_queue_was_asked(bed: Bed, run: Run) -> None:
     """So that others know what is hidden altogether."""
-    bed.apply(Seen(token(1), "A1", "postfix"))
+    bed.apply(SeenInQueue(token(1), "A1", "postfix"))
     before = run(bed.reader.story([token(1), token(2)]))
-    assert before == Story({}, frozenset({token(1)}), 0.0)
+    assert before == LogHistory({}, frozenset({token(1)}), 0.0)
     reconcile(bed, NOW + 5, {token(1): "A1"})
     assert NOW + 4 < run(bed.reader.story([token(2)])).reconciled_at < NOW + 5
 
 
 def test_a_mail_that_is_taken_up_again_had_not_left(bed: Bed) -> None:
     """Whatever ended it, Postfix's own word of it counts from then on: it is one mail with one story."""
-    bed.apply(Seen(token(1), "A1", "postfix"), tried("A1", State.DEFERRED))
-    bed.apply(tried("A1", State.BOUNCED), Left("A1", NOW))
-    bed.apply(Seen(token(1), "A1", "postfix"), tried("A1", State.DEFERRED))
+    bed.apply(SeenInQueue(token(1), "A1", "postfix"), tried("A1", State.DEFERRED))
+    bed.apply(tried("A1", State.BOUNCED), LeftQueue("A1", NOW))
+    bed.apply(SeenInQueue(token(1), "A1", "postfix"), tried("A1", State.DEFERRED))
     assert states(bed, 1) == [State.DEFERRED]
-    bed.apply(Seen(token(2), "A2", "postfix"), Left("A2", NOW), Seen(token(2), "A2", "postfix"))
+    bed.apply(SeenInQueue(token(2), "A2", "postfix"), LeftQueue("A2", NOW), SeenInQueue(token(2), "A2", "postfix"))
     assert states(bed, 2) == []
 
 

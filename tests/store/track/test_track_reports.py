@@ -15,7 +15,16 @@ from postroom.mail.recipients import MaskedRecipient, masked_recipient
 from postroom.mail.states import State
 from postroom.mail.tokens import NAME_OCTETS, mint
 from postroom.store.errors import StoreUnavailable
-from postroom.store.track.facts import Bounce, Effect, Fact, Fault, Left, Report, Seen, Tried
+from postroom.store.track.facts import (
+    Bounce,
+    BounceReport,
+    DeliveryTried,
+    Effect,
+    Fact,
+    LeftQueue,
+    RecipientFault,
+    SeenInQueue,
+)
 from postroom.store.track.schema import TRACK
 from postroom.store.track.track_store import TrackStore
 
@@ -24,21 +33,25 @@ NOW = 1_800_000_000.0
 JANE = masked_recipient(KEY, "jane@example.net")
 JOE = masked_recipient(KEY, "joe@example.com")
 TOKEN = mint(KEY, bytes(NAME_OCTETS), NOW)
-DEAD = Fault("invalid_recipient", "now", "recipient.unknown", 1)
-SPAM = Fault("complaint", "now", "", 0)
+DEAD = RecipientFault("invalid_recipient", "now", "recipient.unknown", 1)
+SPAM = RecipientFault("complaint", "now", "", 0)
 
 
-def tried(state: State, recipient: MaskedRecipient = JANE, original: str | None = None) -> Tried:
+def tried(state: State, recipient: MaskedRecipient = JANE, original: str | None = None) -> DeliveryTried:
     fault = DEAD if state is State.BOUNCED else None
-    return Tried("A1B2C3", recipient, original, state, "2.0.0", "the log's reply", "mx:25", NOW, fault)
+    return DeliveryTried("A1B2C3", recipient, original, state, "2.0.0", "the log's reply", "mx:25", NOW, fault)
 
 
-def bounce(number: str = "1", *recipients: str, token: str = TOKEN, fault: Fault | None = DEAD) -> Report:
-    return Report(number, token, "bounce", recipients or (JANE.hash,), "5.1.1", "the report's words", NOW + 9, fault)
+def bounce(
+    number: str = "1", *recipients: str, token: str = TOKEN, fault: RecipientFault | None = DEAD
+) -> BounceReport:
+    return BounceReport(
+        number, token, "bounce", recipients or (JANE.hash,), "5.1.1", "the report's words", NOW + 9, fault
+    )
 
 
-def complaint(number: str = "c", *recipients: str, fault: Fault | None = SPAM) -> Report:
-    return Report(number, TOKEN, "complaint", recipients, "", "", NOW + 9, fault)
+def complaint(number: str = "c", *recipients: str, fault: RecipientFault | None = SPAM) -> BounceReport:
+    return BounceReport(number, TOKEN, "complaint", recipients, "", "", NOW + 9, fault)
 
 
 class Bed:
@@ -55,7 +68,7 @@ class Bed:
         self._position += 1
         return self.run(self.store.apply("log", after, str(self._position), facts, NOW, proven=True))
 
-    def report(self, *reports: Report) -> list[Effect]:
+    def report(self, *reports: BounceReport) -> list[Effect]:
         return [one.effect for one in self.run(self.store.report(reports, "log", proven=True))]
 
     def states(self) -> list[Any]:
@@ -77,7 +90,7 @@ def bed(tmp_path: Path, run: Run) -> Iterator[Bed]:
 
 def test_mail_that_was_delivered_may_bounce_later(bed: Bed) -> None:
     """The state changes, with the words of the report; the recipient goes to the suppression list, once."""
-    bed.log(Seen(TOKEN, "A1B2C3", "postfix"), tried(State.DELIVERED), Left("A1B2C3", NOW))
+    bed.log(SeenInQueue(TOKEN, "A1B2C3", "postfix"), tried(State.DELIVERED), LeftQueue("A1B2C3", NOW))
     (reported,) = bed.run(bed.store.report([bounce()], "log", proven=True))
     assert reported.effect is Effect.COUNTED
     assert reported.bounce == Bounce("A1B2C3", JANE, "5.1.1", "invalid_recipient", "report")
@@ -88,7 +101,7 @@ def test_mail_that_was_delivered_may_bounce_later(bed: Bed) -> None:
 
 def test_a_bounce_that_proves_nothing_against_the_recipient_suppresses_nobody(bed: Bed) -> None:
     """Its state alone changes."""
-    bed.log(Seen(TOKEN, "A1B2C3", "postfix"), tried(State.RELAYED))
+    bed.log(SeenInQueue(TOKEN, "A1B2C3", "postfix"), tried(State.RELAYED))
     assert bed.report(bounce(fault=None)) == [Effect.COUNTED]
     assert (bed.states(), bed.causes()) == ([("bounced", "the report's words")], [])
 
@@ -97,7 +110,7 @@ def test_a_bounce_that_proves_nothing_against_the_recipient_suppresses_nobody(be
 def test_log_and_report_of_one_bounce_count_once_in_any_order(bed: Bed, order: tuple[int, ...]) -> None:
     """Our own Postfix reports what it logs, and its mail may be quicker than the log: the log's words stay."""
     bounces: list[Bounce] = []
-    bed.log(Seen(TOKEN, "A1B2C3", "postfix"))
+    bed.log(SeenInQueue(TOKEN, "A1B2C3", "postfix"))
     steps = (
         lambda: bounces.extend(bed.log(tried(State.BOUNCED))),
         lambda: bed.report(bounce("1")),
@@ -114,32 +127,32 @@ def test_log_and_report_of_one_bounce_count_once_in_any_order(bed: Bed, order: t
 def test_a_report_that_is_ahead_of_the_log_waits_for_it(bed: Bed) -> None:
     """Nothing is known of its mail yet, then that it is tried again, then that it was taken: now it counts, once."""
     assert bed.report(bounce()) == [Effect.WAITS]
-    assert bed.log(Seen(TOKEN, "A1B2C3", "postfix"), tried(State.DEFERRED)) == []
+    assert bed.log(SeenInQueue(TOKEN, "A1B2C3", "postfix"), tried(State.DEFERRED)) == []
     assert bed.states() == [("deferred", "the log's reply")]
     assert bed.log(tried(State.DELIVERED)) == [Bounce("A1B2C3", JANE, "5.1.1", "invalid_recipient", "report")]
     assert bed.states() == [("bounced", "the report's words")]
-    assert bed.log(Left("A1B2C3", NOW)) == []
+    assert bed.log(LeftQueue("A1B2C3", NOW)) == []
     assert bed.report(bounce()) == [Effect.REPEATED]
     assert bed.causes() == ["invalid_recipient"]
 
 
 def test_a_report_on_somebody_else_has_no_effect(bed: Bed) -> None:
     """A token is known to its recipient, who may write whatever he likes of others."""
-    bed.log(Seen(TOKEN, "A1B2C3", "postfix"), tried(State.DELIVERED), Left("A1B2C3", NOW))
+    bed.log(SeenInQueue(TOKEN, "A1B2C3", "postfix"), tried(State.DELIVERED), LeftQueue("A1B2C3", NOW))
     assert bed.report(bounce("1", JOE.hash), complaint("2", JOE.hash)) == [Effect.UNKNOWN] * 2
     assert (bed.states(), bed.causes()) == ([("delivered", "the log's reply")], [])
 
 
 def test_a_report_of_a_mail_nobody_knows_has_no_effect(bed: Bed) -> None:
     """Signed by us, but of no mail in this log."""
-    bed.log(Seen(TOKEN, "A1B2C3", "postfix"), tried(State.DELIVERED))
+    bed.log(SeenInQueue(TOKEN, "A1B2C3", "postfix"), tried(State.DELIVERED))
     assert bed.report(bounce("1", token=mint(KEY, b"12345678", NOW))) == [Effect.WAITS]
     assert (bed.states(), bed.causes()) == ([("delivered", "the log's reply")], [])
 
 
 def test_a_recipient_that_postfix_rewrote_is_known_by_either_name(bed: Bed) -> None:
     """As the report has it: the alias it was sent to, or what it became; several it became are not told apart."""
-    bed.log(Seen(TOKEN, "A1B2C3", "postfix"), tried(State.DELIVERED, JOE, JANE.hash))
+    bed.log(SeenInQueue(TOKEN, "A1B2C3", "postfix"), tried(State.DELIVERED, JOE, JANE.hash))
     assert bed.report(bounce("1", JANE.hash)) == [Effect.COUNTED]
     bed.log(tried(State.DELIVERED, JANE, "team"), tried(State.DELIVERED, JOE, "team"))
     assert bed.report(bounce("2", "team"), bounce("3", JOE.hash)) == [Effect.UNKNOWN, Effect.COUNTED]
@@ -147,21 +160,21 @@ def test_a_recipient_that_postfix_rewrote_is_known_by_either_name(bed: Bed) -> N
 
 def test_a_complaint_suppresses_and_the_mail_stays_delivered(bed: Bed) -> None:
     """Whoever complains has got it. Providers hide who it was; the token tells. A second complaint changes nothing."""
-    bed.log(Seen(TOKEN, "A1B2C3", "postfix"), tried(State.DELIVERED))
+    bed.log(SeenInQueue(TOKEN, "A1B2C3", "postfix"), tried(State.DELIVERED))
     assert bed.report(complaint("1"), complaint("2", JANE.hash)) == [Effect.COUNTED, Effect.REPEATED]
     assert (bed.states(), bed.causes()) == ([("delivered", "the log's reply")], ["complaint"])
 
 
 def test_nobody_complains_of_mail_that_never_came(bed: Bed) -> None:
     """It bounced."""
-    bed.log(Seen(TOKEN, "A1B2C3", "postfix"), tried(State.BOUNCED))
+    bed.log(SeenInQueue(TOKEN, "A1B2C3", "postfix"), tried(State.BOUNCED))
     assert bed.report(complaint()) == [Effect.REPEATED]
     assert bed.causes() == ["invalid_recipient"]
 
 
 def test_what_a_log_file_tells_is_proven_no_better_by_a_report(bed: Bed, run: Run) -> None:
     """The deliveries in it may be made up, so submission confirms the mail first."""
-    bed.log(Seen(TOKEN, "A1B2C3", "postfix"), tried(State.DELIVERED))
+    bed.log(SeenInQueue(TOKEN, "A1B2C3", "postfix"), tried(State.DELIVERED))
     run(bed.store.report([bounce()], "log", proven=False))
     assert bed.causes() == []
     assert rows(bed.path, "SELECT token, queue_id, proven FROM share WHERE cause <> ''") == [(TOKEN, "A1B2C3", 0)]
@@ -177,7 +190,7 @@ def test_a_report_is_on_the_disk_when_it_is_taken(bed: Bed, monkeypatch: pytest.
         synced.append(f"{Path(os.readlink(f'/proc/self/fd/{fd}')).name} {size}")
 
     monkeypatch.setattr(os, "fsync", recorded)
-    bed.log(Seen(TOKEN, "A1B2C3", "postfix"), tried(State.DELIVERED))
+    bed.log(SeenInQueue(TOKEN, "A1B2C3", "postfix"), tried(State.DELIVERED))
     assert synced == []
     bed.report(bounce())
     wal = bed.path.with_name("track.db-wal")

@@ -20,20 +20,20 @@ from postroom.store.sqlite.file import open_file
 from postroom.store.track.facts import (
     Absent,
     Bounce,
-    DeliveryFact,
+    DeliveryTried,
     Fact,
-    Fault,
-    Gap,
     GaveUp,
     InstanceStarted,
     InstanceStopping,
-    Left,
+    LeftQueue,
+    LogGap,
+    LoggedDelivery,
     Queued,
-    Seen,
+    RecipientFault,
+    SeenInQueue,
     SessionEnded,
     SessionOpened,
-    Tried,
-    Unknown,
+    Unproven,
 )
 from postroom.store.track.reader import NO_STORY, TrackReader
 from postroom.store.track.schema import TRACK
@@ -43,8 +43,8 @@ SOURCES = Path(postroom.__file__).parent.parent
 KEY = b"k" * 32
 NOW = 1_800_000_000.0
 DAY = 86_400.0
-UNKNOWN = Fault("invalid_recipient", "now", "recipient.unknown", 1)
-FULL = Fault("mailbox_full", "after", "mailbox.full", 2)
+UNKNOWN = RecipientFault("invalid_recipient", "now", "recipient.unknown", 1)
+FULL = RecipientFault("mailbox_full", "after", "mailbox.full", 2)
 JANE = masked_recipient(KEY, "jane@example.net")
 JOE = masked_recipient(KEY, "joe@example.com")
 
@@ -62,10 +62,10 @@ def tried(
     state: State,
     recipient: MaskedRecipient = JANE,
     at: float = NOW,
-    fault: Fault | None = None,
+    fault: RecipientFault | None = None,
     original: str | None = None,
-) -> Tried:
-    return Tried(queue_id, recipient, original, state, "2.0.0", f"reply at {at:g}", "mx:25", at, fault)
+) -> DeliveryTried:
+    return DeliveryTried(queue_id, recipient, original, state, "2.0.0", f"reply at {at:g}", "mx:25", at, fault)
 
 
 class Bed:
@@ -84,10 +84,10 @@ class Bed:
         self._position = (self._position or 0) + 1
         return self.run(self.store.apply("log", after, str(self._position), facts, now, proven=proven))
 
-    def story(self, number: int) -> list[DeliveryFact]:
+    def story(self, number: int) -> list[LoggedDelivery]:
         return list(self.run(self.reader.story([token(number)])).facts.get(token(number), ()))
 
-    def witness(self, number: int, started_at: float, ended_at: float) -> Queued | Absent | Unknown:
+    def witness(self, number: int, started_at: float, ended_at: float) -> Queued | Absent | Unproven:
         return self.run(self.reader.witness(sender(number), started_at, ended_at))
 
     def checkpoint(
@@ -119,7 +119,7 @@ def bed(track_db: Path, run: Run) -> Iterator[Bed]:
 
 def test_a_batch_counts_once(bed: Bed, run: Run) -> None:
     """Given again it changes nothing; one that begins elsewhere is refused whole."""
-    bed.apply(Seen(token(1), "A1B2C3", "postfix"))
+    bed.apply(SeenInQueue(token(1), "A1B2C3", "postfix"))
     facts: list[Fact] = [tried("A1B2C3", State.DEFERRED), SessionOpened(5)]
     for _ in range(3):
         run(bed.store.apply("log", "1", "2", facts, NOW, proven=True))
@@ -135,7 +135,7 @@ def test_a_batch_counts_once(bed: Bed, run: Run) -> None:
 
 def test_what_is_applied_is_there_after_a_restart(bed: Bed, track_db: Path, run: Run) -> None:
     """Position and facts alike; and only one process may have the file open."""
-    bed.apply(Seen(token(1), "A1B2C3", "postfix"), tried("A1B2C3", State.DELIVERED))
+    bed.apply(SeenInQueue(token(1), "A1B2C3", "postfix"), tried("A1B2C3", State.DELIVERED))
     with pytest.raises(StoreUnavailable, match="stop the other postroom-watcher first"):
         TrackStore.open(track_db)
     run(bed.store.close())
@@ -149,11 +149,11 @@ def test_what_is_applied_is_there_after_a_restart(bed: Bed, track_db: Path, run:
 
 def test_the_story_of_a_delivery_is_its_last_word(bed: Bed) -> None:
     """Deferred twice, then delivered: three tries, the last reply, its time."""
-    bed.apply(Seen(token(1), "A1B2C3", "postfix"))
+    bed.apply(SeenInQueue(token(1), "A1B2C3", "postfix"))
     bed.apply(*(tried("A1B2C3", State.DEFERRED, at=NOW + number) for number in range(2)))
-    bed.apply(tried("A1B2C3", State.DELIVERED, at=NOW + 9, original="before"), Left("A1B2C3", NOW + 9))
+    bed.apply(tried("A1B2C3", State.DELIVERED, at=NOW + 9, original="before"), LeftQueue("A1B2C3", NOW + 9))
     assert bed.story(1) == [
-        DeliveryFact("A1B2C3", JANE, "before", State.DELIVERED, "2.0.0", f"reply at {NOW + 9:g}", "mx:25", 3, NOW + 9)
+        LoggedDelivery("A1B2C3", JANE, "before", State.DELIVERED, "2.0.0", f"reply at {NOW + 9:g}", "mx:25", 3, NOW + 9)
     ]
     assert bed.story(2) == []
 
@@ -161,32 +161,38 @@ def test_the_story_of_a_delivery_is_its_last_word(bed: Bed) -> None:
 def test_two_recipients_of_one_mail_are_apart(bed: Bed) -> None:
     """One bounces, the other is delivered."""
     bed.apply(
-        Seen(token(1), "A1B2C3", "postfix"), tried("A1B2C3", State.BOUNCED), tried("A1B2C3", State.DELIVERED, JOE)
+        SeenInQueue(token(1), "A1B2C3", "postfix"),
+        tried("A1B2C3", State.BOUNCED),
+        tried("A1B2C3", State.DELIVERED, JOE),
     )
     assert {fact.recipient: fact.state for fact in bed.story(1)} == {JANE: State.BOUNCED, JOE: State.DELIVERED}
 
 
 def test_mail_that_is_not_ours_leaves_nothing(bed: Bed, track_db: Path) -> None:
     """Its queue id was never seen with a token."""
-    assert bed.apply(tried("A1B2C3", State.BOUNCED, fault=UNKNOWN), GaveUp("A1B2C3", NOW), Left("A1B2C3", NOW)) == []
+    assert (
+        bed.apply(tried("A1B2C3", State.BOUNCED, fault=UNKNOWN), GaveUp("A1B2C3", NOW), LeftQueue("A1B2C3", NOW)) == []
+    )
     for table in ("queue", "delivery", "share"):
         assert rows(track_db, f"SELECT * FROM {table}") == []
 
 
 def test_a_queue_id_that_is_used_again_is_another_mail(bed: Bed) -> None:
     """Short ids are: a life ends with "removed", or, if that was lost, when the next one begins."""
-    bed.apply(Seen(token(1), "A1B2C3", "postfix"), tried("A1B2C3", State.DELIVERED), Left("A1B2C3", NOW))
+    bed.apply(SeenInQueue(token(1), "A1B2C3", "postfix"), tried("A1B2C3", State.DELIVERED), LeftQueue("A1B2C3", NOW))
     bed.apply(tried("A1B2C3", State.BOUNCED))
-    bed.apply(Seen(token(2), "A1B2C3", "postfix"), tried("A1B2C3", State.DEFERRED))
-    bed.apply(Seen(token(3), "A1B2C3", "postfix"), tried("A1B2C3", State.BOUNCED))
+    bed.apply(SeenInQueue(token(2), "A1B2C3", "postfix"), tried("A1B2C3", State.DEFERRED))
+    bed.apply(SeenInQueue(token(3), "A1B2C3", "postfix"), tried("A1B2C3", State.BOUNCED))
     assert [bed.story(number)[0].state for number in (1, 2, 3)] == [State.DELIVERED, State.UNTRACKED, State.BOUNCED]
     assert [bed.story(number)[0].attempts for number in (1, 2, 3)] == [1, 1, 1]
 
 
 def test_a_mail_under_two_queue_ids_has_both(bed: Bed) -> None:
     """Requeued, it goes on under a new id, which stands last."""
-    bed.apply(Seen(token(1), "A1B2C3", "postfix"), tried("A1B2C3", State.DEFERRED), Left("A1B2C3", NOW, None))
-    bed.apply(Seen(token(1), "D4E5F6", "postfix"), tried("D4E5F6", State.DELIVERED))
+    bed.apply(
+        SeenInQueue(token(1), "A1B2C3", "postfix"), tried("A1B2C3", State.DEFERRED), LeftQueue("A1B2C3", NOW, None)
+    )
+    bed.apply(SeenInQueue(token(1), "D4E5F6", "postfix"), tried("D4E5F6", State.DELIVERED))
     assert [(fact.queue_id, fact.state) for fact in bed.story(1)] == [
         ("A1B2C3", State.DEFERRED),
         ("D4E5F6", State.DELIVERED),
@@ -196,7 +202,9 @@ def test_a_mail_under_two_queue_ids_has_both(bed: Bed) -> None:
 def test_when_postfix_gives_up_those_that_waited_have_expired(bed: Bed) -> None:
     """With their last reply; one that was delivered before stays so."""
     bed.apply(
-        Seen(token(1), "A1B2C3", "postfix"), tried("A1B2C3", State.DEFERRED), tried("A1B2C3", State.DELIVERED, JOE)
+        SeenInQueue(token(1), "A1B2C3", "postfix"),
+        tried("A1B2C3", State.DEFERRED),
+        tried("A1B2C3", State.DELIVERED, JOE),
     )
     bed.apply(GaveUp("A1B2C3", NOW + 5))
     told = {fact.recipient: (fact.state, fact.changed_at) for fact in bed.story(1)}
@@ -210,12 +218,14 @@ def test_when_postfix_gives_up_those_that_waited_have_expired(bed: Bed) -> None:
 def test_a_fault_of_the_recipient_waits_to_be_shared_once(bed: Bed, run: Run) -> None:
     """With all that the list needs; what the source cannot prove waits apart."""
     bounced = bed.apply(
-        Seen(token(1), "A1B2C3", "postfix"),
+        SeenInQueue(token(1), "A1B2C3", "postfix"),
         tried("A1B2C3", State.BOUNCED, fault=UNKNOWN),
         tried("A1B2C3", State.BOUNCED, JOE),
     )
     assert bounced == [Bounce("A1B2C3", JANE, "2.0.0", "invalid_recipient"), Bounce("A1B2C3", JOE, "2.0.0", None)]
-    bed.apply(Seen(token(2), "D4E5F6", "postfix"), tried("D4E5F6", State.BOUNCED, JOE, fault=UNKNOWN), proven=False)
+    bed.apply(
+        SeenInQueue(token(2), "D4E5F6", "postfix"), tried("D4E5F6", State.BOUNCED, JOE, fault=UNKNOWN), proven=False
+    )
     (fact,) = run(bed.store.to_share(9))
     assert (fact.recipient, fact.cause, fact.token, fact.queue_id) == (JANE, "invalid_recipient", token(1), "A1B2C3")
     assert (fact.at, fact.proof, fact.rule, fact.rule_version) == (NOW, "now", "recipient.unknown", 1)
@@ -230,7 +240,7 @@ def test_a_fault_of_the_recipient_waits_to_be_shared_once(bed: Bed, run: Run) ->
 def test_a_delivery_waits_to_be_shared_and_is_gone_then(bed: Bed, track_db: Path, run: Run) -> None:
     """It speaks for its recipient; what a relayhost took, or was put off, says nothing."""
     bed.apply(
-        Seen(token(1), "A1B2C3", "postfix"),
+        SeenInQueue(token(1), "A1B2C3", "postfix"),
         tried("A1B2C3", State.DEFERRED),
         tried("A1B2C3", State.RELAYED, JOE),
         tried("A1B2C3", State.DELIVERED),
@@ -244,7 +254,7 @@ def test_a_delivery_waits_to_be_shared_and_is_gone_then(bed: Bed, track_db: Path
 def test_what_put_mail_off_counts_when_postfix_gives_up(bed: Bed, run: Run) -> None:
     """The last reason, once, for those that are left: a server says "mailbox full" for days, then the mail expires."""
     bed.apply(
-        Seen(token(1), "A1B2C3", "postfix"),
+        SeenInQueue(token(1), "A1B2C3", "postfix"),
         tried("A1B2C3", State.DEFERRED, fault=FULL),
         tried("A1B2C3", State.DEFERRED, JOE, fault=FULL),
         tried("A1B2C3", State.DEFERRED, JOE),
@@ -259,7 +269,7 @@ def test_what_put_mail_off_counts_when_postfix_gives_up(bed: Bed, run: Run) -> N
 def test_an_unproven_delivery_is_forgotten_soon(bed: Bed, track_db: Path, run: Run) -> None:
     """Submission had a day to look into it; a fault waits as long as its mail is kept."""
     bed.apply(
-        Seen(token(1), "A1B2C3", "postfix"),
+        SeenInQueue(token(1), "A1B2C3", "postfix"),
         tried("A1B2C3", State.DELIVERED),
         tried("A1B2C3", State.BOUNCED, JOE, fault=UNKNOWN),
         proven=False,
@@ -296,7 +306,7 @@ def test_a_file_of_before_rules_were_kept_is_brought_up_to_date(tmp_path: Path, 
 
 def test_what_was_seen_was_queued(bed: Bed) -> None:
     """By qmgr's word, or by the queue itself; whenever."""
-    bed.apply(Seen(token(1), "A1B2C3", "postfix"))
+    bed.apply(SeenInQueue(token(1), "A1B2C3", "postfix"))
     bed.cover(NOW)
     bed.checkpoint(NOW + 10, found={token(2): "D4E5F6"})
     assert bed.witness(1, NOW + 100, NOW + 101) == Queued("A1B2C3")
@@ -306,28 +316,28 @@ def test_what_was_seen_was_queued(bed: Bed) -> None:
 def test_what_was_looked_for_and_not_seen_was_not_queued(bed: Bed) -> None:
     """Of an attempt that began after the log was whole, and ended before the look began."""
     bed.cover(NOW)
-    assert bed.witness(1, NOW + 5, NOW + 6) == Unknown(
+    assert bed.witness(1, NOW + 5, NOW + 6) == Unproven(
         "the watcher has not looked since, or a session with Postfix has not ended", is_final=False
     )
     assert bed.checkpoint(NOW + 10) == NOW
     assert bed.witness(1, NOW + 5, NOW + 6) == Absent(NOW + 11)
-    assert isinstance(bed.witness(1, NOW + 5, NOW + 10), Unknown), "it may have been queued after the look"
-    assert isinstance(bed.witness(1, NOW + 0.1, NOW + 6), Unknown), "clocks differ by a little"
+    assert isinstance(bed.witness(1, NOW + 5, NOW + 10), Unproven), "it may have been queued after the look"
+    assert isinstance(bed.witness(1, NOW + 0.1, NOW + 6), Unproven), "clocks differ by a little"
 
 
 def test_without_the_whole_log_nothing_is_shown_absent(bed: Bed) -> None:
     """Before it was covered, and after a gap; what was shown before stays shown."""
     assert bed.checkpoint(NOW + 10) is None
-    assert bed.witness(1, NOW + 5, NOW + 6) == Unknown(
+    assert bed.witness(1, NOW + 5, NOW + 6) == Unproven(
         "the watcher has not seen yet that Postfix's log reaches it", is_final=False
     )
     bed.cover(NOW)
     bed.checkpoint(NOW + 10)
-    bed.apply(Gap("a line is missing"))
+    bed.apply(LogGap("a line is missing"))
     assert bed.witness(1, NOW + 5, NOW + 6) == Absent(NOW + 11)
     bed.cover(NOW + 30)
     bed.checkpoint(NOW + 40)
-    assert bed.witness(2, NOW + 20, NOW + 21) == Unknown(
+    assert bed.witness(2, NOW + 20, NOW + 21) == Unproven(
         "the watcher does not have the whole log of that time", is_final=True
     )
     assert bed.witness(3, NOW + 35, NOW + 36) == Absent(NOW + 41)
@@ -338,7 +348,7 @@ def test_a_gap_behind_which_nothing_was_written_yet_is_not_forgotten(bed: Bed, r
     bed.apply()
     bed.cover(NOW)
     bed.checkpoint(NOW + 10)
-    run(bed.store.apply("log", "1", "1", [Gap("the journal was emptied")], NOW + 20, proven=True))
+    run(bed.store.apply("log", "1", "1", [LogGap("the journal was emptied")], NOW + 20, proven=True))
     assert run(bed.store.coverage())[0] is None
     assert bed.checkpoint(NOW + 30) is None
 
@@ -346,7 +356,7 @@ def test_a_gap_behind_which_nothing_was_written_yet_is_not_forgotten(bed: Bed, r
 def test_a_gap_that_comes_while_the_log_is_probed_is_not_forgotten(bed: Bed, run: Run) -> None:
     """The probe was of before."""
     _, gaps = run(bed.store.coverage())
-    bed.apply(Gap("a line is missing"))
+    bed.apply(LogGap("a line is missing"))
     assert not run(bed.store.covered(NOW, gaps))
     assert run(bed.store.coverage()) == (None, gaps + 1)
 
@@ -357,7 +367,7 @@ def test_a_session_that_has_not_ended_leaves_its_attempts_unknown(bed: Bed, run:
     bed.apply(SessionOpened(5), now=NOW + 20)
     assert run(bed.store.sessions()) == {5: NOW + 20}
     bed.checkpoint(NOW + 40, open_since=NOW + 20)
-    assert isinstance(bed.witness(1, NOW + 19, NOW + 25), Unknown)
+    assert isinstance(bed.witness(1, NOW + 19, NOW + 25), Unproven)
     assert bed.witness(2, NOW + 22, NOW + 25) == Absent(NOW + 41)
     bed.apply(SessionEnded(5), now=NOW + 50)
     bed.checkpoint(NOW + 60)
@@ -366,7 +376,7 @@ def test_a_session_that_has_not_ended_leaves_its_attempts_unknown(bed: Bed, run:
 
 def test_sessions_end_in_one_of_three_ways(bed: Bed, run: Run) -> None:
     """Their end is logged; their process has another one; their Postfix was stopped in order and runs anew."""
-    bed.apply(Seen(token(1), "A1B2C3", "postfix"), SessionOpened(1), SessionOpened(2), SessionOpened(3))
+    bed.apply(SeenInQueue(token(1), "A1B2C3", "postfix"), SessionOpened(1), SessionOpened(2), SessionOpened(3))
     bed.apply(SessionEnded(1), SessionEnded(9), SessionOpened(2), now=NOW + 5)
     assert run(bed.store.sessions()) == {2: NOW + 5, 3: NOW}
     bed.apply(InstanceStarted("postfix"))
@@ -386,14 +396,14 @@ def test_a_session_that_is_forgotten_leaves_its_attempts_unknown_for_ever(bed: B
     run(bed.store.sweep(NOW, NOW + 20 + SESSION_KEPT_S + 1, 100))
     assert run(bed.store.sessions()) == {}
     bed.checkpoint(NOW + 90_000)
-    assert isinstance(bed.witness(1, NOW + 19, NOW + 25), Unknown)
+    assert isinstance(bed.witness(1, NOW + 19, NOW + 25), Unproven)
     assert isinstance(bed.witness(2, NOW + 22, NOW + 25), Absent)
 
 
 def test_another_boot_or_source_or_a_clock_set_back_is_a_gap(bed: Bed, run: Run) -> None:
     """What was shown before with other times means nothing any more; what was seen stays seen."""
     assert run(bed.store.begin("log", "boot1")) == (False, 0.0)
-    bed.apply(Seen(token(9), "A1B2C3", "postfix"), SessionOpened(5), now=NOW + 3)
+    bed.apply(SeenInQueue(token(9), "A1B2C3", "postfix"), SessionOpened(5), now=NOW + 3)
     for number, changed in enumerate((("log", "boot2"), ("journal", "boot2"), None)):
         bed.cover(NOW)
         bed.checkpoint(NOW + 10)
@@ -403,7 +413,7 @@ def test_another_boot_or_source_or_a_clock_set_back_is_a_gap(bed: Bed, run: Run)
         else:
             assert run(bed.store.begin(*changed)) == (True, NOW + 3)
             assert run(bed.store.sessions()) == {}
-        assert isinstance(bed.witness(number, NOW + 5, NOW + 6), Unknown)
+        assert isinstance(bed.witness(number, NOW + 5, NOW + 6), Unproven)
     assert run(bed.store.begin("journal", "boot2"))[0] is False
     assert bed.witness(9, NOW + 5, NOW + 6) == Queued("A1B2C3")
 
@@ -413,7 +423,7 @@ def test_another_boot_or_source_or_a_clock_set_back_is_a_gap(bed: Bed, run: Run)
 
 def test_a_member_of_the_group_reads_it_whether_a_watcher_runs_or_not(bed: Bed, track_db: Path, run: Run) -> None:
     """0640 in a folder 2750, with what SQLite puts beside it; and nobody else writes it."""
-    bed.apply(Seen(token(1), "A1B2C3", "postfix"))
+    bed.apply(SeenInQueue(token(1), "A1B2C3", "postfix"))
     assert stat.S_IMODE(track_db.parent.stat().st_mode) == 0o2750
     assert {stat.S_IMODE(path.stat().st_mode) for path in track_db.parent.glob("track.db*")} == {0o640}
     if os.geteuid() != 0:
@@ -451,10 +461,11 @@ def test_old_mail_is_swept_in_steps(bed: Bed, track_db: Path, run: Run) -> None:
     """What has left Postfix and is old goes with its deliveries; what is still there, or not shared, stays."""
     for number in range(5):
         bed.apply(
-            Seen(token(number), f"A{number}B2C3", "postfix"), tried(f"A{number}B2C3", State.BOUNCED, fault=UNKNOWN)
+            SeenInQueue(token(number), f"A{number}B2C3", "postfix"),
+            tried(f"A{number}B2C3", State.BOUNCED, fault=UNKNOWN),
         )
         if number:
-            bed.apply(Left(f"A{number}B2C3", NOW))
+            bed.apply(LeftQueue(f"A{number}B2C3", NOW))
     bed.cover(NOW)
     bed.checkpoint(NOW + 1)
     assert run(bed.store.sweep(NOW + 100, NOW + 100, 3)) == 3

@@ -18,12 +18,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from postroom.mail.addresses import Mailbox
-from postroom.submission.api.compose import Image, Parts, PartsInvalid, compose
+from postroom.submission.api.compose import Image, MailParts, PartsInvalid, compose
 
 repeatable = settings(derandomize=True, deadline=None)
 
 JANE = Mailbox("Jane Doe", "jane", "example.net")
-PARTS = Parts(
+PARTS = MailParts(
     from_=Mailbox("Müller GmbH", "noreply", "example.org"),
     to=(JANE,),
     cc=(),
@@ -55,7 +55,7 @@ def sent(body: str) -> str:
     return body if not body or body.endswith("\r\n") else body + "\r\n"
 
 
-def parts_with(**changes: object) -> Parts:
+def parts_with(**changes: object) -> MailParts:
     return replace(PARTS, **changes)  # type: ignore[arg-type]  # the tests name fields and values side by side
 
 

@@ -5,7 +5,7 @@ import pytest
 from postroom.mail.recipients import MaskedRecipient, masked_recipient
 from postroom.mail.states import State
 from postroom.store.outbox.messages import DeliveryView
-from postroom.store.track.facts import DeliveryFact, Story
+from postroom.store.track.facts import LoggedDelivery, LogHistory
 from postroom.submission.api.history import told
 
 KEY = b"k" * 32
@@ -18,13 +18,15 @@ def view(state: State = State.QUEUED, *tokens: str) -> DeliveryView:
     )
 
 
-def fact(state: State, to: str = "jane@example.net", orig_to: str | None = None, queue_id: str = "A1") -> DeliveryFact:
+def fact(
+    state: State, to: str = "jane@example.net", orig_to: str | None = None, queue_id: str = "A1"
+) -> LoggedDelivery:
     original = None if orig_to is None else masked_recipient(KEY, orig_to).hash
-    return DeliveryFact(queue_id, masked_recipient(KEY, to), original, state, "2.0.0", "reply", "mx", 1, NOW)
+    return LoggedDelivery(queue_id, masked_recipient(KEY, to), original, state, "2.0.0", "reply", "mx", 1, NOW)
 
 
-def story(facts: dict[str, list[DeliveryFact]], reconciled_at: float = 0.0) -> Story:
-    return Story(facts, frozenset(facts), reconciled_at)
+def story(facts: dict[str, list[LoggedDelivery]], reconciled_at: float = 0.0) -> LogHistory:
+    return LogHistory(facts, frozenset(facts), reconciled_at)
 
 
 def test_the_recipient_itself_counts() -> None:
@@ -71,9 +73,9 @@ def test_where_the_log_says_nothing_there_is_none() -> None:
     assert told(view(), story({})) is None
 
 
-def untold(queue_id: str = "A1") -> DeliveryFact:
+def untold(queue_id: str = "A1") -> LoggedDelivery:
     """As track.db has a recipient whose name stands in lines that are missing."""
-    return DeliveryFact(queue_id, MaskedRecipient("", "", ""), None, State.UNTRACKED, "", "hidden", "", 0, NOW)
+    return LoggedDelivery(queue_id, MaskedRecipient("", "", ""), None, State.UNTRACKED, "", "hidden", "", 0, NOW)
 
 
 def test_one_that_the_log_hides_counts_where_ours_was_rewritten() -> None:
@@ -90,4 +92,4 @@ def test_what_was_queued_and_never_named_is_untracked_once_the_queue_was_asked()
     assert never is not None
     assert (never.state, never.queue_id, never.recipient.domain) == (State.UNTRACKED, "A1", "example.net")
     assert told(view(), story({}, NOW)) is None
-    assert told(view(State.QUEUED, "t1", "t2"), Story({}, frozenset({"t2"}), NOW + 1)) is None
+    assert told(view(State.QUEUED, "t1", "t2"), LogHistory({}, frozenset({"t2"}), NOW + 1)) is None

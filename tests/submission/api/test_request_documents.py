@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from postroom.submission.api.problem import Problem
+from postroom.submission.api.problem import ApiProblem
 from postroom.submission.api.request import MAX_DEPTH, MAX_KEY, MAX_KEYS, document, idempotency_key
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -19,8 +19,8 @@ values = st.recursive(
 )
 
 
-def refusal(octets: bytes) -> Problem:
-    with pytest.raises(Problem) as refused:
+def refusal(octets: bytes) -> ApiProblem:
+    with pytest.raises(ApiProblem) as refused:
         document(octets)
     return refused.value
 
@@ -33,7 +33,7 @@ def test_any_octets_are_an_object_or_a_problem(octets: bytes) -> None:
     """Nothing else is raised, and a refusal can be shown."""
     try:
         read = document(octets)
-    except Problem as refused:
+    except ApiProblem as refused:
         problem = refused
     else:
         assert isinstance(read, dict)
@@ -150,6 +150,6 @@ def test_an_idempotency_key_of_printable_ascii_is_taken(key: str) -> None:
 @pytest.mark.parametrize("key", ["", " ", "a b", "a" * 256, "é", "a\t", "\x7f", "a\n", "\udcff"])
 def test_an_idempotency_key_that_proxies_may_change_is_malformed(key: str) -> None:
     """A key that is trimmed or decoded on its way would be another key."""
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(ApiProblem) as refused:
         idempotency_key(key)
     assert (refused.value.status, refused.value.code) == (400, "malformed")

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from postroom.config import paths
 from postroom.senders.table import Allowance, SendersTable
-from postroom.submission.api.problem import Fault, Problem
+from postroom.submission.api.problem import ApiProblem, FieldError
 from postroom.submission.api.request import MAX_RECIPIENTS, MAX_SUBJECT, document, message_request
-from postroom.submission.api.writer import Writer, Written
+from postroom.submission.api.writer import Writer, WrittenMessage
 from postroom.templating.brand import Brand
 from postroom.templating.catalogue import Catalogue
 
@@ -23,16 +23,16 @@ NOW = 1_790_000_000.0
 MESSAGE = "01929b1e-0000-7000-8000-000000000001"
 
 
-def faults_of(request: dict[str, Any]) -> list[Fault]:
+def faults_of(request: dict[str, Any]) -> list[FieldError]:
     return message_request(document(json.dumps(request).encode()))[1]
 
 
-def told(faults: list[Fault]) -> list[tuple[str, str]]:
+def told(faults: list[FieldError]) -> list[tuple[str, str]]:
     return sorted((fault.pointer, fault.code) for fault in faults)
 
 
 @pytest.fixture(scope="module")
-def write() -> Callable[[dict[str, Any]], Written]:
+def write() -> Callable[[dict[str, Any]], WrittenMessage]:
     """Writes a request with the shipped templates."""
     brand = Brand("Example", "https://example.org/", "", "", "#0b57d0")
     writer = Writer(
@@ -43,10 +43,12 @@ def write() -> Callable[[dict[str, Any]], Written]:
     return lambda request: writer.write(*message_request(document(json.dumps(request).encode())), MESSAGE, "shop", NOW)
 
 
-def test_a_domain_of_ours_that_the_client_may_not_use_is_a_fault(write: Callable[[dict[str, Any]], Written]) -> None:
+def test_a_domain_of_ours_that_the_client_may_not_use_is_a_fault(
+    write: Callable[[dict[str, Any]], WrittenMessage],
+) -> None:
     """What `senders` does not allow is refused at once: no answer later could tell the application."""
     request = {"from": "a@example.com", "to": "b@example.net", "subject": "x", "text": "x"}
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(ApiProblem) as refused:
         write(request)
     assert told(list(refused.value.errors)) == [("/from", "domain_not_yours")]
     assert "client shop may not write From example.com; mend: " in refused.value.errors[0].detail
@@ -105,7 +107,7 @@ def test_a_line_break_in_a_field_of_one_line_is_a_fault(control: str, field: str
 @pytest.mark.parametrize("field", [*PLAIN, "stream", "cc", "bcc", "reply_to", "html"])
 def test_a_nul_in_any_field_is_a_fault_with_its_pointer(field: str) -> None:
     """No mail can carry it."""
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(ApiProblem) as refused:
         faults_of({**PLAIN, field: "a\0b"})
     assert told(list(refused.value.errors)) == [(f"/{field}", "control_character")]
 
@@ -164,7 +166,7 @@ def test_a_list_of_a_hundred_thousand_mailboxes_is_refused_before_they_are_read(
     assert time.process_time() - started < 0.5
 
 
-def test_all_faults_come_at_once(write: Callable[[dict[str, Any]], Written]) -> None:
+def test_all_faults_come_at_once(write: Callable[[dict[str, Any]], WrittenMessage]) -> None:
     """A bad address, a domain that is not ours, an unknown field, a wrong and a missing variable: one answer."""
     request = {
         "from": "shop@elsewhere.example",
@@ -172,7 +174,7 @@ def test_all_faults_come_at_once(write: Callable[[dict[str, Any]], Written]) -> 
         "subjct": "x",
         "template": {"name": "welcome", "data": {"action_url": "javascript:alert(1)", "frist_name": "Eve"}},
     }
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(ApiProblem) as refused:
         write(request)
     assert refused.value.detail == "6 faults; see errors"
     assert told(list(refused.value.errors)) == [
@@ -183,7 +185,7 @@ def test_all_faults_come_at_once(write: Callable[[dict[str, Any]], Written]) -> 
         ("/template/data/frist_name", "unknown"),
         ("/to/1", "address_invalid"),
     ]
-    with pytest.raises(Problem) as unknown:
+    with pytest.raises(ApiProblem) as unknown:
         write({**request, "template": {"name": "welcom"}})
     assert told(list(unknown.value.errors)) == [
         ("/from", "domain_not_ours"),
@@ -215,9 +217,9 @@ SECRET = "s3cr3t-value"
         {"template": {"name": "welcome", "data": {"first_name": f"{SECRET}\u202e", "nobody": SECRET}}},
     ],
 )
-def test_no_fault_quotes_a_value(write: Callable[[dict[str, Any]], Written], change: dict[str, Any]) -> None:
+def test_no_fault_quotes_a_value(write: Callable[[dict[str, Any]], WrittenMessage], change: dict[str, Any]) -> None:
     """Answers end up in other programs' logs; values may be passwords, links and addresses."""
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(ApiProblem) as refused:
         write({**PLAIN, **change})
     shown = refused.value.document("x")
     for error in shown["errors"]:  # type: ignore[attr-defined]  # a document of plain values
@@ -225,7 +227,7 @@ def test_no_fault_quotes_a_value(write: Callable[[dict[str, Any]], Written], cha
     assert SECRET not in refused.value.detail
 
 
-def test_what_is_written_is_what_is_stored(write: Callable[[dict[str, Any]], Written]) -> None:
+def test_what_is_written_is_what_is_stored(write: Callable[[dict[str, Any]], WrittenMessage]) -> None:
     """The Message-ID is of the From domain, the return path has room for the token, the template its version."""
     written = write(
         {
@@ -258,7 +260,7 @@ def test_a_template_that_fails_is_our_fault_and_says_so(tmp_path: Path) -> None:
     catalogue = Catalogue.load([tmp_path, paths.templates_dir()], brand)
     writer = Writer(catalogue, {"example.org": "*@bounces.example.org"}, SendersTable())
     request = {"from": "a@example.org", "to": "a@example.net", "template": {"name": "broken", "data": {"divisor": 0}}}
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(ApiProblem) as refused:
         writer.write(*message_request(request), MESSAGE, "shop", NOW)
     assert (refused.value.status, refused.value.code, refused.value.retry_after_s) == (500, "fault", None)
     assert "broken" in refused.value.detail

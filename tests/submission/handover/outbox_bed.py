@@ -12,21 +12,21 @@ from tests.submission.handover.scripted_postfix import Script, ScriptedPostfix
 
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import Limiter
-from postroom.limits.rules import Rule
+from postroom.limits.rules import LimitRule
 from postroom.mail.hashes import recipient_hash
 from postroom.mail.ids import RANDOM_OCTETS, new_id
 from postroom.recipients.check import RecipientCheck
-from postroom.runtime.circuit_breaker import Patience
-from postroom.runtime.fault_points import Faults
+from postroom.runtime.circuit_breaker import CircuitBreaker
+from postroom.runtime.fault_points import FaultPoints
 from postroom.runtime.log import Field, Level, Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.outbox.mail_store import MailStore
-from postroom.store.outbox.messages import DeliveryView, Message, MessageView, New
+from postroom.store.outbox.messages import Accepted, DeliveryView, MessageView, StoredMessage
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import Suppression
 from postroom.store.track.reader import TrackReader
 from postroom.submission.gate import Gate
-from postroom.submission.handover.doubts import Witness
+from postroom.submission.handover.doubts import WatcherWitness
 from postroom.submission.handover.outbox import HandoverSettings, Outbox
 
 WITHIN_S = 3.0
@@ -130,10 +130,10 @@ async def stored(
     """Put a message into the store; returns its id."""
     _count[0] += 1
     message = new_id(now, _count[0].to_bytes(RANDOM_OCTETS, "big"))
-    parts = Message(
+    parts = StoredMessage(
         message, "shop", f"{message}@example.org", "*@bounces.example.org", now, sender="#anna", stream=stream
     )
-    assert isinstance(await store.accept(parts, recipients, body, "{}", None, 1_000_000), New)
+    assert isinstance(await store.accept(parts, recipients, body, "{}", None, 1_000_000), Accepted)
     return message
 
 
@@ -154,7 +154,7 @@ async def outbox_at(
     sessions: int = 1,
     reply_timeout_s: float = 5.0,
     break_body_at: int = 0,
-    limits: Sequence[Rule] = (),
+    limits: Sequence[LimitRule] = (),
     witness_wait_s: float = 1e9,
     in_doubt: Literal["wait", "resend"] = "wait",
     before: Callable[[MailStore, float], Awaitable[None]] | None = None,
@@ -176,8 +176,8 @@ async def outbox_at(
         events.append((event, fields))
 
     log = Log("submission", "debug", write)
-    limiter = Limiter(shared, limits, LocalLimiter(clock), Patience("limits", "", log), 1.0)
-    check = RecipientCheck(shared, KEY, Patience("shared", "", log), 1.0)
+    limiter = Limiter(shared, limits, LocalLimiter(clock), CircuitBreaker("limits", "", log), 1.0)
+    check = RecipientCheck(shared, KEY, CircuitBreaker("shared", "", log), 1.0)
     async with ScriptedPostfix(folder / "in", script, break_body_at) as postfix:
         outbox = Outbox(
             store,
@@ -196,10 +196,10 @@ async def outbox_at(
                 in_doubt=in_doubt,
             ),
             KEY,
-            Witness(TrackReader(folder / "track.db"), folder / "witness.wish"),
+            WatcherWitness(TrackReader(folder / "track.db"), folder / "witness.wish"),
             log=log,
             metrics=Metrics(),
-            faults=Faults(),
+            faults=FaultPoints(),
             clock=clock,
             random=Random(1),
         )

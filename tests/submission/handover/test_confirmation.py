@@ -13,24 +13,24 @@ from postroom.mail.tokens import of_sender
 from postroom.runtime.log import Field, Level, Log
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.sqlite import SqliteSharedStore
-from postroom.store.shared.suppression import Enough, Guard, Refused
-from postroom.store.track.facts import Fact, Fault, Seen, Tried
+from postroom.store.shared.suppression import ProofRule, Refused, WaveGuard
+from postroom.store.track.facts import DeliveryTried, Fact, RecipientFault, SeenInQueue
 from postroom.store.track.reader import TrackReader
 from postroom.store.track.track_store import TrackStore
-from postroom.submission.handover.confirmation import Confirming
+from postroom.submission.handover.confirmation import Confirmation
 from postroom.suppression.learner import Learner
 
 KEY = b"k" * 32
-RULES = {"invalid_recipient": Enough(3, 60.0, 3_600.0 * 24 * 365 * 10)}
+RULES = {"invalid_recipient": ProofRule(3, 60.0, 3_600.0 * 24 * 365 * 10)}
 NOW = Clock().now
 QUEUE_ID = PLAIN["."].split()[-1].decode()
 
 
 def bounced(token: str, queue_id: str, to: str) -> list[Fact]:
     """As a log file says it."""
-    recipient, fault = masked_recipient(KEY, to), Fault("invalid_recipient", "now", "recipient.unknown", 1)
-    tried = Tried(queue_id, recipient, None, State.BOUNCED, "5.1.1", "550 5.1.1 no", "mx:25", NOW, fault)
-    return [Seen(token, queue_id, "postfix"), tried]
+    recipient, fault = masked_recipient(KEY, to), RecipientFault("invalid_recipient", "now", "recipient.unknown", 1)
+    tried = DeliveryTried(queue_id, recipient, None, State.BOUNCED, "5.1.1", "550 5.1.1 no", "mx:25", NOW, fault)
+    return [SeenInQueue(token, queue_id, "postfix"), tried]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,9 @@ async def test_a_bounce_counts_when_it_is_of_mail_we_handed_over_and_that_is_gon
         assert token is not None
         facts = bounced(token if is_token else "pr" + "a" * 26, queue_id, to)
         if last is not None:
-            facts.append(Tried(queue_id, masked_recipient(KEY, to), None, last, "2.0.0", "250 Ok", "mx:25", NOW))
+            facts.append(
+                DeliveryTried(queue_id, masked_recipient(KEY, to), None, last, "2.0.0", "250 Ok", "mx:25", NOW)
+            )
         await track.apply("log", None, "1", facts, NOW, proven=False)
         looks = iter([True] * looks_in_queue)
 
@@ -76,12 +78,12 @@ async def test_a_bounce_counts_when_it_is_of_mail_we_handed_over_and_that_is_gon
             return set(tokens) if next(looks, False) else set()
 
         if counts:
-            learner = Learner(away, RULES, Guard(20, 60.0, 20), log)
+            learner = Learner(away, RULES, WaveGuard(20, 60.0, 20), log)
             with pytest.raises(StoreUnavailable):
-                await Confirming(at.store, reader, learner, queued, log).confirm(0.0, 0.0)
-        learner = Learner(at.shared, RULES, Guard(20, 60.0, 20), log)
+                await Confirmation(at.store, reader, learner, queued, log).confirm(0.0, 0.0)
+        learner = Learner(at.shared, RULES, WaveGuard(20, 60.0, 20), log)
         for _ in range(2):
-            await Confirming(at.store, reader, learner, queued, log).confirm(0.0, 0.0)
+            await Confirmation(at.store, reader, learner, queued, log).confirm(0.0, 0.0)
         hints = [suppression.hint for suppression in await at.shared.suppressions(("", ""), 9, NOW)]
     await away.close()
     await track.close()
@@ -115,15 +117,15 @@ async def test_a_delivery_lifts_when_it_is_of_mail_we_handed_over(bed: Path, to:
             NOW - 1,
             True,
         )
-        await at.shared.learn([refused], RULES, Guard(20, 60.0, 20), NOW)
-        tried = Tried(QUEUE_ID, recipient, None, State.DELIVERED, "2.0.0", "250 ok", "mx:25", NOW)
-        await track.apply("log", None, "1", [Seen(token, QUEUE_ID, "postfix"), tried], NOW, proven=False)
-        learner = Learner(at.shared, RULES, Guard(20, 60.0, 20), log)
+        await at.shared.learn([refused], RULES, WaveGuard(20, 60.0, 20), NOW)
+        tried = DeliveryTried(QUEUE_ID, recipient, None, State.DELIVERED, "2.0.0", "250 ok", "mx:25", NOW)
+        await track.apply("log", None, "1", [SeenInQueue(token, QUEUE_ID, "postfix"), tried], NOW, proven=False)
+        learner = Learner(at.shared, RULES, WaveGuard(20, 60.0, 20), log)
 
         async def queued(tokens: Collection[str]) -> set[str]:
             raise AssertionError(f"a delivery needs no look into the queue: {tokens}")
 
-        await Confirming(at.store, TrackReader(bed / "track.db"), learner, queued, log).confirm(0.0, 0.0)
+        await Confirmation(at.store, TrackReader(bed / "track.db"), learner, queued, log).confirm(0.0, 0.0)
         found = await at.shared.suppressed([recipient.hash], now=NOW)
     await track.close()
     assert (found == {}) is counts

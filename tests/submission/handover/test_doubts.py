@@ -9,7 +9,7 @@ from tests.submission.handover.outbox_bed import Clock, OutboxBed, outbox_at, re
 from tests.submission.handover.scripted_postfix import DROP, answering
 
 from postroom.mail.tokens import of_sender
-from postroom.store.track.facts import Seen
+from postroom.store.track.facts import SeenInQueue
 from postroom.store.track.track_store import TrackStore
 from postroom.store.witness_request import wished_at
 
@@ -60,7 +60,7 @@ async def test_what_the_log_shows_was_queued(bed: Path) -> None:
     async with watched(bed) as track, outbox_at(bed, LOST_ANSWER) as at:
         message = await at.accept()
         await at.settled(message, "in_doubt")
-        await track.apply("log", None, "1", [Seen(token_of(at), "4XyZ1k2", "postfix")], BEGAN, proven=True)
+        await track.apply("log", None, "1", [SeenInQueue(token_of(at), "4XyZ1k2", "postfix")], BEGAN, proven=True)
         (delivery,) = await at.settled(message, "queued")
         assert (delivery.queue_id, delivery.attempts) == ("4XyZ1k2", 1)
         assert at.logged("handover.queued")[-1]["shown_by"] == "log"
@@ -103,7 +103,7 @@ async def test_what_stays_unproven_waits_unless_the_rule_says_otherwise(bed: Pat
         await at.settled(message, "in_doubt")
         at.pass_time(61)
         await reached(lambda: bool(at.logged("handover.unproven")), "told")
-        await track.apply("log", None, "1", [Seen(token_of(at), "4XyZ1k2", "postfix")], BEGAN, proven=True)
+        await track.apply("log", None, "1", [SeenInQueue(token_of(at), "4XyZ1k2", "postfix")], BEGAN, proven=True)
         await at.settled(message, "queued")
         (line,) = at.logged("handover.unproven")
         assert (line["id"], line["rule"]) == (message, "wait")

@@ -1,4 +1,4 @@
-"""smtp.py: whatever Postfix sends is a reply or a ProtocolError, and no body of ours can end itself early."""
+"""smtp.py: whatever Postfix sends is a reply or a SmtpProtocolError, and no body of ours can end itself early."""
 
 import re
 from collections.abc import Iterable
@@ -12,10 +12,10 @@ from postroom.submission.handover.smtp import (
     END_OF_DATA,
     MAX_LINE,
     MAX_LINES,
-    ProtocolError,
-    Refusal,
+    Disposition,
+    PeerRefusal,
     ReplyReader,
-    Verdict,
+    SmtpProtocolError,
     ehlo,
     envelope,
     queue_id,
@@ -44,7 +44,7 @@ def read(pieces: Iterable[bytes]) -> list[Reply] | str:
     try:
         for piece in pieces:
             replies += reader.feed(piece)
-    except ProtocolError:
+    except SmtpProtocolError:
         return "no SMTP"
     return replies
 
@@ -129,7 +129,7 @@ def test_a_reply_of_several_lines_is_one_reply() -> None:
 )
 def test_what_is_no_smtp_is_refused(octets: bytes) -> None:
     """A peer that cannot be understood ends the session; nothing is guessed."""
-    with pytest.raises(ProtocolError):
+    with pytest.raises(SmtpProtocolError):
         ReplyReader().feed(octets)
 
 
@@ -197,23 +197,23 @@ def test_the_queue_id_is_read_from_the_answer(text: str, expected: str | None) -
     ("mail", "rcpt", "data", "expected"),
     [
         (OK, OK, GO_ON, None),
-        (Reply(452, "4.3.1", "Insufficient system storage"), OK, GO_ON, Verdict.RETRY),
-        (Reply(552, "5.3.4", "Message size exceeds fixed limit"), OK, OK, Verdict.FAIL),
-        (Reply(552, None, "too big"), OK, OK, Verdict.FAIL),
-        (Reply(553, "5.1.8", "Sender address rejected"), OK, OK, Verdict.RETRY),
-        (OK, Reply(550, "5.1.1", "User unknown"), Reply(554, "5.5.1", "No valid recipients"), Verdict.FAIL),
-        (OK, Reply(552, "5.2.2", "Mailbox full"), OK, Verdict.FAIL),
-        (OK, Reply(554, "5.7.1", "Relay access denied"), OK, Verdict.RETRY),
-        (OK, Reply(550, None, "no"), OK, Verdict.RETRY),
-        (OK, Reply(450, "4.1.2", "Domain not found"), OK, Verdict.RETRY),
+        (Reply(452, "4.3.1", "Insufficient system storage"), OK, GO_ON, Disposition.RETRY),
+        (Reply(552, "5.3.4", "Message size exceeds fixed limit"), OK, OK, Disposition.FAIL),
+        (Reply(552, None, "too big"), OK, OK, Disposition.FAIL),
+        (Reply(553, "5.1.8", "Sender address rejected"), OK, OK, Disposition.RETRY),
+        (OK, Reply(550, "5.1.1", "User unknown"), Reply(554, "5.5.1", "No valid recipients"), Disposition.FAIL),
+        (OK, Reply(552, "5.2.2", "Mailbox full"), OK, Disposition.FAIL),
+        (OK, Reply(554, "5.7.1", "Relay access denied"), OK, Disposition.RETRY),
+        (OK, Reply(550, None, "no"), OK, Disposition.RETRY),
+        (OK, Reply(450, "4.1.2", "Domain not found"), OK, Disposition.RETRY),
         (OK, Reply(250, "5.1.1", "said two things"), GO_ON, None),
-        (OK, OK, Reply(451, "4.3.0", "Error: queue file write error"), Verdict.RETRY),
-        (OK, OK, Reply(554, "5.5.1", "No valid recipients"), Verdict.RETRY),
-        (OK, OK, OK, Verdict.RETRY),
+        (OK, OK, Reply(451, "4.3.0", "Error: queue file write error"), Disposition.RETRY),
+        (OK, OK, Reply(554, "5.5.1", "No valid recipients"), Disposition.RETRY),
+        (OK, OK, OK, Disposition.RETRY),
     ],
 )
 def test_a_refused_envelope_fails_only_for_recipient_or_size(
-    mail: Reply, rcpt: Reply, data: Reply, expected: Verdict | None
+    mail: Reply, rcpt: Reply, data: Reply, expected: Disposition | None
 ) -> None:
     """Anything else is a fault of the wiring: the mail waits until somebody mends it."""
     refusal = refusal_of_envelope(mail, rcpt, data)
@@ -224,12 +224,12 @@ def test_a_refused_envelope_fails_only_for_recipient_or_size(
     ("answer", "expected"),
     [
         (Reply(250, "2.0.0", "Ok: queued as ABCDEF"), None),
-        (Reply(451, "4.7.1", "try later"), Verdict.RETRY),
-        (Reply(421, None, "closing"), Verdict.RETRY),
-        (Reply(550, "5.7.1", "Content rejected"), Verdict.FAIL),
-        (Reply(552, "5.3.4", "Message too big"), Verdict.FAIL),
+        (Reply(451, "4.7.1", "try later"), Disposition.RETRY),
+        (Reply(421, None, "closing"), Disposition.RETRY),
+        (Reply(550, "5.7.1", "Content rejected"), Disposition.FAIL),
+        (Reply(552, "5.3.4", "Message too big"), Disposition.FAIL),
     ],
 )
-def test_a_refused_body_fails_when_the_refusal_is_permanent(answer: Reply, expected: Verdict | None) -> None:
+def test_a_refused_body_fails_when_the_refusal_is_permanent(answer: Reply, expected: Disposition | None) -> None:
     """What is said of the body is said of this message."""
-    assert refusal_of_body(answer) == (None if expected is None else Refusal(expected, answer))
+    assert refusal_of_body(answer) == (None if expected is None else PeerRefusal(expected, answer))

@@ -6,7 +6,7 @@ BUGS:    5.1.1 and 5.1.2 are believed here, though some send them for other faul
 """
 
 from postroom.bounces.classes import Suppress
-from postroom.bounces.rule import Rule, rule
+from postroom.bounces.rule import BounceRule, rule
 
 _STATUS: tuple[tuple[tuple[str, ...], str, Suppress | None], ...] = (
     # statuses without their first digit (* is any), class, weaker consequence
@@ -46,7 +46,7 @@ _REPLIES = (
 )
 
 
-def _of_statuses(statuses: tuple[str, ...], fault: str, suppress: Suppress | None) -> Rule:
+def _of_statuses(statuses: tuple[str, ...], fault: str, suppress: Suppress | None) -> BounceRule:
     either = "|".join(status.replace(".", r"\.").replace("*", r"\d{1,3}") for status in statuses)
     name = f"status.x.{'-'.join(statuses)}"
     return rule(

@@ -17,7 +17,7 @@ from postroom.ctl.suppress.transfer import export, import_
 from postroom.suppression.list_file import CAUSE, STREAM
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import Place
+    from postroom.ctl.main import CommandContext
 
 _OF_STREAM = "Only mail of this stream, such as newsletter, which the API alone can tell."
 
@@ -30,7 +30,7 @@ def suppress() -> None:
 @suppress.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object for each, in a list.")
 @click.pass_obj
-def list_(place: "Place", as_json: bool) -> None:
+def list_(place: "CommandContext", as_json: bool) -> None:
     """List them, the latest first: masked address, cause, since when, until when."""
     found = sorted(with_store(place, all_suppressions), key=lambda each: -each.added_at)
     if as_json:
@@ -44,7 +44,7 @@ def list_(place: "Place", as_json: bool) -> None:
 @click.argument("recipient", metavar="ADDRESS|HASH")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def why(place: "Place", recipient: str, as_json: bool) -> None:
+def why(place: "CommandContext", recipient: str, as_json: bool) -> None:
     """Tell all that is kept about a recipient; exit 1 when it is not suppressed."""
     recipient_hash = recipient_of(place, recipient).hash
     story = with_store(place, lambda store: store.story(recipient_hash))
@@ -60,7 +60,7 @@ def why(place: "Place", recipient: str, as_json: bool) -> None:
 @click.option("--stream", help=_OF_STREAM)
 @click.pass_obj
 def add(
-    place: "Place", recipient: str, cause: str | None, expires: str | None, complaint: bool, stream: str | None
+    place: "CommandContext", recipient: str, cause: str | None, expires: str | None, complaint: bool, stream: str | None
 ) -> None:
     """Let no mail go to a recipient any more; exit 1 when it is suppressed already (then it is as given now)."""
     from postroom.config.units import NotInUnits, duration
@@ -95,7 +95,7 @@ def add(
 @click.argument("recipient", metavar="ADDRESS|HASH")
 @click.option("--stream", help=_OF_STREAM)
 @click.pass_obj
-def remove(place: "Place", recipient: str, stream: str | None) -> None:
+def remove(place: "CommandContext", recipient: str, stream: str | None) -> None:
     """Let mail go to a recipient again; exit 1 when it was not suppressed."""
     _check_stream(stream)
     recipient_hash = recipient_of(place, recipient).hash
@@ -111,7 +111,7 @@ def _check_stream(stream: str | None) -> None:
 @suppress.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object for each, in a list.")
 @click.pass_obj
-def waves(place: "Place", as_json: bool) -> None:
+def waves(place: "CommandContext", as_json: bool) -> None:
     """List bursts of suppressions, the latest first; exit 1 when one waits for review."""
     found = with_store(place, lambda store: store.waves())
     if as_json:
@@ -133,7 +133,7 @@ def wave() -> None:
 @wave.command()
 @click.argument("number", type=int)
 @click.pass_obj
-def accept(place: "Place", number: int) -> None:
+def accept(place: "CommandContext", number: int) -> None:
     """Put what a burst holds into effect, and what still comes of it; exit 1 when it is not open."""
     _tell_count(with_store(place, lambda store: store.accept_wave(number)), "now in effect", "is not open")
 
@@ -141,7 +141,7 @@ def accept(place: "Place", number: int) -> None:
 @wave.command()
 @click.argument("number", type=int)
 @click.pass_obj
-def undo(place: "Place", number: int) -> None:
+def undo(place: "CommandContext", number: int) -> None:
     """Lift all suppressions of a burst, in one step, also those in effect; exit 1 when that was done before."""
     _tell_count(with_store(place, lambda store: store.undo_wave(number)), "lifted", "is undone, or never was")
 

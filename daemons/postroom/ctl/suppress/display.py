@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from postroom.store.shared.sqlite import SqliteSharedStore
-    from postroom.store.shared.suppression import Refusal, Story, Suppression, Wave
+    from postroom.store.shared.suppression import KeptRefusal, RecipientHistory, Suppression, Wave
 
 PAGE = 500
 _TIMES = ("added_at", "expires_at", "at", "began_at", "last_at")
@@ -32,7 +32,7 @@ def in_a_line(each: "Suppression") -> str:
     return f"{each.hint or '(by its hash)'}  {each.cause}{status}{stream}  {since}  by {each.source}{wave}"
 
 
-def story_text(recipient_hash: str, story: "Story") -> str:
+def story_text(recipient_hash: str, story: "RecipientHistory") -> str:
     """All that is kept about a recipient, for people."""
     lines = [f"#{recipient_hash}: {'suppressed' if story.is_suppressed else 'not suppressed'}"]
     for entry in story.entries:
@@ -47,7 +47,7 @@ def story_text(recipient_hash: str, story: "Story") -> str:
     return "\n".join(lines)
 
 
-def story_json(recipient_hash: str, story: "Story") -> str:
+def story_json(recipient_hash: str, story: "RecipientHistory") -> str:
     """The same for programs."""
     return json.dumps(
         {
@@ -62,7 +62,7 @@ def story_json(recipient_hash: str, story: "Story") -> str:
     )
 
 
-def document(each: "Suppression | Refusal | Wave") -> dict[str, object]:
+def document(each: "Suppression | KeptRefusal | Wave") -> dict[str, object]:
     """A value with its times in UTC."""
     fields: dict[str, object] = asdict(each)
     for name in _TIMES:
@@ -81,6 +81,6 @@ def date_text(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 
-def _judged(each: "Suppression | Refusal") -> list[str]:
+def _judged(each: "Suppression | KeptRefusal") -> list[str]:
     judged = f"rule {each.rule} version {each.rule_version}: " if each.rule else ""
     return [f"    {judged}{each.evidence}"] if judged or each.evidence else []

@@ -13,7 +13,7 @@ from postroom.ctl.shared_store import hash_key, with_store
 from postroom.ctl.suppress.display import PAGE, all_suppressions
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import Place
+    from postroom.ctl.main import CommandContext
     from postroom.store.shared.sqlite import SqliteSharedStore
     from postroom.store.shared.suppression import Suppression
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", help="CSV, or JSON lines.")
 @click.pass_obj
-def export(place: "Place", form: str) -> None:
+def export(place: "CommandContext", form: str) -> None:
     """Print all that is in effect: hash, domain, masked address, stream, cause, since, until; never an address."""
     from postroom.suppression.list_file import COLUMNS, exported
 
@@ -41,7 +41,7 @@ def export(place: "Place", form: str) -> None:
 @click.argument("file", type=click.File("r", encoding="utf-8", errors="replace"))
 @click.option("--skip-bad", is_flag=True, help="Import the good lines although others are bad.")
 @click.pass_obj
-def import_(place: "Place", file: IO[str], skip_bad: bool) -> None:
+def import_(place: "CommandContext", file: IO[str], skip_bad: bool) -> None:
     """Suppress those in a file (- is standard input): what export writes, or an address or hash on each line.
 
     A bad line is told with its number, and then nothing is imported, unless with --skip-bad; exit 1.

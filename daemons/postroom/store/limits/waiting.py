@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import apsw
 
-from postroom.store.shared.interface import HELD_KEPT_S, WAIT_KEPT_S, Door, Held, Passage, Queue
+from postroom.store.shared.interface import HELD_KEPT_S, WAIT_KEPT_S, Door, HeldMail, Passage, WaitingCount
 
 SCHEMA = """
 CREATE TABLE waiting (
@@ -77,24 +77,24 @@ def passage(connection: apsw.Connection, queue_id: str) -> Passage | None:
     return None if taken is None else Passage("taken")
 
 
-def queues(connection: apsw.Connection, now_ms: int) -> list[Queue]:
+def queues(connection: apsw.Connection, now_ms: int) -> list[WaitingCount]:
     """See SharedStore.queues."""
     rows = connection.execute(
         "SELECT key, rule, sum(held_as IS NULL), sum(held_as IS NOT NULL), min(since_ms) FROM waiting "
         "WHERE held_as IS NOT NULL OR at_ms > ? GROUP BY key, rule ORDER BY key, rule",
         (now_ms - WAIT_KEPT_S * 1000,),
     )
-    return [Queue(key, rule, waiting, held, since_ms / 1000) for key, rule, waiting, held, since_ms in rows]
+    return [WaitingCount(key, rule, waiting, held, since_ms / 1000) for key, rule, waiting, held, since_ms in rows]
 
 
-def held(connection: apsw.Connection, key: str | None) -> list[Held]:
+def held(connection: apsw.Connection, key: str | None) -> list[HeldMail]:
     """See SharedStore.held."""
     rows = connection.execute(
         "SELECT held_as, key, rule, at_ms FROM waiting WHERE held_as IS NOT NULL AND (?1 IS NULL OR key = ?1) "
         "ORDER BY at_ms",
         (key,),
     )
-    return [Held(queue_id, held_key, rule, at_ms / 1000) for queue_id, held_key, rule, at_ms in rows]
+    return [HeldMail(queue_id, held_key, rule, at_ms / 1000) for queue_id, held_key, rule, at_ms in rows]
 
 
 def released(connection: apsw.Connection, queue_ids: Sequence[str]) -> int:

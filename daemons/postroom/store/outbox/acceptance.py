@@ -7,7 +7,7 @@ import apsw
 
 from postroom.mail.recipients import masked_recipient
 from postroom.mail.states import WAITING, State
-from postroom.store.outbox.messages import Idempotency, Message, Mismatch, New, OutboxFull, Replay, Unsent
+from postroom.store.outbox.messages import Accepted, Idempotency, Mismatch, OutboxFull, Repeated, StoredMessage, Unsent
 from postroom.store.outbox.part import Part
 
 _WAITING = ", ".join(f"'{state}'" for state in WAITING)
@@ -18,14 +18,14 @@ class Accepting(Part):
 
     async def accept(
         self,
-        message: Message,
+        message: StoredMessage,
         recipients: Sequence[str],
         body: bytes,
         answer: str,
         idempotency: Idempotency | None,
         max_waiting: int,
         suppressed: Mapping[str, Unsent] | None = None,
-    ) -> New | Replay | Mismatch:
+    ) -> Accepted | Repeated | Mismatch:
         """Store a message for hand-over, once for its idempotency key; durable when this returns.
 
         Args:
@@ -38,7 +38,7 @@ class Accepting(Part):
 
         unsent = suppressed or {}
 
-        def operation(connection: apsw.Connection) -> New | Replay | Mismatch:
+        def operation(connection: apsw.Connection) -> Accepted | Repeated | Mismatch:
             if idempotency is not None:
                 known = _known(connection, message.client, idempotency)
                 if known is not None:
@@ -72,17 +72,19 @@ class Accepting(Part):
                 [self._delivery(message, recipient, unsent.get(recipient)) for recipient in recipients],
             )
             self._reach("accept.before_commit")
-            return New()
+            return Accepted()
 
         result = await self._thread.run(operation)
         self._reach("accept.committed")
         return result
 
-    async def replay(self, client: str, idempotency: Idempotency) -> Replay | Mismatch | None:
+    async def replay(self, client: str, idempotency: Idempotency) -> Repeated | Mismatch | None:
         """What is known of a client's idempotency key; None when it is new."""
         return await self._thread.run(lambda connection: _known(connection, client, idempotency))
 
-    def _delivery(self, message: Message, recipient: str, unsent: Unsent | None) -> tuple[str | float | None, ...]:
+    def _delivery(
+        self, message: StoredMessage, recipient: str, unsent: Unsent | None
+    ) -> tuple[str | float | None, ...]:
         kept, at = masked_recipient(self._recipient_key, recipient), message.accepted_at
         if unsent is None:
             return message.id, recipient, kept.hash, kept.hint, State.ACCEPTED, at, None, None, at
@@ -90,13 +92,13 @@ class Accepting(Part):
         return message.id, "", kept.hash, kept.hint, State.SUPPRESSED, None, unsent.enhanced_status, unsent.reason, at
 
 
-def _known(connection: apsw.Connection, client: str, idempotency: Idempotency) -> Replay | Mismatch | None:
+def _known(connection: apsw.Connection, client: str, idempotency: Idempotency) -> Repeated | Mismatch | None:
     row = connection.execute(
         "SELECT fingerprint, answer FROM idem WHERE client = ? AND key = ?", (client, idempotency.key)
     ).fetchone()
     if row is None:
         return None
-    return Replay(row[1]) if hmac.compare_digest(bytes(row[0]), idempotency.fingerprint) else Mismatch()
+    return Repeated(row[1]) if hmac.compare_digest(bytes(row[0]), idempotency.fingerprint) else Mismatch()
 
 
 def _waiting(connection: apsw.Connection) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 import apsw
 
 from postroom.mail.states import NEEDS_BODY, State
-from postroom.store.outbox.messages import Claimed, Doubt
+from postroom.store.outbox.messages import ClaimedDelivery, DeliveryInDoubt
 from postroom.store.outbox.part import Part
 
 _NEEDS_BODY = ", ".join(f"'{state}'" for state in NEEDS_BODY)
@@ -35,10 +35,10 @@ class Handing(Part):
 
         return await self._thread.run(operation)
 
-    async def claim(self, most: int, now: float) -> list[Claimed]:
+    async def claim(self, most: int, now: float) -> list[ClaimedDelivery]:
         """Lease up to `most` deliveries that are due, the longest due first."""
 
-        def operation(connection: apsw.Connection) -> list[Claimed]:
+        def operation(connection: apsw.Connection) -> list[ClaimedDelivery]:
             rows: list[Any] = connection.execute(
                 "SELECT d.id, d.message, d.recipient, m.return_path, m.accepted_at, d.attempts, m.size,"
                 " m.client, m.sender, m.stream,"
@@ -50,7 +50,7 @@ class Handing(Part):
                 (now, most),
             ).fetchall()
             connection.executemany("UPDATE delivery SET leased = 1 WHERE id = ?", [(row[0],) for row in rows])
-            return [Claimed(*(*row[:10], tuple(json.loads(row[10])), bool(row[11]))) for row in rows]
+            return [ClaimedDelivery(*(*row[:10], tuple(json.loads(row[10])), bool(row[11]))) for row in rows]
 
         claimed = await self._thread.run(operation)
         if claimed:
@@ -187,10 +187,10 @@ class Handing(Part):
 
         await self._thread.run(operation)
 
-    async def doubts(self, after: int, most: int) -> list[Doubt]:
+    async def doubts(self, after: int, most: int) -> list[DeliveryInDoubt]:
         """Deliveries in doubt, in the order of their ids, from the first past `after`."""
 
-        def operation(connection: apsw.Connection) -> list[Doubt]:
+        def operation(connection: apsw.Connection) -> list[DeliveryInDoubt]:
             rows: list[Any] = connection.execute(
                 "SELECT d.id, d.message, m.return_path, d.token, a.started_at, d.changed_at"
                 " FROM delivery d JOIN message m ON m.id = d.message JOIN attempt a ON a.token = d.token"
@@ -198,7 +198,7 @@ class Handing(Part):
                 (after, most),
             ).fetchall()
             return [
-                Doubt(
+                DeliveryInDoubt(
                     delivery,
                     message,
                     return_path.replace("*", token),

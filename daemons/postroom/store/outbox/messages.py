@@ -7,7 +7,7 @@ from postroom.mail.states import State
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class StoredMessage:
     """What is stored of a message beside its body and deliveries.
 
     Args:
@@ -36,12 +36,12 @@ class Idempotency:
 
 
 @dataclass(frozen=True, slots=True)
-class New:
+class Accepted:
     """The message was stored."""
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
+class Repeated:
     """The key was used before with the same body: the answer given then."""
 
     answer: str
@@ -60,7 +60,7 @@ class OutboxFull(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimedDelivery:
     """A delivery leased to a session.
 
     Args:
@@ -93,7 +93,7 @@ class Unsent:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class DeliveryInDoubt:
     """A delivery in doubt.
 
     Attributes:
@@ -131,7 +131,7 @@ class DeliveryView:
 class MessageView:
     """A message and its deliveries, in the order of its recipients."""
 
-    message: Message
+    message: StoredMessage
     size: int
     deliveries: tuple[DeliveryView, ...]
 

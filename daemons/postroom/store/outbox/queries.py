@@ -8,7 +8,7 @@ from postroom.mail.addresses import domain_of
 from postroom.mail.recipients import MaskedRecipient
 from postroom.mail.states import NEEDS_BODY, State
 from postroom.store.outbox.handover import tokens_of
-from postroom.store.outbox.messages import DeliveryView, Message, MessageView, OutboxFigures
+from postroom.store.outbox.messages import DeliveryView, MessageView, OutboxFigures, StoredMessage
 from postroom.store.outbox.part import Part
 
 _NEEDS_BODY = ", ".join(f"'{state}'" for state in NEEDS_BODY)
@@ -34,7 +34,7 @@ class Reading(Part):
                 (message,),
             ).fetchall()
             return MessageView(
-                Message(*row[:9]),
+                StoredMessage(*row[:9]),
                 row[9],
                 tuple(
                     DeliveryView(

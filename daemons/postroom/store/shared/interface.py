@@ -16,7 +16,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from postroom.store.shared.suppression import Delivered, Enough, Guard, Learned, Refused, Story, Suppression, Wave
+from postroom.store.shared.suppression import (
+    Delivered,
+    Learned,
+    ProofRule,
+    RecipientHistory,
+    Refused,
+    Suppression,
+    Wave,
+    WaveGuard,
+)
 
 Door = Literal["socket", "smtp", "sendmail"]
 
@@ -128,7 +137,7 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
+class WaitingCount:
     """How many messages wait for room under one key, and how many are held; `since` in Unix seconds."""
 
     key: str
@@ -139,7 +148,7 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldMail:
     """One message that is held, by Postfix's queue id; `at` in Unix seconds."""
 
     queue_id: str
@@ -223,10 +232,10 @@ class SharedStore(Protocol):
     async def passage(self, queue_id: str) -> Passage | None:
         """How the mail with this queue id passed its door; None when that is not known (any more)."""
 
-    async def queues(self, now: float | None = None) -> list[Queue]:
+    async def queues(self, now: float | None = None) -> list[WaitingCount]:
         """Who waits, ordered by key and rule."""
 
-    async def held(self, key: str | None) -> list[Held]:
+    async def held(self, key: str | None) -> list[HeldMail]:
         """What is held under this key, or under all; the oldest first."""
 
     async def released(self, queue_ids: Sequence[str]) -> int:
@@ -268,8 +277,8 @@ class SharedStore(Protocol):
     async def learn(
         self,
         facts: Sequence[Refused | Delivered],
-        rules: Mapping[str, Enough],
-        guard: Guard,
+        rules: Mapping[str, ProofRule],
+        guard: WaveGuard,
         now: float | None = None,
     ) -> list[Learned]:
         """Learn what deliveries and refusals say; tells of each fact, in order, what it has changed.
@@ -292,7 +301,7 @@ class SharedStore(Protocol):
         What was said against their recipients so far counts no more.
         """
 
-    async def story(self, recipient_hash: str, now: float | None = None) -> Story:
+    async def story(self, recipient_hash: str, now: float | None = None) -> RecipientHistory:
         """All that is kept about this recipient."""
 
     async def erase(self, recipient_hash: str, *, forget: bool) -> None:

@@ -21,13 +21,13 @@ from postroom.store.shared.suppression import (
     MOST_REFUSALS,
     REFUSAL_KEPT_S,
     Delivered,
-    Enough,
-    Guard,
+    KeptRefusal,
     Learned,
-    Refusal,
+    ProofRule,
+    RecipientHistory,
     Refused,
-    Story,
     Suppression,
+    WaveGuard,
 )
 from postroom.store.shared.suppressions import entries, known_entry, put, remove
 
@@ -63,8 +63,8 @@ INSERT INTO refusals
 def learn(
     connection: apsw.Connection,
     facts: Sequence[Refused | Delivered],
-    rules: Mapping[str, Enough],
-    guard: Guard,
+    rules: Mapping[str, ProofRule],
+    guard: WaveGuard,
     now_ms: int,
 ) -> list[Learned]:
     """See SharedStore.learn."""
@@ -102,9 +102,9 @@ def undo(connection: apsw.Connection, number: int, now_ms: int) -> int | None:
     return None if recipients is None else len(recipients)
 
 
-def story(connection: apsw.Connection, recipient_hash: str, now_ms: int) -> Story:
+def story(connection: apsw.Connection, recipient_hash: str, now_ms: int) -> RecipientHistory:
     """See SharedStore.story."""
-    return Story(
+    return RecipientHistory(
         tuple(entries(connection, recipient_hash, now_ms)),
         tuple(refusals(connection, recipient_hash)),
         good_at(connection, recipient_hash),
@@ -124,14 +124,14 @@ def erase(connection: apsw.Connection, recipient_hash: str, *, forget: bool) -> 
     connection.pragma("secure_delete", False)
 
 
-def refusals(connection: apsw.Connection, recipient_hash: str) -> list[Refusal]:
+def refusals(connection: apsw.Connection, recipient_hash: str) -> list[KeptRefusal]:
     """The refusals that count, the first one first."""
     rows = connection.execute(
         "SELECT cause, rule, rule_version, enhanced_status, evidence, at, is_proof FROM refusals"
         " WHERE recipient_hash = ? ORDER BY at, id",
         (recipient_hash,),
     )
-    return [Refusal(*[*row[:-1], bool(row[-1])]) for row in rows]
+    return [KeptRefusal(*[*row[:-1], bool(row[-1])]) for row in rows]
 
 
 def good_at(connection: apsw.Connection, recipient_hash: str) -> float | None:
@@ -159,7 +159,7 @@ class _Proofs:
         rules: for each class, what is proof.
     """
 
-    def __init__(self, connection: apsw.Connection, rules: Mapping[str, Enough]) -> None:
+    def __init__(self, connection: apsw.Connection, rules: Mapping[str, ProofRule]) -> None:
         self._connection = connection
         self._rules = rules
 
@@ -188,7 +188,7 @@ def _delivered(connection: apsw.Connection, fact: Delivered, proofs: _Proofs, no
     return Learned.LIFTED
 
 
-def _refused(connection: apsw.Connection, fact: Refused, proofs: _Proofs, guard: Guard, now_ms: int) -> Learned:
+def _refused(connection: apsw.Connection, fact: Refused, proofs: _Proofs, guard: WaveGuard, now_ms: int) -> Learned:
     last_good = good_at(connection, fact.recipient_hash)
     if last_good is not None and fact.at <= last_good:
         return Learned.OUTDATED

@@ -29,8 +29,17 @@ from postroom.store.errors import StoreUnavailable
 from postroom.store.limits import notes, takes, waiting
 from postroom.store.limits.window import milliseconds
 from postroom.store.shared import beats, refusals, suppressions, waves
-from postroom.store.shared.interface import Beat, Demand, Door, Held, Passage, Queue, Usage, Verdict
-from postroom.store.shared.suppression import Delivered, Enough, Guard, Learned, Refused, Story, Suppression, Wave
+from postroom.store.shared.interface import Beat, Demand, Door, HeldMail, Passage, Usage, Verdict, WaitingCount
+from postroom.store.shared.suppression import (
+    Delivered,
+    Learned,
+    ProofRule,
+    RecipientHistory,
+    Refused,
+    Suppression,
+    Wave,
+    WaveGuard,
+)
 from postroom.store.sqlite import clock
 from postroom.store.sqlite.file import open_file
 from postroom.store.sqlite.loop_file import BUSY_IN_THREAD_MS, LoopFile
@@ -138,10 +147,10 @@ class SqliteSharedStore:
     async def passage(self, queue_id: str) -> Passage | None:
         return await self._limits.run(lambda connection: waiting.passage(connection, queue_id))
 
-    async def queues(self, now: float | None = None) -> list[Queue]:
+    async def queues(self, now: float | None = None) -> list[WaitingCount]:
         return await self._limits.run_aside(lambda connection: waiting.queues(connection, self._limits_now_ms(now)))
 
-    async def held(self, key: str | None) -> list[Held]:
+    async def held(self, key: str | None) -> list[HeldMail]:
         return await self._limits.run_aside(lambda connection: waiting.held(connection, key))
 
     async def released(self, queue_ids: Sequence[str]) -> int:
@@ -173,8 +182,8 @@ class SqliteSharedStore:
     async def learn(
         self,
         facts: Sequence[Refused | Delivered],
-        rules: Mapping[str, Enough],
-        guard: Guard,
+        rules: Mapping[str, ProofRule],
+        guard: WaveGuard,
         now: float | None = None,
     ) -> list[Learned]:
         return await self._shared.run(
@@ -190,7 +199,7 @@ class SqliteSharedStore:
     async def undo_wave(self, number: int, now: float | None = None) -> int | None:
         return await self._shared.run(lambda connection: refusals.undo(connection, number, self._shared_now_ms(now)))
 
-    async def story(self, recipient_hash: str, now: float | None = None) -> Story:
+    async def story(self, recipient_hash: str, now: float | None = None) -> RecipientHistory:
         return await self._asking.run_aside(
             lambda connection: refusals.story(connection, recipient_hash, self._shared_now_ms(now))
         )

@@ -54,7 +54,7 @@ class Suppression:
 
 
 @dataclass(frozen=True, slots=True)
-class Enough:
+class ProofRule:
     """When refusals of one class are proof.
 
     Args:
@@ -132,7 +132,7 @@ class Learned(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class KeptRefusal:
     """A refusal as it is kept."""
 
     cause: str
@@ -145,7 +145,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class RecipientHistory:
     """All that is kept about one recipient.
 
     Attributes:
@@ -155,7 +155,7 @@ class Story:
     """
 
     entries: tuple[Suppression, ...]
-    refusals: tuple[Refusal, ...]
+    refusals: tuple[KeptRefusal, ...]
     good_at: float | None
 
     @property
@@ -165,7 +165,7 @@ class Story:
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class WaveGuard:
     """When suppressions are a wave: a receiver, or a rule of ours, that is wrong about many at once.
 
     Args:

@@ -14,7 +14,7 @@ alone is too much, else the rule.
 
 import apsw
 
-from postroom.store.shared.suppression import WAVE_KEPT_S, Guard, Suppression, Wave
+from postroom.store.shared.suppression import WAVE_KEPT_S, Suppression, Wave, WaveGuard
 
 SCHEMA = """
 CREATE TABLE waves (
@@ -31,7 +31,7 @@ CREATE INDEX suppressions_by_rule ON suppressions (rule, added_at) WHERE source 
 """
 
 
-def wave_of(connection: apsw.Connection, entry: Suppression, guard: Guard) -> tuple[int | None, bool, bool]:
+def wave_of(connection: apsw.Connection, entry: Suppression, guard: WaveGuard) -> tuple[int | None, bool, bool]:
     """The wave a new entry belongs to, if any; whether it is held; whether the wave begins with it."""
     subjects = [(f"domain:{entry.domain}", "domain", entry.domain), (f"rule:{entry.rule}", "rule", entry.rule)]
     for subject, column, value in subjects:
@@ -91,7 +91,7 @@ def sweep(connection: apsw.Connection, now_ms: int, step: int) -> int:
     return connection.changes()
 
 
-def _is_burst(connection: apsw.Connection, entry: Suppression, column: str, value: str, guard: Guard) -> bool:
+def _is_burst(connection: apsw.Connection, entry: Suppression, column: str, value: str, guard: WaveGuard) -> bool:
     since = entry.added_at - guard.within_s
     count = 1 + _count(
         connection,
@@ -115,7 +115,9 @@ def _count(connection: apsw.Connection, what: str, *bindings: str | float) -> in
     return rows[0][0]
 
 
-def _begun(connection: apsw.Connection, entry: Suppression, subject: str, column: str, value: str, guard: Guard) -> int:
+def _begun(
+    connection: apsw.Connection, entry: Suppression, subject: str, column: str, value: str, guard: WaveGuard
+) -> int:
     connection.execute(
         "INSERT INTO waves (subject, state, began_at, last_at) VALUES (?, 'open', ?, ?)",
         (subject, entry.added_at, entry.added_at),

@@ -12,7 +12,7 @@ Proof = Literal["now", "after"]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenInQueue:
     """A mail with this attempt token in its envelope sender is in Postfix's queue: proof that it was queued.
 
     `instance` is the syslog_name of the Postfix instance that says so, `recipients` how many it has there.
@@ -25,7 +25,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class RecipientFault:
     """Why a refusal is evidence against its recipient.
 
     Attributes:
@@ -42,8 +42,8 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
-    """A delivery was tried. Facts of queue ids that no `Seen` told of are passed over: they are not our mail.
+class DeliveryTried:
+    """A delivery was tried. Facts of queue ids that no `SeenInQueue` told of are passed over: they are not our mail.
 
     Attributes:
         original: hash of the recipient before Postfix rewrote it, where it did.
@@ -59,7 +59,7 @@ class Tried:
     reason: str
     relay: str
     at: float
-    fault: Fault | None = None
+    fault: RecipientFault | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class GaveUp:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class LeftQueue:
     """The mail left the queue; its id may be used again.
 
     Attributes:
@@ -113,14 +113,24 @@ class InstanceStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class LogGap:
     """The log is not whole here: something may be missing before what follows. `lines`: how many, where it is known."""
 
     reason: str
     lines: int = 0
 
 
-Fact = Seen | Tried | GaveUp | Left | SessionOpened | SessionEnded | InstanceStopping | InstanceStarted | Gap
+Fact = (
+    SeenInQueue
+    | DeliveryTried
+    | GaveUp
+    | LeftQueue
+    | SessionOpened
+    | SessionEnded
+    | InstanceStopping
+    | InstanceStarted
+    | LogGap
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +148,7 @@ class Bounce:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BounceReport:
     """What a mail to the return path says of one recipient of the mail with this token.
 
     Attributes:
@@ -156,7 +166,7 @@ class Report:
     enhanced_status: str
     reason: str
     at: float
-    fault: Fault | None = None
+    fault: RecipientFault | None = None
 
 
 class Effect(StrEnum):
@@ -173,16 +183,16 @@ class Effect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
+class ReportEffect:
     """A report, and what it has changed; `bounce` where it made one."""
 
-    report: Report
+    report: BounceReport
     effect: Effect
     bounce: Bounce | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryFact:
+class LoggedDelivery:
     """What Postfix's log says of one recipient of one queue id; `reason` is masked, `changed_at` Unix seconds."""
 
     queue_id: str
@@ -197,7 +207,7 @@ class DeliveryFact:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class LogHistory:
     """What Postfix's log says of some attempts.
 
     Attributes:
@@ -207,13 +217,13 @@ class Story:
                        was asked, or its whole story is in lines that are missing; 0 when that was never looked at.
     """
 
-    facts: Mapping[str, Sequence[DeliveryFact]]
+    facts: Mapping[str, Sequence[LoggedDelivery]]
     known: frozenset[str]
     reconciled_at: float
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class OutcomeCount:
     """How many deliveries came to a state in one slot of a span of time; `slot` counts from 0, the oldest."""
 
     slot: int
@@ -265,11 +275,11 @@ class Absent:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class Unproven:
     """Nothing is proven. `is_final`: nothing will be either, whatever the log goes on to say, but presence."""
 
     reason: str
     is_final: bool
 
 
-Witness = Queued | Absent | Unknown
+WitnessAnswer = Queued | Absent | Unproven

@@ -14,17 +14,17 @@ from postroom.mail.recipients import MaskedRecipient
 from postroom.mail.states import State
 from postroom.store.track.facts import (
     Bounce,
+    DeliveryTried,
     Fact,
-    Fault,
-    Gap,
     GaveUp,
     InstanceStarted,
     InstanceStopping,
-    Left,
-    Seen,
+    LeftQueue,
+    LogGap,
+    RecipientFault,
+    SeenInQueue,
     SessionEnded,
     SessionOpened,
-    Tried,
 )
 from postroom.store.track.reports import settle
 from postroom.store.track.sharing import share
@@ -44,14 +44,14 @@ def apply_fact(connection: apsw.Connection, fact: Fact, source: str, now: float,
         proven: whether the source proves who wrote its lines.
     """
     match fact:
-        case Seen(token, queue_id, instance, recipients):
+        case SeenInQueue(token, queue_id, instance, recipients):
             seen(connection, token, queue_id, now, instance, recipients)
             set_meta(connection, "instance", instance)
-        case Tried():
+        case DeliveryTried():
             return _tried(connection, fact, source, proven=proven)
         case GaveUp():
             _gave_up(connection, fact, source, proven=proven)
-        case Left(queue_id, at, rest):
+        case LeftQueue(queue_id, at, rest):
             alive = connection.execute(_ALIVE, (queue_id,)).fetchone()
             if alive is not None:
                 ended(connection, alive[0], now, rest, at)
@@ -68,7 +68,7 @@ def apply_fact(connection: apsw.Connection, fact: Fact, source: str, now: float,
                 # sessions so far were the old one's.
                 connection.execute("DELETE FROM session")
             connection.execute("DELETE FROM meta WHERE name = 'stopping' AND value = ?", (instance,))
-        case Gap():
+        case LogGap():
             gap(connection)
     return None
 
@@ -147,7 +147,7 @@ def set_meta(connection: apsw.Connection, name: str, value: float | str) -> None
     connection.execute("REPLACE INTO meta VALUES (?, ?)", (name, value))
 
 
-def _tried(connection: apsw.Connection, tried: Tried, source: str, *, proven: bool) -> Bounce | None:
+def _tried(connection: apsw.Connection, tried: DeliveryTried, source: str, *, proven: bool) -> Bounce | None:
     alive = connection.execute(_ALIVE, (tried.queue_id,)).fetchone()
     if alive is None:
         return None
@@ -195,8 +195,8 @@ def _gave_up(connection: apsw.Connection, gave_up: GaveUp, source: str, *, prove
     ).fetchall()
     for hashed, domain, hint, original, status, reason, relay, fault in rows:
         recipient = MaskedRecipient(hashed, domain, hint)
-        last = Tried(gave_up.queue_id, recipient, original, State.EXPIRED, status, reason, relay, gave_up.at)
-        _share(connection, token, last, Fault(*json.loads(fault)), source, proven=proven)
+        last = DeliveryTried(gave_up.queue_id, recipient, original, State.EXPIRED, status, reason, relay, gave_up.at)
+        _share(connection, token, last, RecipientFault(*json.loads(fault)), source, proven=proven)
     connection.execute(
         "UPDATE delivery SET state = ?, changed_at = ? WHERE state = ? AND queue = ?",
         (State.EXPIRED, gave_up.at, State.DEFERRED, queue),
@@ -204,7 +204,13 @@ def _gave_up(connection: apsw.Connection, gave_up: GaveUp, source: str, *, prove
 
 
 def _share(
-    connection: apsw.Connection, token: str, tried: Tried, fault: Fault | None, source: str, *, proven: bool
+    connection: apsw.Connection,
+    token: str,
+    tried: DeliveryTried,
+    fault: RecipientFault | None,
+    source: str,
+    *,
+    proven: bool,
 ) -> None:
     share(
         connection,

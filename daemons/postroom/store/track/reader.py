@@ -17,7 +17,16 @@ from postroom.mail.states import State
 from postroom.mail.tokens import of_sender
 from postroom.store.sqlite.file import translated
 from postroom.store.track import facts_applied
-from postroom.store.track.facts import Absent, DeliveryFact, Outcome, Queued, SharedFact, Story, Unknown, Witness
+from postroom.store.track.facts import (
+    Absent,
+    LoggedDelivery,
+    LogHistory,
+    OutcomeCount,
+    Queued,
+    SharedFact,
+    Unproven,
+    WitnessAnswer,
+)
 from postroom.store.track.track_store import shared_facts
 
 T = TypeVar("T")
@@ -29,7 +38,7 @@ CLOCK_SLACK_S = 0.2
 which is less), the watcher drops what it had shown."""
 
 
-NO_STORY = Story({}, frozenset(), 0.0)
+NO_STORY = LogHistory({}, frozenset(), 0.0)
 """Nothing is known."""
 
 
@@ -39,22 +48,22 @@ class TrackReader:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def story(self, tokens: Sequence[str]) -> Story:
+    async def story(self, tokens: Sequence[str]) -> LogHistory:
         """What became of the attempts with these tokens.
 
         Raises:
             StoreUnavailable: it cannot be read.
         """
 
-        def read(connection: apsw.Connection) -> Story:
+        def read(connection: apsw.Connection) -> LogHistory:
             known = frozenset(token for token in tokens if _is_known(connection, token))
             facts = {token: found for token in known if (found := _deliveries(connection, token))}
             reconciled_at = float(facts_applied.meta(connection, "reconciled_at") or 0.0)
-            return Story(facts, known, max(0.0, reconciled_at - CLOCK_SLACK_S))
+            return LogHistory(facts, known, max(0.0, reconciled_at - CLOCK_SLACK_S))
 
         return await self._read(read) if tokens else NO_STORY
 
-    async def witness(self, sender: str, started_at: float, ended_at: float) -> Witness:
+    async def witness(self, sender: str, started_at: float, ended_at: float) -> WitnessAnswer:
         """Whether the attempt with this envelope sender was queued.
 
         Args:
@@ -65,7 +74,7 @@ class TrackReader:
             StoreUnavailable: it cannot be read.
         """
 
-        def read(connection: apsw.Connection) -> Witness:
+        def read(connection: apsw.Connection) -> WitnessAnswer:
             row = connection.execute(
                 "SELECT queue_id FROM queue WHERE token = ? ORDER BY id LIMIT 1", (of_sender(sender),)
             ).fetchone()
@@ -79,14 +88,14 @@ class TrackReader:
                 return Absent(shown[0])
             covered = facts_applied.meta(connection, "covered_since")
             if covered is None:
-                return Unknown("the watcher has not seen yet that Postfix's log reaches it", is_final=False)
+                return Unproven("the watcher has not seen yet that Postfix's log reaches it", is_final=False)
             if float(covered) >= started_at - CLOCK_SLACK_S:
-                return Unknown("the watcher does not have the whole log of that time", is_final=True)
-            return Unknown("the watcher has not looked since, or a session with Postfix has not ended", is_final=False)
+                return Unproven("the watcher does not have the whole log of that time", is_final=True)
+            return Unproven("the watcher has not looked since, or a session with Postfix has not ended", is_final=False)
 
         return await self._read(read)
 
-    async def outcomes(self, since: float, slot_s: int, slots: int) -> list[Outcome]:
+    async def outcomes(self, since: float, slot_s: int, slots: int) -> list[OutcomeCount]:
         """The deliveries that changed in the `slots` slots of `slot_s` seconds from `since` on (Unix seconds).
 
         A delivery stands in its present state only, at the time it came to it: one that was deferred and then
@@ -96,13 +105,13 @@ class TrackReader:
             StoreUnavailable: it cannot be read.
         """
 
-        def read(connection: apsw.Connection) -> list[Outcome]:
+        def read(connection: apsw.Connection) -> list[OutcomeCount]:
             rows = connection.execute(
                 "SELECT CAST((changed_at - ?1) / ?2 AS INTEGER), state, enhanced_status, count(*) FROM delivery"
                 " WHERE changed_at >= ?1 AND changed_at < ?1 + ?2 * ?3 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
                 (since, slot_s, slots),
             )
-            return [Outcome(slot, State(state), status, count) for slot, state, status, count in rows]
+            return [OutcomeCount(slot, State(state), status, count) for slot, state, status, count in rows]
 
         return await self._read(read)
 
@@ -136,7 +145,7 @@ def _is_known(connection: apsw.Connection, token: str) -> bool:
     return connection.execute("SELECT 1 FROM queue WHERE token = ? LIMIT 1", (token,)).fetchone() is not None
 
 
-def _deliveries(connection: apsw.Connection, token: str) -> list[DeliveryFact]:
+def _deliveries(connection: apsw.Connection, token: str) -> list[LoggedDelivery]:
     rows = connection.execute(
         "SELECT q.queue_id, recipient_hash, domain, hint, original_hash, state, enhanced_status, reason, relay,"
         " attempts, changed_at FROM delivery d JOIN queue q ON q.id = d.queue WHERE q.token = ?"
@@ -144,6 +153,6 @@ def _deliveries(connection: apsw.Connection, token: str) -> list[DeliveryFact]:
         (token,),
     )
     return [
-        DeliveryFact(queue_id, MaskedRecipient(hashed, domain, hint), original, State(state), *rest)
+        LoggedDelivery(queue_id, MaskedRecipient(hashed, domain, hint), original, State(state), *rest)
         for queue_id, hashed, domain, hint, original, state, *rest in rows
     ]

@@ -18,13 +18,13 @@ import apsw
 
 from postroom.mail.recipients import MaskedRecipient
 from postroom.mail.states import State
-from postroom.store.track.facts import Bounce, Effect, Fault, Report, Reported
+from postroom.store.track.facts import Bounce, BounceReport, Effect, RecipientFault, ReportEffect
 from postroom.store.track.sharing import share
 
 _TAKEN = (State.DELIVERED, State.RELAYED)
 
 
-def take(connection: apsw.Connection, report: Report, source: str, *, proven: bool) -> Reported:
+def take(connection: apsw.Connection, report: BounceReport, source: str, *, proven: bool) -> ReportEffect:
     """Take one report; given again it is a repetition.
 
     Args:
@@ -32,7 +32,7 @@ def take(connection: apsw.Connection, report: Report, source: str, *, proven: bo
     """
     known = connection.execute("SELECT 1 FROM report WHERE id = ?", (report.id,)).fetchone()
     if known is not None:
-        return Reported(report, Effect.REPEATED)
+        return ReportEffect(report, Effect.REPEATED)
     reported = _reported(connection, report, source, proven=proven)
     connection.execute(
         "INSERT INTO report VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -64,7 +64,7 @@ def settle(connection: apsw.Connection, token: str, source: str, *, proven: bool
     ).fetchall()
     bounce = None
     for number, of_token, kind, recipients, status, reason, fault, taken_at in rows:
-        report = Report(
+        report = BounceReport(
             number,
             of_token,
             kind,
@@ -72,7 +72,7 @@ def settle(connection: apsw.Connection, token: str, source: str, *, proven: bool
             status,
             reason,
             taken_at,
-            None if fault is None else Fault(*json.loads(fault)),
+            None if fault is None else RecipientFault(*json.loads(fault)),
         )
         reported = _reported(connection, report, source, proven=proven)
         if reported.effect is not Effect.WAITS:
@@ -81,7 +81,7 @@ def settle(connection: apsw.Connection, token: str, source: str, *, proven: bool
     return bounce
 
 
-def _reported(connection: apsw.Connection, report: Report, source: str, *, proven: bool) -> Reported:
+def _reported(connection: apsw.Connection, report: BounceReport, source: str, *, proven: bool) -> ReportEffect:
     rows: list[Any] = connection.execute(
         "SELECT q.id, q.queue_id, q.ended_at, recipient_hash, domain, hint, original_hash, state"
         " FROM queue q LEFT JOIN delivery d ON q.id = d.queue WHERE q.token = ? ORDER BY q.id",
@@ -99,12 +99,12 @@ def _reported(connection: apsw.Connection, report: Report, source: str, *, prove
     if len(ours) != 1:
         # Of one among several nobody knows which; and while it is under way the log may tell of more.
         is_over = bool(rows) and all(row[2] is not None for row in rows)
-        return Reported(report, Effect.UNKNOWN if ours or is_over else Effect.WAITS)
+        return ReportEffect(report, Effect.UNKNOWN if ours or is_over else Effect.WAITS)
     queue, queue_id, _, hashed, domain, hint, _, state = ours[0]
     if state == State.DEFERRED:
-        return Reported(report, Effect.WAITS)
+        return ReportEffect(report, Effect.WAITS)
     if state not in _TAKEN:
-        return Reported(report, Effect.REPEATED)
+        return ReportEffect(report, Effect.REPEATED)
     recipient = MaskedRecipient(hashed, domain, hint)
     if report.kind == "complaint":
         return _complained(connection, report, queue_id, recipient, source, proven=proven)
@@ -115,26 +115,38 @@ def _reported(connection: apsw.Connection, report: Report, source: str, *, prove
     )
     _share(connection, report, queue_id, recipient, source, proven=proven)
     cause = None if report.fault is None else report.fault.cause
-    return Reported(report, Effect.COUNTED, Bounce(queue_id, recipient, report.enhanced_status, cause, "report"))
+    return ReportEffect(report, Effect.COUNTED, Bounce(queue_id, recipient, report.enhanced_status, cause, "report"))
 
 
 def _complained(
-    connection: apsw.Connection, report: Report, queue_id: str, recipient: MaskedRecipient, source: str, *, proven: bool
-) -> Reported:
+    connection: apsw.Connection,
+    report: BounceReport,
+    queue_id: str,
+    recipient: MaskedRecipient,
+    source: str,
+    *,
+    proven: bool,
+) -> ReportEffect:
     if report.fault is None:
-        return Reported(report, Effect.COUNTED)
+        return ReportEffect(report, Effect.COUNTED)
     known = connection.execute(
         "SELECT 1 FROM share WHERE token = ? AND recipient_hash = ? AND cause = ?",
         (report.token, recipient.hash, report.fault.cause),
     ).fetchone()
     if known is not None:
-        return Reported(report, Effect.REPEATED)
+        return ReportEffect(report, Effect.REPEATED)
     _share(connection, report, queue_id, recipient, source, proven=proven)
-    return Reported(report, Effect.COUNTED)
+    return ReportEffect(report, Effect.COUNTED)
 
 
 def _share(
-    connection: apsw.Connection, report: Report, queue_id: str, recipient: MaskedRecipient, source: str, *, proven: bool
+    connection: apsw.Connection,
+    report: BounceReport,
+    queue_id: str,
+    recipient: MaskedRecipient,
+    source: str,
+    *,
+    proven: bool,
 ) -> None:
     if report.fault is not None:
         share(

@@ -5,7 +5,7 @@ import secrets
 import apsw
 
 from postroom.mail.recipients import MaskedRecipient
-from postroom.store.track.facts import Fault
+from postroom.store.track.facts import RecipientFault
 
 
 def share(
@@ -13,7 +13,7 @@ def share(
     token: str,
     queue_id: str,
     recipient: MaskedRecipient,
-    fault: Fault | None,
+    fault: RecipientFault | None,
     enhanced_status: str,
     evidence: str,
     source: str,

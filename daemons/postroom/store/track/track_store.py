@@ -42,7 +42,7 @@ from postroom.store.lock import hold_alone
 from postroom.store.sqlite.file import open_file
 from postroom.store.sqlite.thread import StoreThread
 from postroom.store.track import facts_applied, reports
-from postroom.store.track.facts import Bounce, Fact, Report, Reported, SharedFact
+from postroom.store.track.facts import Bounce, BounceReport, Fact, ReportEffect, SharedFact
 from postroom.store.track.schema import TRACK
 
 SESSION_KEPT_S = 86_400.0
@@ -150,14 +150,14 @@ class TrackStore:
 
         return await self._thread.run(operation)
 
-    async def report(self, told: Sequence[Report], source: str, *, proven: bool) -> list[Reported]:
+    async def report(self, told: Sequence[BounceReport], source: str, *, proven: bool) -> list[ReportEffect]:
         """Take reports, all or none; they are on the disk when this returns, and once however often they come.
 
         Args:
             source, proven: of the log that says of their deliveries.
         """
 
-        def operation(connection: apsw.Connection) -> list[Reported]:
+        def operation(connection: apsw.Connection) -> list[ReportEffect]:
             return [reports.take(connection, report, source, proven=proven) for report in told]
 
         reported = await self._thread.run(operation)

@@ -36,7 +36,7 @@ _MBOX_FROM = re.compile(rb"^From ", re.MULTILINE)
 
 
 class PartsInvalid(ValueError):
-    """A part cannot be sent; `part` is its name in `Parts` ("from" for from_), `reason` does not quote it."""
+    """A part cannot be sent; `part` is its name in `MailParts` ("from" for from_), `reason` does not quote it."""
 
     def __init__(self, part: str, reason: str) -> None:
         super().__init__(f"{part}: {reason}")
@@ -54,7 +54,7 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class MailParts:
     """What one mail is made of.
 
     Attributes:
@@ -88,7 +88,7 @@ class _Entity:
     body: bytes
 
 
-def compose(parts: Parts) -> bytes:
+def compose(parts: MailParts) -> bytes:
     """The whole message: header, blank line, body.
 
     Raises:
@@ -110,7 +110,7 @@ def compose(parts: Parts) -> bytes:
     return f"{header}MIME-Version: 1.0\r\n{entity.header}\r\n".encode("ascii") + entity.body
 
 
-def _header(parts: Parts) -> str:
+def _header(parts: MailParts) -> str:
     try:
         fields = [
             address_field("From", (parts.from_,)),

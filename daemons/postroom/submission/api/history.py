@@ -7,7 +7,7 @@ rewritten; where it does not, of all there are, the worst first.
 
 from postroom.mail.states import State
 from postroom.store.outbox.messages import DeliveryView
-from postroom.store.track.facts import DeliveryFact, Story
+from postroom.store.track.facts import LoggedDelivery, LogHistory
 
 _WORST_FIRST = (
     State.BOUNCED,
@@ -20,7 +20,7 @@ _WORST_FIRST = (
 )
 
 
-def told(delivery: DeliveryView, story: Story) -> DeliveryFact | None:
+def told(delivery: DeliveryView, story: LogHistory) -> LoggedDelivery | None:
     """What became of a delivery that is `queued`; None when nothing is known, or it is not there.
 
     One that the log never named and the queue no longer has is `untracked`.
@@ -44,7 +44,7 @@ def told(delivery: DeliveryView, story: Story) -> DeliveryFact | None:
             return min(last, key=lambda fact: _WORST_FIRST.index(fact.state))
     is_never_named = story.known.isdisjoint(delivery.tokens)
     if is_never_named and delivery.changed_at < story.reconciled_at:
-        return DeliveryFact(
+        return LoggedDelivery(
             delivery.queue_id or "",
             delivery.recipient,
             None,

@@ -29,7 +29,7 @@ TITLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class FieldError:
     """One thing that is wrong with a request: where (a JSON Pointer into the body), a stable code, a sentence."""
 
     pointer: str
@@ -37,7 +37,7 @@ class Fault:
     detail: str
 
 
-class Problem(Exception):
+class ApiProblem(Exception):
     """A refusal.
 
     Args:
@@ -53,7 +53,7 @@ class Problem(Exception):
         status: int,
         code: str,
         detail: str,
-        errors: Sequence[Fault] = (),
+        errors: Sequence[FieldError] = (),
         retry_after_s: float | None = None,
     ) -> None:
         super().__init__(detail)

@@ -1,6 +1,6 @@
 """A request to send, read: octets to a checked message, or every fault of it. Pure.
 
-Two steps: `document` reads JSON (any octets give a document or a Problem),
+Two steps: `document` reads JSON (any octets give a document or an ApiProblem),
 `message_request` checks it against the fields of the API.
 
 Limits:  MAX_DEPTH levels of nesting, MAX_KEYS keys in an object, MAX_KEY characters in a key, MAX_RECIPIENTS
@@ -28,7 +28,7 @@ from pydantic_core import PydanticCustomError
 
 from postroom.mail.addresses import AddressInvalid, Mailbox, parse_mailbox
 from postroom.mail.controls import control_in
-from postroom.submission.api.problem import Fault, Problem
+from postroom.submission.api.problem import ApiProblem, FieldError
 
 MAX_DEPTH = 32
 MAX_KEYS = 200
@@ -45,10 +45,10 @@ def idempotency_key(written: str) -> str:
     """The value of an Idempotency-Key header.
 
     Raises:
-        Problem: 400, it is empty, too long, or not printable ASCII.
+        ApiProblem: 400, it is empty, too long, or not printable ASCII.
     """
     if _KEY.fullmatch(written) is None:
-        raise Problem(
+        raise ApiProblem(
             400,
             "malformed",
             "Idempotency-Key must be 1 to 255 printable ASCII characters without blanks, such as a UUID",
@@ -60,27 +60,27 @@ def document(octets: bytes) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        Problem: 400 for what is no JSON, 422 for text that no mail can carry.
+        ApiProblem: 400 for what is no JSON, 422 for text that no mail can carry.
     """
     try:
         read = json.loads(
             octets.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refused, parse_float=_float
         )
     except UnicodeDecodeError as error:
-        raise Problem(400, "malformed", f"the body is not UTF-8 (octet {error.start})") from None
+        raise ApiProblem(400, "malformed", f"the body is not UTF-8 (octet {error.start})") from None
     except RecursionError:
-        raise Problem(400, "malformed", f"the body is nested deeper than {MAX_DEPTH} levels") from None
+        raise ApiProblem(400, "malformed", f"the body is nested deeper than {MAX_DEPTH} levels") from None
     except json.JSONDecodeError as error:
-        raise Problem(
+        raise ApiProblem(
             400, "malformed", f"the body is not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
         ) from None
     except _Doubtful as error:
-        raise Problem(400, "malformed", f"the body is not JSON that can be read without doubt: {error}") from None
+        raise ApiProblem(400, "malformed", f"the body is not JSON that can be read without doubt: {error}") from None
     except ValueError:
         # An integer of more digits than Python reads; its words are for the programmer of this program.
-        raise Problem(400, "malformed", "the body holds a number that is out of range") from None
+        raise ApiProblem(400, "malformed", "the body holds a number that is out of range") from None
     if not isinstance(read, dict):
-        raise Problem(400, "malformed", "the body must be a JSON object")
+        raise ApiProblem(400, "malformed", "the body must be a JSON object")
     faults = [fault for fault, _ in zip(_text_faults(read, "", 0), range(MAX_FAULTS), strict=False)]
     if faults:
         raise invalid(faults)
@@ -111,24 +111,24 @@ def _float(text: str) -> float:
     return value
 
 
-def _text_faults(value: object, pointer: str, depth: int) -> Iterator[Fault]:
+def _text_faults(value: object, pointer: str, depth: int) -> Iterator[FieldError]:
     if depth > MAX_DEPTH:
-        raise Problem(400, "malformed", f"the body is nested deeper than {MAX_DEPTH} levels")
+        raise ApiProblem(400, "malformed", f"the body is nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, str):
         found = _TEXT_NEVER.search(value)
         if found is not None:
-            yield Fault(
+            yield FieldError(
                 pointer, "control_character", f"holds U+{ord(found[0]):04X}, which no mail can carry; leave it out"
             )
     elif isinstance(value, dict) and len(value) > MAX_KEYS:
-        yield Fault(pointer, "too_many", f"has more than {MAX_KEYS} keys")
+        yield FieldError(pointer, "too_many", f"has more than {MAX_KEYS} keys")
     elif isinstance(value, dict):
         for key, below in value.items():
             if len(key) > MAX_KEY:
                 # Never part of a pointer: each fault below would repeat it.
-                yield Fault(pointer, "too_long", f"a key has more than {MAX_KEY} characters")
+                yield FieldError(pointer, "too_long", f"a key has more than {MAX_KEY} characters")
             elif _TEXT_NEVER.search(key):
-                yield Fault(pointer, "control_character", "a key holds a NUL or half a surrogate pair; rename it")
+                yield FieldError(pointer, "control_character", "a key holds a NUL or half a surrogate pair; rename it")
             else:
                 yield from _text_faults(below, f"{pointer}/{_escaped(key)}", depth + 1)
     elif isinstance(value, list):
@@ -200,14 +200,14 @@ class MessageRequest(_Strict):
         return tuple(dict.fromkeys(mailbox.address for mailbox in (*self.to, *self.cc, *self.bcc)))
 
 
-def message_request(read: dict[str, Any]) -> tuple[MessageRequest, list[Fault]]:
+def message_request(read: dict[str, Any]) -> tuple[MessageRequest, list[FieldError]]:
     """Read the fields of the API out of a document.
 
     Returns:
         What can be read, and the faults of the rest; whoever looks at what can be read adds the faults found
         there, so that the client sees all of them at once.
     """
-    faults: list[Fault] = []
+    faults: list[FieldError] = []
     try:
         request = MessageRequest.model_validate(read)
     except ValidationError as invalid:
@@ -219,30 +219,30 @@ def message_request(read: dict[str, Any]) -> tuple[MessageRequest, list[Fault]]:
     return request, faults + [fault for fault in _gaps(request, told) if fault.pointer[1:] not in told]
 
 
-def _gaps(request: MessageRequest, told: set[str]) -> Iterator[Fault]:
+def _gaps(request: MessageRequest, told: set[str]) -> Iterator[FieldError]:
     """What the fields that could be read lack, taken together; `told` are those that could not."""
     if request.from_ is None:
-        yield Fault("/from", "missing", "is needed")
+        yield FieldError("/from", "missing", "is needed")
     recipients = len(request.recipients)
     if recipients == 0 and not told & {"to", "cc", "bcc"}:
-        yield Fault("/to", "missing", "name at least one recipient in to, cc or bcc")
+        yield FieldError("/to", "missing", "name at least one recipient in to, cc or bcc")
     if recipients > MAX_RECIPIENTS:
-        yield Fault("/to", "too_many", f"{recipients} recipients; one message has at most {MAX_RECIPIENTS}")
+        yield FieldError("/to", "too_many", f"{recipients} recipients; one message has at most {MAX_RECIPIENTS}")
     if request.template is not None:
         for name in ("subject", "text", "html"):
             if getattr(request, name) is not None:
-                yield Fault(f"/{name}", "conflict", "comes from the template; leave it out, or leave out template")
+                yield FieldError(f"/{name}", "conflict", "comes from the template; leave it out, or leave out template")
     elif "template" not in told:
         if request.subject is None:
-            yield Fault("/subject", "missing", "a message without a template needs a subject")
+            yield FieldError("/subject", "missing", "a message without a template needs a subject")
         if request.text is None and request.html is None:
-            yield Fault("/text", "missing", "a message without a template needs text, html or both")
+            yield FieldError("/text", "missing", "a message without a template needs text, html or both")
 
 
-def invalid(faults: list[Fault]) -> Problem:
+def invalid(faults: list[FieldError]) -> ApiProblem:
     """The refusal of a request with these faults."""
     count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-    return Problem(422, "invalid", f"{count}; see errors", faults[:MAX_FAULTS])
+    return ApiProblem(422, "invalid", f"{count}; see errors", faults[:MAX_FAULTS])
 
 
 _CODES = {
@@ -260,16 +260,16 @@ _CODES = {
 }
 
 
-def _fault(error: Any) -> Fault:
+def _fault(error: Any) -> FieldError:
     """Our words for an error of pydantic's, whose own may quote the value."""
     pointer = "".join(f"/{_escaped(str(part))}" for part in error["loc"])
     if error["type"] == "value_error":
         cause = error["ctx"]["error"]
         if isinstance(cause, AddressInvalid):
-            return Fault(pointer, "address_invalid", cause.reason)
-        return Fault(pointer, "control_character", str(cause))
+            return FieldError(pointer, "address_invalid", cause.reason)
+        return FieldError(pointer, "control_character", str(cause))
     if pointer == "/template/locale" and error["type"] == "string_pattern_mismatch":
-        return Fault(pointer, "malformed", "is not a locale, such as en or de-AT")
+        return FieldError(pointer, "malformed", "is not a locale, such as en or de-AT")
     if error["type"] == "string_too_long":
-        return Fault(pointer, "too_long", f"has more than {error['ctx']['max_length']} characters")
-    return Fault(pointer, *_CODES.get(error["type"], ("invalid", "cannot be read")))
+        return FieldError(pointer, "too_long", f"has more than {error['ctx']['max_length']} characters")
+    return FieldError(pointer, *_CODES.get(error["type"], ("invalid", "cannot be read")))

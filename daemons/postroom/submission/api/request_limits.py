@@ -7,7 +7,7 @@ client that runs wild from filling the outbox.
 from postroom.limits.limiter import Limiter
 from postroom.limits.subject import of_request
 from postroom.submission.api.auth import Client
-from postroom.submission.api.problem import Problem
+from postroom.submission.api.problem import ApiProblem
 
 
 class Admission:
@@ -20,11 +20,11 @@ class Admission:
         """Count one request of this client.
 
         Raises:
-            Problem: 429, it is over a limit; nothing was counted.
+            ApiProblem: 429, it is over a limit; nothing was counted.
         """
         verdict = (await self._limiter.decide(request_id, "socket", of_request(client.name))).verdict
         if not verdict.allowed:
-            raise Problem(
+            raise ApiProblem(
                 429,
                 "limited",
                 f"over the limit {verdict.rule}; nothing was accepted, the same request fits in "

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 
 from postroom.mail.addresses import masked
 from postroom.mail.states import OUTBOX, WAITING, State
-from postroom.store.outbox.messages import DeliveryView, Message, MessageView, OutboxFigures, Unsent
-from postroom.store.track.facts import DeliveryFact
-from postroom.submission.handover.outbox import Away
+from postroom.store.outbox.messages import DeliveryView, MessageView, OutboxFigures, StoredMessage, Unsent
+from postroom.store.track.facts import LoggedDelivery
+from postroom.submission.handover.outbox import PostfixOutage
 
 
-def accepted(message: Message, recipients: Sequence[str], suppressed: Mapping[str, Unsent]) -> dict[str, object]:
+def accepted(message: StoredMessage, recipients: Sequence[str], suppressed: Mapping[str, Unsent]) -> dict[str, object]:
     """The answer to an accepted message: as it stands at that moment."""
     states = {State.ACCEPTED: len(recipients) - len(suppressed), State.SUPPRESSED: len(suppressed)}
     return {
@@ -37,7 +37,7 @@ def _new_delivery(recipient: str, unsent: Unsent | None) -> dict[str, object]:
     return shown
 
 
-def message(view: MessageView, away: Away | None, told: Sequence[DeliveryFact | None]) -> dict[str, object]:
+def message(view: MessageView, away: PostfixOutage | None, told: Sequence[LoggedDelivery | None]) -> dict[str, object]:
     """A message as it stands now. A delivery that waits says why and until when.
 
     Args:
@@ -64,7 +64,7 @@ def message(view: MessageView, away: Away | None, told: Sequence[DeliveryFact | 
     return document
 
 
-def _waiting_or_handed_over(delivery: DeliveryView, away: Away | None) -> dict[str, object]:
+def _waiting_or_handed_over(delivery: DeliveryView, away: PostfixOutage | None) -> dict[str, object]:
     reason, next_try = delivery.reason, delivery.next_try
     if away is not None and delivery.state in WAITING:
         reason, next_try = away.reason, max(away.next_try, next_try or 0.0)
@@ -79,7 +79,7 @@ def _waiting_or_handed_over(delivery: DeliveryView, away: Away | None) -> dict[s
     )
 
 
-def _at_postfix(delivery: DeliveryView, fact: DeliveryFact) -> dict[str, object]:
+def _at_postfix(delivery: DeliveryView, fact: LoggedDelivery) -> dict[str, object]:
     return _delivery(
         delivery,
         fact.state,
@@ -102,7 +102,7 @@ def _delivery(delivery: DeliveryView, state: State, changed_at: float, **rest: o
     }
 
 
-def figures(outbox: OutboxFigures, away: Away | None, counters: Mapping[str, float]) -> dict[str, object]:
+def figures(outbox: OutboxFigures, away: PostfixOutage | None, counters: Mapping[str, float]) -> dict[str, object]:
     """The outbox as a whole: system-level figures only."""
     return {
         "deliveries": {state: outbox.deliveries.get(state, 0) for state in OUTBOX},

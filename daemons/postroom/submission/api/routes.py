@@ -22,11 +22,11 @@ from postroom.runtime.log import Field, Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
-from postroom.store.outbox.messages import Idempotency, Mismatch, OutboxFull, Replay
+from postroom.store.outbox.messages import Idempotency, Mismatch, OutboxFull, Repeated
 from postroom.submission.api import responses
 from postroom.submission.api.auth import Client, Clients, Peer, peer_of
-from postroom.submission.api.histories import Stories
-from postroom.submission.api.problem import CONTENT_TYPE, Problem
+from postroom.submission.api.histories import Histories
+from postroom.submission.api.problem import CONTENT_TYPE, ApiProblem
 from postroom.submission.api.problem_of_error import of_http, of_store
 from postroom.submission.api.request import document, idempotency_key, message_request
 from postroom.submission.api.writer import Writer
@@ -34,11 +34,11 @@ from postroom.submission.gate import Gate
 from postroom.submission.handover.outbox import Outbox
 from postroom.submission.waiting import wait
 
-CONTEXT: "web.RequestKey[Context]" = web.RequestKey("context")
+CONTEXT: "web.RequestKey[RequestContext]" = web.RequestKey("context")
 
 
 @dataclass(slots=True)
-class Context:
+class RequestContext:
     """What is known of one request; it ends up in its log line."""
 
     id: str
@@ -51,8 +51,8 @@ class Api:
     """The API's handlers.
 
     Args:
-        gate: refuses (Problem 422) what can never go out.
-        admit: refuses (Problem 429) what is over the client's limits.
+        gate: refuses (ApiProblem 422) what can never go out.
+        admit: refuses (ApiProblem 429) what is over the client's limits.
         request_timeout_s: how long a body may take to arrive.
         max_waiting: deliveries in the outbox past which no more are accepted.
         clock: Unix seconds.
@@ -65,7 +65,7 @@ class Api:
         writer: Writer,
         clients: Clients,
         gate: Gate,
-        stories: Stories,
+        stories: Histories,
         admit: Callable[[Client, str], Awaitable[None]],
         *,
         request_timeout_s: float,
@@ -129,7 +129,7 @@ class Api:
         request_id = secrets.token_hex(8)
         peer = _peer(request)
         client = self.clients.find(peer)
-        context = request[CONTEXT] = Context(request_id, client or Client(f"uid:{peer.uid}", admin=False))
+        context = request[CONTEXT] = RequestContext(request_id, client or Client(f"uid:{peer.uid}", admin=False))
         try:
             if client is None and request.path not in {"/livez", "/readyz"}:
                 raise _not_a_client(peer)
@@ -148,15 +148,15 @@ class Api:
         self._log_answer(request, response.status, context, started)
         return response
 
-    def _problem(self, error: Exception, request: web.Request) -> Problem:
+    def _problem(self, error: Exception, request: web.Request) -> ApiProblem:
         """The refusal for whatever a handler raised; what is not the client's doing is logged here."""
         match error:
-            case Problem():
+            case ApiProblem():
                 return error
             case web.HTTPException():
                 return of_http(error, request.method)
             case ConnectionError() | web.RequestPayloadError():
-                return Problem(400, "malformed", "the body broke off, or its chunks are none; nothing was accepted")
+                return ApiProblem(400, "malformed", "the body broke off, or its chunks are none; nothing was accepted")
             case StoreUnavailable():
                 self._log.error("store.unavailable", store="mail", error=str(error), effect="request refused")
                 return of_store(error)
@@ -164,9 +164,11 @@ class Api:
                 # Its text may quote what the client sent, so only its kind and place are logged.
                 context = request[CONTEXT]
                 self._log.error("submission.fault", request_id=context.id, error=type(error).__name__, at=_place(error))
-                return Problem(500, "fault", "this is a fault of Postroom; its log names the place by this request_id")
+                return ApiProblem(
+                    500, "fault", "this is a fault of Postroom; its log names the place by this request_id"
+                )
 
-    def _log_answer(self, request: web.Request, status: int, context: Context, started: float) -> None:
+    def _log_answer(self, request: web.Request, status: int, context: RequestContext, started: float) -> None:
         fields: dict[str, Field] = {
             "request_id": context.id,
             "client": context.client.name,
@@ -216,22 +218,22 @@ class Api:
                 admitted.suppressed,
             )
         except OutboxFull as full:
-            raise Problem(
+            raise ApiProblem(
                 503,
                 "outbox_full",
                 f"{full}; try again later, and look at `postroom status`",
                 retry_after_s=30.0,
             ) from None
-        if isinstance(result, Replay | Mismatch):
+        if isinstance(result, Repeated | Mismatch):
             return self._known(result, context)
         context.message = message
         self._metrics.count("postroom_submission_accepted_total")
         self._outbox.wake()
         return _accepted(text, message)
 
-    def _known(self, known: Replay | Mismatch, context: Context) -> web.Response:
+    def _known(self, known: Repeated | Mismatch, context: RequestContext) -> web.Response:
         if isinstance(known, Mismatch):
-            raise Problem(
+            raise ApiProblem(
                 422,
                 "idempotency_mismatch",
                 "this Idempotency-Key came before with another body; use a new key for a new message",
@@ -250,7 +252,7 @@ class Api:
             async with asyncio.timeout(self._request_timeout_s):
                 return await request.read()
         except TimeoutError:
-            raise Problem(
+            raise ApiProblem(
                 408,
                 "timeout",
                 f"the body did not arrive within {self._request_timeout_s:g} s; nothing was accepted",
@@ -262,14 +264,16 @@ class Api:
         view = await self._store.message(wanted) if is_id(wanted) else None
         # The message of another client is not there for this one: whether it exists is not told either.
         if view is None or not (context.client.admin or view.message.client == context.client.name):
-            raise Problem(404, "not_found", "there is no message of yours with this id, or it is past its retention")
+            raise ApiProblem(404, "not_found", "there is no message of yours with this id, or it is past its retention")
         context.message = wanted
         shown = responses.message(view, self._outbox.away, await self._stories.told(view))
         return web.Response(text=_json(shown), content_type="application/json")
 
     async def _get_stats(self, request: web.Request) -> web.Response:
         if not request[CONTEXT].client.admin:
-            raise Problem(403, "not_a_client", "only an admin client may read figures; mend: set `admin: true` for it")
+            raise ApiProblem(
+                403, "not_a_client", "only an admin client may read figures; mend: set `admin: true` for it"
+            )
         figures = responses.figures(await self._store.figures(), self._outbox.away, self._metrics.samples())
         return web.Response(text=_json(figures), content_type="application/json")
 
@@ -279,7 +283,7 @@ class Api:
     async def _readyz(self, _request: web.Request) -> web.Response:
         """Whether mail is accepted: the outbox answers and the daemon is not about to end."""
         if self._draining:
-            raise Problem(503, "unavailable", "this daemon is ending", retry_after_s=1.0)
+            raise ApiProblem(503, "unavailable", "this daemon is ending", retry_after_s=1.0)
         await self._store.next_due()
         return web.Response(text='{"ready":true}', content_type="application/json")
 
@@ -291,8 +295,8 @@ def _peer(request: web.Request) -> Peer:
     return peer_of(sock)
 
 
-def _not_a_client(peer: Peer) -> Problem:
-    return Problem(
+def _not_a_client(peer: Peer) -> ApiProblem:
+    return ApiProblem(
         403,
         "not_a_client",
         f"uid {peer.uid} is no client; mend: in postroom.yaml, under submission.clients, "
@@ -303,7 +307,7 @@ def _not_a_client(peer: Peer) -> Problem:
 def _must_be_json(request: web.Request) -> None:
     kind = request.content_type.lower()
     if kind != "application/json" or request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise Problem(415, "malformed", "send JSON as it is, with `Content-Type: application/json`")
+        raise ApiProblem(415, "malformed", "send JSON as it is, with `Content-Type: application/json`")
 
 
 def _route(request: web.Request) -> str | None:
@@ -311,7 +315,7 @@ def _route(request: web.Request) -> str | None:
     return None if resource is None else resource.canonical
 
 
-def _refusal(problem: Problem, request_id: str) -> web.Response:
+def _refusal(problem: ApiProblem, request_id: str) -> web.Response:
     response = web.Response(status=problem.status, text=_json(problem.document(request_id)), content_type=CONTENT_TYPE)
     if problem.retry_after_s is not None:
         # Whole seconds, rounded up (RFC 9110 §10.2.3).

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from postroom.mail.addresses import Mailbox
 from postroom.mail.ids import message_id
-from postroom.senders.table import SendersTable, Who
-from postroom.store.outbox.messages import Message
-from postroom.submission.api.compose import Image, Parts, PartsInvalid, compose
-from postroom.submission.api.problem import Fault, Problem
+from postroom.senders.table import SenderIdentity, SendersTable
+from postroom.store.outbox.messages import StoredMessage
+from postroom.submission.api.compose import Image, MailParts, PartsInvalid, compose
+from postroom.submission.api.problem import ApiProblem, FieldError
 from postroom.submission.api.request import MessageRequest, TemplateChoice, invalid
 from postroom.templating.catalogue import Catalogue, TemplateUnknown
 from postroom.templating.render import Rendered, RenderFailed
@@ -16,10 +16,10 @@ from postroom.templating.variables import VariablesInvalid
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenMessage:
     """A message ready to be stored."""
 
-    message: Message
+    message: StoredMessage
     recipients: tuple[str, ...]
     octets: bytes
 
@@ -38,7 +38,9 @@ class Writer:
         self._return_paths = return_paths
         self._senders = senders
 
-    def write(self, request: MessageRequest, faults: list[Fault], message: str, client: str, now: float) -> Written:
+    def write(
+        self, request: MessageRequest, faults: list[FieldError], message: str, client: str, now: float
+    ) -> WrittenMessage:
         """Render and compose.
 
         Args:
@@ -47,7 +49,7 @@ class Writer:
             now:     Unix seconds; the Date of the mail.
 
         Raises:
-            Problem: 422 with every fault; 500 when the template itself fails.
+            ApiProblem: 422 with every fault; 500 when the template itself fails.
         """
         faults = list(faults)
         return_path = self._return_path(request.from_, client, faults)
@@ -57,7 +59,7 @@ class Writer:
         name = message_id(message, request.from_.domain)
         try:
             octets = compose(
-                Parts(
+                MailParts(
                     from_=request.from_,
                     to=request.to,
                     cc=request.cc,
@@ -73,9 +75,9 @@ class Writer:
             )
         except PartsInvalid as refused:
             pointer = "/template/data" if rendered is not None else f"/{refused.part}"
-            raise invalid([Fault(pointer, "cannot_be_sent", refused.reason)]) from None
-        return Written(
-            Message(
+            raise invalid([FieldError(pointer, "cannot_be_sent", refused.reason)]) from None
+        return WrittenMessage(
+            StoredMessage(
                 id=message,
                 client=client,
                 message_id=name,
@@ -89,31 +91,32 @@ class Writer:
             octets,
         )
 
-    def _return_path(self, sender: Mailbox | None, client: str, faults: list[Fault]) -> str | None:
+    def _return_path(self, sender: Mailbox | None, client: str, faults: list[FieldError]) -> str | None:
         if sender is None:
             return None
         return_path = self._return_paths.get(sender.domain)
         if return_path is None:
             detail = f"{sender.domain} is no domain of ours; mend: use one that is, or add it under domains"
-            faults.append(Fault("/from", "domain_not_ours", detail))
-        elif not self._senders.may_use(Who(client=client), sender.domain):
+            faults.append(FieldError("/from", "domain_not_ours", detail))
+        elif not self._senders.may_use(SenderIdentity(client=client), sender.domain):
             detail = f"client {client} may not write From {sender.domain}; mend: name both under senders.allow"
-            faults.append(Fault("/from", "domain_not_yours", detail))
+            faults.append(FieldError("/from", "domain_not_yours", detail))
         return return_path
 
-    def _rendered(self, chosen: TemplateChoice | None, faults: list[Fault]) -> Rendered | None:
+    def _rendered(self, chosen: TemplateChoice | None, faults: list[FieldError]) -> Rendered | None:
         if chosen is None:
             return None
         try:
             return self._catalogue.get(chosen.name).render(chosen.locale, chosen.data)
         except TemplateUnknown as unknown:
-            faults.append(Fault("/template/name", "unknown", str(unknown)))
+            faults.append(FieldError("/template/name", "unknown", str(unknown)))
         except VariablesInvalid as wrong:
             faults.extend(
-                Fault(f"/template/data{problem.pointer}", problem.code, problem.detail) for problem in wrong.problems
+                FieldError(f"/template/data{problem.pointer}", problem.code, problem.detail)
+                for problem in wrong.problems
             )
         except RenderFailed as failed:
-            raise Problem(500, "fault", f"the template fails: {failed}; mend the template") from None
+            raise ApiProblem(500, "fault", f"the template fails: {failed}; mend the template") from None
         return None
 
 

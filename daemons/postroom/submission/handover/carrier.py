@@ -13,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from postroom.mail import tokens
-from postroom.runtime.fault_points import Faults
+from postroom.runtime.fault_points import FaultPoints
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
-from postroom.store.outbox.messages import Claimed
+from postroom.store.outbox.messages import ClaimedDelivery
 from postroom.submission.handover import smtp
 from postroom.submission.handover.outcomes import Outcomes
-from postroom.submission.handover.session import Session, SessionLost
+from postroom.submission.handover.session import SessionLost, SmtpSession
 
 DOT_FACTOR = 10
 """The answer to the final dot may take so many times longer than others: milters and an fsync are in it (RFC 5321
@@ -29,16 +29,16 @@ LARGE_BODY = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class Carried:
     """How carrying ended: whether the session may be used again, and the delivery that is to have a fresh one."""
 
     is_usable: bool
-    again: Claimed | None = None
+    again: ClaimedDelivery | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _UnderWay:
-    claimed: Claimed
+    claimed: ClaimedDelivery
     token: str
 
 
@@ -57,9 +57,9 @@ class Carrier:
         outcomes: Outcomes,
         key: bytes,
         reply_timeout_s: float,
-        next_ready: Callable[[], Claimed | None],
+        next_ready: Callable[[], ClaimedDelivery | None],
         *,
-        faults: Faults,
+        faults: FaultPoints,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
@@ -70,10 +70,10 @@ class Carrier:
         self._faults = faults
         self._clock = clock
 
-    async def carry(self, session: Session, claimed: Claimed) -> Ended:
+    async def carry(self, session: SmtpSession, claimed: ClaimedDelivery) -> Carried:
         """Carry this delivery and those that are at hand, until there is none or the session is spent.
 
-        Every delivery begun has its outcome stored or is given back, but for the one in `Ended.again`. A session
+        Every delivery begun has its outcome stored or is given back, but for the one in `Carried.again`. A session
         that is not usable is the caller's to abort.
         """
         under_way: _UnderWay | None = self._begin(session, claimed)
@@ -84,10 +84,10 @@ class Carrier:
                 if refusal is not None:
                     if refusal.reply.is_temporary and not is_fresh:
                         # A restarted milter poisons the sessions that were open: only a fresh session's word counts.
-                        return Ended(is_usable=False, again=under_way.claimed)
+                        return Carried(is_usable=False, again=under_way.claimed)
                     is_usable = await self._refused(under_way, refusal, is_fresh) and not expects_body
                     if not is_usable or not await self._reset(session):
-                        return Ended(is_usable=False)
+                        return Carried(is_usable=False)
                     following = self._begin_next(session)
                 else:
                     body = await self._store.handing(under_way.claimed.delivery, under_way.token, session.opened_at)
@@ -95,7 +95,7 @@ class Carrier:
                     if not await self._body_answered(session, under_way, is_fresh):
                         if following is not None:
                             await self._outcomes.give_back(following.claimed)
-                        return Ended(is_usable=False)
+                        return Carried(is_usable=False)
                     following = following or self._begin_next(session)
             except SessionLost as error:
                 # The final dot has not gone out, so Postfix cannot have queued it. A pooled session may be closed at
@@ -105,15 +105,15 @@ class Carrier:
                     await self._outcomes.lost(under_way.claimed, str(error))
                 else:
                     await self._outcomes.give_back(under_way.claimed)
-                return Ended(is_usable=False)
+                return Carried(is_usable=False)
             except StoreUnavailable as error:
                 await self._outcomes.store_away(error)
                 await self._outcomes.give_back(under_way.claimed)
-                return Ended(is_usable=False)
+                return Carried(is_usable=False)
             under_way, is_fresh = following, False
-        return Ended(is_usable=True)
+        return Carried(is_usable=True)
 
-    def _begin(self, session: Session, claimed: Claimed, *before: bytes) -> _UnderWay:
+    def _begin(self, session: SmtpSession, claimed: ClaimedDelivery, *before: bytes) -> _UnderWay:
         """Send the envelope of a delivery behind `before`."""
         token = tokens.mint(self._key, secrets.token_bytes(tokens.NAME_OCTETS), self._clock())
         sender = claimed.return_path.replace("*", token)
@@ -121,7 +121,7 @@ class Carrier:
         session.send(*before, smtp.envelope(sender, claimed.recipient, claimed.message, dsn=session.dsn))
         return _UnderWay(claimed, token)
 
-    def _begin_next(self, session: Session, *before: bytes) -> _UnderWay | None:
+    def _begin_next(self, session: SmtpSession, *before: bytes) -> _UnderWay | None:
         """Begin the delivery at hand behind `before`; with none, or a spent session, send only `before`."""
         claimed = None if session.is_spent else self._next_ready()
         if claimed is not None:
@@ -129,12 +129,12 @@ class Carrier:
         session.send(*before)
         return None
 
-    async def _envelope_answered(self, session: Session) -> tuple[smtp.Refusal | None, bool]:
+    async def _envelope_answered(self, session: SmtpSession) -> tuple[smtp.PeerRefusal | None, bool]:
         """The refusal, if any, and whether Postfix waits for a body all the same."""
         mail, rcpt, data = [await session.reply(self._reply_timeout_s) for _ in range(3)]
         return smtp.refusal_of_envelope(mail, rcpt, data), data.code == 354
 
-    async def _send_body(self, session: Session, body: bytes) -> _UnderWay | None:
+    async def _send_body(self, session: SmtpSession, body: bytes) -> _UnderWay | None:
         """Send the body and its final dot, and behind it the envelope of the next delivery, which is returned.
 
         Raises:
@@ -153,7 +153,7 @@ class Carrier:
         self._faults.reach("data.dot_sent")
         return following
 
-    async def _body_answered(self, session: Session, under_way: _UnderWay, is_fresh: bool) -> bool:
+    async def _body_answered(self, session: SmtpSession, under_way: _UnderWay, is_fresh: bool) -> bool:
         """Wait for the answer to the final dot; returns whether the session may be used again."""
         try:
             answer = await session.reply(self._reply_timeout_s * DOT_FACTOR)
@@ -169,7 +169,7 @@ class Carrier:
         self._outcomes.queued(under_way.claimed, answer)
         return True
 
-    async def _reset(self, session: Session) -> bool:
+    async def _reset(self, session: SmtpSession) -> bool:
         """End the refused transaction: MAIL inside it would be out of order (RFC 5321 §4.1.4).
 
         Returns:
@@ -181,7 +181,7 @@ class Carrier:
         except SessionLost:
             return False
 
-    async def _refused(self, under_way: _UnderWay, refusal: smtp.Refusal, is_fresh: bool) -> bool:
+    async def _refused(self, under_way: _UnderWay, refusal: smtp.PeerRefusal, is_fresh: bool) -> bool:
         """Returns whether the session may be used again."""
         if refusal.reply.is_temporary and not is_fresh:
             # A restarted milter poisons the sessions that were open: only a fresh session's word counts.

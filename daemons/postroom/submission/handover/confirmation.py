@@ -21,7 +21,7 @@ from postroom.runtime.log import Log
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
 from postroom.store.shared.suppression import COMPLAINT
-from postroom.store.track.facts import SharedFact, Story
+from postroom.store.track.facts import LogHistory, SharedFact
 from postroom.store.track.reader import NO_STORY, TrackReader
 from postroom.suppression.learner import Learner
 
@@ -47,7 +47,7 @@ def queued_at(showq: Path) -> Queued:
     return queued
 
 
-class Confirming:
+class Confirmation:
     """Looks into what a log file says."""
 
     def __init__(self, store: MailStore, track: TrackReader, learner: Learner, queued: Queued, log: Log) -> None:
@@ -108,7 +108,7 @@ def _is_refusal(fact: SharedFact) -> bool:
     return fact.cause not in ("", COMPLAINT)
 
 
-def _is_last_word(fact: SharedFact, story: Story) -> bool:
+def _is_last_word(fact: SharedFact, story: LogHistory) -> bool:
     """Whether the log says nothing later of it than that it has failed."""
     return any(
         (one.queue_id, one.recipient.hash) == (fact.queue_id, fact.recipient.hash)

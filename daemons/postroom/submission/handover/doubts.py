@@ -20,8 +20,8 @@ from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
-from postroom.store.outbox.messages import Doubt
-from postroom.store.track.facts import Absent, Queued, Unknown
+from postroom.store.outbox.messages import DeliveryInDoubt
+from postroom.store.track.facts import Absent, Queued, Unproven
 from postroom.store.track.reader import TrackReader
 from postroom.store.witness_request import wish
 from postroom.submission.handover.backoff import wait_s
@@ -33,7 +33,7 @@ WITNESS_S = 1.0
 BATCH = 1000
 
 
-class Witness:
+class WatcherWitness:
     """The watcher's word on an attempt, as far as this host has one.
 
     Args:
@@ -44,12 +44,12 @@ class Witness:
         self._track = track
         self._wish = wish
 
-    async def ask(self, doubt: Doubt) -> Queued | Absent | Unknown:
+    async def ask(self, doubt: DeliveryInDoubt) -> Queued | Absent | Unproven:
         """What became of the attempt in doubt."""
         try:
             return await self._track.witness(doubt.sender, doubt.started_at, doubt.ended_at)
         except StoreUnavailable:
-            return Unknown("this host has no watcher, or its file cannot be read", is_final=True)
+            return Unproven("this host has no watcher, or its file cannot be read", is_final=True)
 
     def want(self, now: float) -> None:
         """Want it to be found out.
@@ -77,7 +77,7 @@ class Doubts:
         store: MailStore,
         showq: Path,
         timeout_s: float,
-        witness: Witness,
+        witness: WatcherWitness,
         witness_wait_s: float,
         rule: Literal["wait", "resend"],
         doubtful: asyncio.Event,
@@ -145,7 +145,7 @@ class Doubts:
             return left + 1
         return left
 
-    async def _in_queue(self, doubts: Sequence[Doubt]) -> dict[str, str]:
+    async def _in_queue(self, doubts: Sequence[DeliveryInDoubt]) -> dict[str, str]:
         wanted = {sender for doubt in doubts for sender in doubt.envelope_senders}
         try:
             return await queue_ids(self._showq, wanted.__contains__, self._timeout_s)
@@ -153,7 +153,7 @@ class Doubts:
             self._log.debug("handover.look_failed", error=str(error))
             return {}
 
-    async def _settled(self, doubt: Doubt) -> bool:
+    async def _settled(self, doubt: DeliveryInDoubt) -> bool:
         """Settle what the watcher can prove, or what the rule says; returns whether it is in doubt no more."""
         match await self._witness.ask(doubt):
             case Queued(queue_id):
@@ -163,10 +163,10 @@ class Doubts:
                 await self._send_again(doubt, "the first try was shown not to have been queued")
                 self._log.info("handover.absent", id=doubt.message, next="send it again")
                 return True
-            case Unknown(reason, is_final):
+            case Unproven(reason, is_final):
                 return await self._by_rule(doubt, reason, is_final=is_final)
 
-    async def _by_rule(self, doubt: Doubt, reason: str, *, is_final: bool) -> bool:
+    async def _by_rule(self, doubt: DeliveryInDoubt, reason: str, *, is_final: bool) -> bool:
         if self._clock() - doubt.ended_at < self._witness_wait_s:
             self._is_hopeful = self._is_hopeful or not is_final
             return False
@@ -179,12 +179,12 @@ class Doubts:
             self._log.warning("handover.unproven", id=doubt.message, reason=reason, rule="wait")
         return False
 
-    async def _queued(self, doubt: Doubt, queue_id: str, shown_by: str) -> None:
+    async def _queued(self, doubt: DeliveryInDoubt, queue_id: str, shown_by: str) -> None:
         await self._store.queued(doubt.delivery, queue_id, self._clock())
         self._metrics.count("postroom_submission_queued_total")
         self._log.info("handover.queued", queue_id=queue_id, id=doubt.message, shown_by=shown_by)
 
-    async def _send_again(self, doubt: Doubt, reason: str) -> None:
+    async def _send_again(self, doubt: DeliveryInDoubt, reason: str) -> None:
         await self._store.unqueued(doubt.delivery, reason, self._clock())
         self._metrics.count("postroom_submission_resent_total")
         self._due()

@@ -15,18 +15,18 @@ from pathlib import Path
 from random import Random
 from typing import Literal
 
-from postroom.runtime.fault_points import Faults
+from postroom.runtime.fault_points import FaultPoints
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
-from postroom.store.outbox.messages import Claimed
+from postroom.store.outbox.messages import ClaimedDelivery
 from postroom.submission.gate import Gate
 from postroom.submission.handover.backoff import wait_s
 from postroom.submission.handover.carrier import Carrier
-from postroom.submission.handover.doubts import Doubts, Witness
+from postroom.submission.handover.doubts import Doubts, WatcherWitness
 from postroom.submission.handover.outcomes import Outcomes
-from postroom.submission.handover.session import PostfixAway, Session
+from postroom.submission.handover.session import PostfixAway, SmtpSession
 from postroom.submission.waiting import wait
 
 CLAIM = 64
@@ -56,7 +56,7 @@ class HandoverSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
+class PostfixOutage:
     """Postfix cannot be reached: why, and when it is tried again (Unix seconds)."""
 
     reason: str
@@ -81,11 +81,11 @@ class Outbox:
         gate: Gate,
         settings: HandoverSettings,
         key: bytes,
-        witness: Witness,
+        witness: WatcherWitness,
         *,
         log: Log,
         metrics: Metrics,
-        faults: Faults,
+        faults: FaultPoints,
         clock: Callable[[], float],
         random: Random,
     ) -> None:
@@ -96,7 +96,7 @@ class Outbox:
         self._metrics = metrics
         self._clock = clock
         self._random = random
-        self._ready: asyncio.Queue[Claimed] = asyncio.Queue(CLAIM)
+        self._ready: asyncio.Queue[ClaimedDelivery] = asyncio.Queue(CLAIM)
         self._due = asyncio.Event()
         self._doubtful = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -129,7 +129,7 @@ class Outbox:
             clock=clock,
             random=random,
         )
-        self.away: Away | None = None
+        self.away: PostfixOutage | None = None
 
     def wake(self) -> None:
         """Something new may be due."""
@@ -178,8 +178,8 @@ class Outbox:
 
     async def _keep_carrying(self) -> None:
         """Keep one session busy."""
-        session: Session | None = None
-        again: Claimed | None = None
+        session: SmtpSession | None = None
+        again: ClaimedDelivery | None = None
         while not self._stopping.is_set():
             claimed = again or await self._next(None if session is None else IDLE_SESSION_S)
             again = None
@@ -203,12 +203,12 @@ class Outbox:
         if session is not None:
             await session.quit()
 
-    def _next_ready(self) -> Claimed | None:
+    def _next_ready(self) -> ClaimedDelivery | None:
         if self._stopping.is_set() or self._ready.empty():
             return None
         return self._ready.get_nowait()
 
-    async def _next(self, timeout_s: float | None) -> Claimed | None:
+    async def _next(self, timeout_s: float | None) -> ClaimedDelivery | None:
         """The next delivery; None when none came in time or it is time to stop."""
         claimed = self._next_ready()
         if claimed is not None or self._stopping.is_set():
@@ -221,7 +221,7 @@ class Outbox:
             return None
         return get.result()
 
-    async def _open(self) -> Session | None:
+    async def _open(self) -> SmtpSession | None:
         """A fresh session, however long it takes; None when it is time to stop."""
         settings = self._settings
         while not self._stopping.is_set():
@@ -231,7 +231,7 @@ class Outbox:
                 if await wait(self._stopping, max(0.0, pause_s)):
                     return None
             try:
-                session = await Session.open(
+                session = await SmtpSession.open(
                     settings.socket, settings.hostname, settings.reply_timeout_s, self._clock()
                 )
             except PostfixAway as error:
@@ -250,4 +250,4 @@ class Outbox:
             self._log.error("handover.unavailable", error=reason, effect="accepted mail waits")
         self._metrics.count("postroom_submission_handover_unavailable_total")
         pause_s = wait_s(failures, AWAY_FIRST_S, self._settings.away_retry_max_s, self._random)
-        self.away = Away(reason, self._clock() + pause_s, failures)
+        self.away = PostfixOutage(reason, self._clock() + pause_s, failures)

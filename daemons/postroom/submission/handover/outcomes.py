@@ -16,8 +16,8 @@ from postroom.runtime.log import Field, Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
-from postroom.store.outbox.messages import Claimed
-from postroom.submission.gate import Held
+from postroom.store.outbox.messages import ClaimedDelivery
+from postroom.submission.gate import Hold
 from postroom.submission.handover import smtp
 from postroom.submission.handover.backoff import wait_s
 from postroom.submission.waiting import wait
@@ -62,7 +62,7 @@ class Outcomes:
         self._recording: set[asyncio.Task[None]] = set()
         self._store_is_away = False
 
-    def queued(self, claimed: Claimed, answer: Reply) -> None:
+    def queued(self, claimed: ClaimedDelivery, answer: Reply) -> None:
         """Postfix took it. Stored without holding up the session; `settled` waits for it."""
         queue_id, now = smtp.queue_id(answer), self._clock()
         self._metrics.count("postroom_submission_queued_total")
@@ -71,18 +71,18 @@ class Outcomes:
         self._recording.add(task)
         task.add_done_callback(self._recording.discard)
 
-    async def refused(self, claimed: Claimed, refusal: smtp.Refusal) -> None:
+    async def refused(self, claimed: ClaimedDelivery, refusal: smtp.PeerRefusal) -> None:
         """Postfix said no: the delivery is tried again later, or fails."""
         reply = refusal.reply
         # Masked as it may be, what a server says of a recipient is not logged.
         reason = masked_reply(str(reply), claimed.recipient)
         fields: dict[str, Field] = {"code": reply.code, "enhanced_status": reply.enhanced_status}
-        if refusal.verdict is smtp.Verdict.FAIL:
+        if refusal.verdict is smtp.Disposition.FAIL:
             await self._failed(claimed, reply.enhanced_status, reason, fields)
         else:
             await self._deferred(claimed, reply.enhanced_status, reason, fields)
 
-    async def held(self, claimed: Claimed, held: Held) -> None:
+    async def held(self, claimed: ClaimedDelivery, held: Hold) -> None:
         """Not offered to Postfix: suppressed, or over a limit."""
         now, state = self._clock(), held.state
         is_too_old = now - claimed.accepted_at > self._give_up_after_s
@@ -98,11 +98,11 @@ class Outcomes:
         self._metrics.count(f"postroom_submission_held_{state}_total")
         self._log.info("handover.held", id=claimed.message, state=state, rule=held.rule)
 
-    async def lost(self, claimed: Claimed, reason: str) -> None:
+    async def lost(self, claimed: ClaimedDelivery, reason: str) -> None:
         """The session broke off before the final dot: nothing was queued, the delivery is tried again later."""
         await self._deferred(claimed, None, f"the session broke off: {reason}", {"error": reason})
 
-    async def in_doubt(self, claimed: Claimed, reason: str) -> None:
+    async def in_doubt(self, claimed: ClaimedDelivery, reason: str) -> None:
         """The body went out, the answer did not come."""
         now = self._clock()
         self._metrics.count("postroom_submission_in_doubt_total")
@@ -113,7 +113,7 @@ class Outcomes:
         await self._record(lambda: self._store.doubt(claimed.delivery, text, now))
         self._doubtful.set()
 
-    async def give_back(self, claimed: Claimed) -> None:
+    async def give_back(self, claimed: ClaimedDelivery) -> None:
         """Nothing of the body was sent: the delivery waits again as if it had not been tried."""
         await self._record(lambda: self._store.release(claimed.delivery))
 
@@ -129,7 +129,7 @@ class Outcomes:
         await wait(self._stopping, STORE_PAUSE_S)
 
     async def _failed(
-        self, claimed: Claimed, enhanced_status: str | None, reason: str, fields: dict[str, Field]
+        self, claimed: ClaimedDelivery, enhanced_status: str | None, reason: str, fields: dict[str, Field]
     ) -> None:
         now = self._clock()
         await self._record(lambda: self._store.fail(claimed.delivery, enhanced_status, reason, now))
@@ -137,7 +137,7 @@ class Outcomes:
         self._log.warning("handover.failed", id=claimed.message, attempt=claimed.attempts + 1, **fields)
 
     async def _deferred(
-        self, claimed: Claimed, enhanced_status: str | None, reason: str, fields: dict[str, Field]
+        self, claimed: ClaimedDelivery, enhanced_status: str | None, reason: str, fields: dict[str, Field]
     ) -> None:
         now, attempt = self._clock(), claimed.attempts + 1
         if now - claimed.accepted_at > self._give_up_after_s:

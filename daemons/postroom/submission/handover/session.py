@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from postroom.mail.status import Reply
-from postroom.submission.handover.smtp import QUIT, ProtocolError, ReplyReader, ehlo
+from postroom.submission.handover.smtp import QUIT, ReplyReader, SmtpProtocolError, ehlo
 
 MAX_DELIVERIES = 100
 """Deliveries one session carries; then a fresh one, as Postfix's own client does by time."""
@@ -47,7 +47,7 @@ class _Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self._replies.extend(self._reader.feed(data))
-        except ProtocolError as error:
+        except SmtpProtocolError as error:
             self._end(str(error))
         if len(self._replies) > MAX_UNREAD:
             self._replies.clear()
@@ -98,7 +98,7 @@ class _Wire(asyncio.Protocol):
             raise SessionLost(self.lost)
 
 
-class Session:
+class SmtpSession:
     """An open session, greeted and past EHLO."""
 
     def __init__(self, wire: _Wire, *, dsn: bool, began: float, opened_at: float) -> None:
@@ -111,7 +111,7 @@ class Session:
         """Transactions begun in this session."""
 
     @staticmethod
-    async def open(socket: Path, hostname: str, timeout_s: float, now: float) -> "Session":
+    async def open(socket: Path, hostname: str, timeout_s: float, now: float) -> "SmtpSession":
         """Connect, read the greeting, say EHLO. `now` is in Unix seconds.
 
         Raises:
@@ -141,7 +141,7 @@ class Session:
                 f"{socket}: this listener offers no PIPELINING ({offers.code}); "
                 "mend: give it the options of postfix-conf/submission.master.cf, then `postfix reload`"
             )
-        return Session(wire, dsn="DSN" in words, began=loop.time(), opened_at=now)
+        return SmtpSession(wire, dsn="DSN" in words, began=loop.time(), opened_at=now)
 
     @property
     def is_spent(self) -> bool:

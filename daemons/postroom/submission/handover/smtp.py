@@ -6,7 +6,7 @@ group of the next delivery rides behind the final dot of this one (RFC 2920
 delivery.
 
 Source:  RFC 5321 (SMTP), RFC 2920 (PIPELINING), RFC 3461 (DSN: RET, ENVID).
-Limits:  a reply line over MAX_LINE octets or a reply over MAX_LINES lines raises ProtocolError.
+Limits:  a reply line over MAX_LINE octets or a reply over MAX_LINES lines raises SmtpProtocolError.
 """
 
 import re
@@ -27,7 +27,7 @@ _QUEUED_AS = re.compile(r"queued as ([0-9A-Za-z]{6,})$")
 _BARE_NEWLINE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
 
-class ProtocolError(Exception):
+class SmtpProtocolError(Exception):
     """The other side does not speak SMTP."""
 
 
@@ -43,11 +43,11 @@ class ReplyReader:
         """The replies completed by these octets.
 
         Raises:
-            ProtocolError: this is no SMTP reply; the session is of no further use.
+            SmtpProtocolError: this is no SMTP reply; the session is of no further use.
         """
         *lines, self._buffer = (self._buffer + octets).split(b"\n")
         if len(self._buffer) > MAX_LINE + len(b"\r"):
-            raise ProtocolError(f"a reply line of more than {MAX_LINE} octets")
+            raise SmtpProtocolError(f"a reply line of more than {MAX_LINE} octets")
         replies = []
         for line in lines:
             whole = self._line(line.removesuffix(b"\r"))
@@ -58,13 +58,13 @@ class ReplyReader:
     def _line(self, line: bytes) -> Reply | None:
         found = _REPLY_LINE.fullmatch(line) if len(line) <= MAX_LINE else None
         if found is None:
-            raise ProtocolError("a line that is no SMTP reply")
+            raise SmtpProtocolError("a line that is no SMTP reply")
         code = int(found[1])
         if self._code not in (None, code):
-            raise ProtocolError("a reply whose lines have different codes")
+            raise SmtpProtocolError("a reply whose lines have different codes")
         self._lines.append((found[3] or b"").decode("utf-8", "replace"))
         if len(self._lines) > MAX_LINES:
-            raise ProtocolError(f"a reply of more than {MAX_LINES} lines")
+            raise SmtpProtocolError(f"a reply of more than {MAX_LINES} lines")
         if found[2] == b"-":
             self._code = code
             return None
@@ -114,7 +114,7 @@ def queue_id(answer: Reply) -> str | None:
     return found[1] if found else None
 
 
-class Verdict(Enum):
+class Disposition(Enum):
     """What a refusal means for the delivery."""
 
     RETRY = "retry"
@@ -122,14 +122,14 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class PeerRefusal:
     """A definite no: the delivery was not queued."""
 
-    verdict: Verdict
+    verdict: Disposition
     reply: Reply
 
 
-def refusal_of_envelope(mail: Reply, rcpt: Reply, data: Reply) -> Refusal | None:
+def refusal_of_envelope(mail: Reply, rcpt: Reply, data: Reply) -> PeerRefusal | None:
     """What the replies to MAIL, RCPT and DATA come to; None when the body may be sent.
 
     A permanent refusal fails the delivery only where it speaks of the
@@ -139,15 +139,15 @@ def refusal_of_envelope(mail: Reply, rcpt: Reply, data: Reply) -> Refusal | None
     """
     if not mail.is_success:
         too_large = mail.is_permanent and (mail.code == 552 or mail.enhanced_status == "5.3.4")
-        return Refusal(Verdict.FAIL if too_large else Verdict.RETRY, mail)
+        return PeerRefusal(Disposition.FAIL if too_large else Disposition.RETRY, mail)
     if not rcpt.is_success:
         of_recipient = rcpt.is_permanent and (rcpt.enhanced_status or "").startswith(("5.1.", "5.2."))
-        return Refusal(Verdict.FAIL if of_recipient else Verdict.RETRY, rcpt)
-    return None if data.code == 354 else Refusal(Verdict.RETRY, data)
+        return PeerRefusal(Disposition.FAIL if of_recipient else Disposition.RETRY, rcpt)
+    return None if data.code == 354 else PeerRefusal(Disposition.RETRY, data)
 
 
-def refusal_of_body(answer: Reply) -> Refusal | None:
+def refusal_of_body(answer: Reply) -> PeerRefusal | None:
     """What the reply to the final dot comes to; None when it was queued. A permanent refusal is of this message."""
     if answer.is_success:
         return None
-    return Refusal(Verdict.FAIL if answer.is_permanent else Verdict.RETRY, answer)
+    return PeerRefusal(Disposition.FAIL if answer.is_permanent else Disposition.RETRY, answer)

@@ -11,9 +11,9 @@ from postroom.watcher.records.types import (
     Connected,
     ConnectionLost,
     Disconnected,
-    Held,
     MessageId,
     PickedUp,
+    PutOnHold,
     Received,
     Record,
 )
@@ -75,6 +75,6 @@ def of_cleanup(text: str) -> Record | None:
         return (
             Acted(record.queue_id, record.action, None)
             if sender is None
-            else Held(record.queue_id, record.action, sender)
+            else PutOnHold(record.queue_id, record.action, sender)
         )
     return record

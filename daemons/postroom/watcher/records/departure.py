@@ -9,7 +9,7 @@ Source:  Postfix src/global/log_adhoc.c (deliveries), src/*qmgr/qmgr_message.c, 
          src/smtp/smtp_trouble.c, src/bounce/bounce_notify_util.c, src/postsuper/postsuper.c;
          postconf(5) smtp_log_tls_feature_status (tls=, from 3.11 on).
 Limits:  linear time. Postfix cuts a text at about 2,000 octets: the reason of a delivery may be cut, a line cut
-         before its outcome is `Cut`.
+         before its outcome is `CutOff`.
 BUGS:    with info_log_addr_form=internal Postfix does not quote local parts, and one that holds ">, relay=…,
          status=sent (" can pose as the line's own words. Where a second ", status=" stands in a line, `is_plain`
          is false, and such a line is never evidence against a recipient.
@@ -22,7 +22,7 @@ from postroom.watcher.records.types import (
     Active,
     AttemptFailed,
     ConnectFailed,
-    Cut,
+    CutOff,
     Delivery,
     Expired,
     Notified,
@@ -104,10 +104,10 @@ def of_postsuper(text: str) -> Record | None:
     return unfollowed(text) if found is None else Operated(*found.groups())
 
 
-def _delivery(text: str) -> Delivery | Cut | None:
+def _delivery(text: str) -> Delivery | CutOff | None:
     found = _DELIVERY.fullmatch(text)
     if found is None:
-        return None if _IS_DELIVERY.match(text) is None else Cut()
+        return None if _IS_DELIVERY.match(text) is None else CutOff()
     # fmt: off
     (queue_id, to, bare_to, orig_to, bare_orig_to, relay, conn_use, delay, delays, tls, dsn, status,
      reason) = found.groups()

@@ -95,7 +95,7 @@ class Acted:
 
 
 @dataclass(slots=True)
-class Held:
+class PutOnHold:
     """cleanup: the mail goes to the hold queue."""
 
     queue_id: str
@@ -201,7 +201,7 @@ class Logged:
 
 
 @dataclass(slots=True)
-class Cut:
+class CutOff:
     """The line of a delivery, cut before its outcome, or damaged."""
 
 
@@ -226,7 +226,7 @@ Record = (
     | PickedUp
     | MessageId
     | Acted
-    | Held
+    | PutOnHold
     | Active
     | Expired
     | Removed
@@ -236,7 +236,7 @@ Record = (
     | Notified
     | Statistics
     | Logged
-    | Cut
+    | CutOff
     | Stopping
     | Started
 )
