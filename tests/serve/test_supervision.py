@@ -1,5 +1,6 @@
 """When a child is started, killed and started again: the decisions, without a process."""
 
+import os
 from collections.abc import Sequence
 from signal import Signals
 
@@ -25,7 +26,7 @@ TERM, KILL, HUP = Signals.SIGTERM, Signals.SIGKILL, Signals.SIGHUP
 
 def serving(words: Sequence[str] = WORDS) -> Supervision:
     """All children serve."""
-    supervision = Supervision(words, WATCHDOG_S, DRAIN_S)
+    supervision = Supervision(words, WATCHDOG_S, DRAIN_S, os.EX_CONFIG)
     assert supervision.begin(0.0) == [StartChild(word) for word in words]
     told = [supervision.said(word, ["READY=1", "STATUS=x"], 0.0) for word in words]
     assert told == [[]] * (len(words) - 1) + [[AllReady()]]
@@ -79,7 +80,7 @@ def test_a_child_without_a_sign_of_life_is_killed_and_started_again() -> None:
 
 def test_a_child_that_is_never_ready_is_killed() -> None:
     """It may have no watchdog yet, but not for ever."""
-    supervision = Supervision(WORDS, WATCHDOG_S, DRAIN_S)
+    supervision = Supervision(WORDS, WATCHDOG_S, DRAIN_S, os.EX_CONFIG)
     supervision.begin(0.0)
     assert supervision.passed(START_S - 1) == []
     assert supervision.passed(START_S) == [SendSignal(word, KILL, "not ready within 90 s") for word in WORDS]
@@ -180,7 +181,7 @@ def test_whatever_happens_no_child_runs_twice_and_the_end_comes(
     events: list[tuple[str, str, int, float]],
 ) -> None:
     """A child is started only when it does not run, never after the end began; and asked, all end."""
-    supervision, now = Supervision(WORDS, WATCHDOG_S, DRAIN_S), 0.0
+    supervision, now = Supervision(WORDS, WATCHDOG_S, DRAIN_S, os.EX_CONFIG), 0.0
     alive: set[str] = set()
     is_stopping = False
 

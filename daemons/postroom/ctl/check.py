@@ -1,5 +1,6 @@
 """`postroom check`: is the configuration good, before anything is restarted with it?"""
 
+import os
 import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -10,26 +11,24 @@ from postroom.config.daemons import DAEMONS, Word
 from postroom.config.model import Config
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import CommandContext
-
-EX_CONFIG = 78
+    from postroom.ctl.context import CommandContext
 
 
 @click.command()
 @click.pass_obj
-def check(place: "CommandContext") -> None:
+def check(context: "CommandContext") -> None:
     """Check the configuration, the templates and the signing keys; exit 78 with each problem on a line."""
-    end_with_findings(place, DAEMONS)
-    click.echo(f"{place.path}: good")
+    end_with_findings(context, DAEMONS)
+    click.echo(f"{context.path}: good")
 
 
-def end_with_findings(place: "CommandContext", daemons: Collection[Word]) -> None:
+def end_with_findings(context: "CommandContext", daemons: Collection[Word]) -> None:
     """Return when nothing would keep these daemons from starting; else exit 78 with each problem on a line."""
-    found = findings(place.config, daemons)
+    found = findings(context.config, daemons)
     for finding in found:
-        click.echo(f"{place.path}: {finding}", err=True)
+        click.echo(f"{context.path}: {finding}", err=True)
     if found:
-        sys.exit(EX_CONFIG)
+        sys.exit(os.EX_CONFIG)
 
 
 def findings(config: Config, daemons: Collection[Word]) -> list[str]:

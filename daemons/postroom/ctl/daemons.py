@@ -9,7 +9,7 @@ import click
 from postroom.config.model import Config
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import CommandContext
+    from postroom.ctl.context import CommandContext
     from postroom.runtime.lifecycle import Life
     from postroom.runtime.log import Log
 
@@ -19,60 +19,60 @@ Serve = Callable[[Config, Callable[[], Config], "Log", "Life"], Awaitable[None]]
 
 @click.command()
 @click.pass_obj
-def submission(place: "CommandContext") -> None:
+def submission(context: "CommandContext") -> None:
     """Run the submission daemon in the foreground."""
     from postroom.submission.main import WORD, serve
 
-    _live(place, WORD, serve)
+    _live(context, WORD, serve)
 
 
 @click.command()
 @click.pass_obj
-def policy(place: "CommandContext") -> None:
+def policy(context: "CommandContext") -> None:
     """Run the policy daemon in the foreground."""
     from postroom.policy.main import WORD, serve
 
-    _live(place, WORD, serve)
+    _live(context, WORD, serve)
 
 
 @click.command()
 @click.pass_obj
-def milter(place: "CommandContext") -> None:
+def milter(context: "CommandContext") -> None:
     """Run the milter in the foreground."""
     from postroom.milter.main import WORD, serve
     from postroom.runtime.lifecycle import exit_code
     from postroom.runtime.log import open_log
 
-    config = place.config
+    config = context.config
     log = open_log(WORD, config.log.level, config.log.to)
-    sys.exit(exit_code(lambda: serve(config, place.reread, log), log))
+    sys.exit(exit_code(lambda: serve(config, context.reread, log), log))
 
 
 @click.command()
 @click.pass_obj
-def watcher(place: "CommandContext") -> None:
+def watcher(context: "CommandContext") -> None:
     """Run the watcher daemon in the foreground."""
     from postroom.watcher.main import WORD, serve
 
-    _live(place, WORD, serve)
+    _live(context, WORD, serve)
 
 
 @click.command()
 @click.pass_obj
-def monitor(place: "CommandContext") -> None:
+def monitor(context: "CommandContext") -> None:
     """Run the monitor daemon in the foreground."""
     from postroom.monitor.main import WORD, serve
 
-    _live(place, WORD, serve)
+    _live(context, WORD, serve)
 
 
-def _live(place: "CommandContext", word: str, serve: Serve) -> NoReturn:
+def _live(context: "CommandContext", word: str, serve: Serve) -> NoReturn:
     from postroom.runtime.lifecycle import run
     from postroom.runtime.log import open_log
 
-    config = place.config
+    config = context.config
     log = open_log(word, config.log.level, config.log.to)
-    sys.exit(run(lambda life: serve(config, place.reread, log, life), log))
+    sys.exit(run(lambda life: serve(config, context.reread, log, life), log))
 
 
 COMMANDS = (watcher, policy, milter, submission, monitor)

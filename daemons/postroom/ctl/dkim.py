@@ -16,7 +16,7 @@ from postroom.mail.logsafe import safe
 
 if TYPE_CHECKING:
     from postroom.config.model import Config
-    from postroom.ctl.main import CommandContext
+    from postroom.ctl.context import CommandContext
     from postroom.milter.keys import PrivateKey
 
 
@@ -53,13 +53,13 @@ def _checked(read: Callable[[str], str], text: str) -> str:
 @click.option("--group", help="Group that may read it (0640), for example postroom-milter; without: its owner (0600).")
 @click.pass_obj
 def key(
-    place: "CommandContext", domain: str, selector: str, kind: str, bits: int, out: Path | None, group: str | None
+    context: "CommandContext", domain: str, selector: str, kind: str, bits: int, out: Path | None, group: str | None
 ) -> None:
     """Make a signing key and print its DNS record. A file that is there is never replaced."""
     from postroom.config import paths
     from postroom.milter.dns_record import record_value, zone_line
 
-    path = out or paths.dkim_key(place.config, domain, selector)
+    path = out or paths.dkim_key(context.config, domain, selector)
     private = _new_key(kind, bits)
     try:
         _make_folder(path.parent, group)
@@ -116,14 +116,14 @@ def _write_key(path: Path, private: "PrivateKey", group: str | None) -> None:
 @dkim.command()
 @click.option("--domain", callback=_domain, help="Only the records of this domain.")
 @click.pass_obj
-def dns(place: "CommandContext", domain: str | None) -> None:
+def dns(context: "CommandContext", domain: str | None) -> None:
     """Print the DNS records of the configured keys, as a zone file has them."""
     from postroom.milter.dns_record import record_value, zone_line
     from postroom.milter.keys import KeyUnusable, read_key
 
-    listed, trouble = _listed(place.config, domain), False
+    listed, trouble = _listed(context.config, domain), False
     if not listed:
-        click.echo(f"{place.path}: lists no such key; mend: make one with `postroom dkim key`", err=True)
+        click.echo(f"{context.path}: lists no such key; mend: make one with `postroom dkim key`", err=True)
         sys.exit(1)
     for name, selector, path in listed:
         try:

@@ -11,7 +11,7 @@ import click
 from postroom.ctl.shared_store import hash_key, with_store
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import CommandContext
+    from postroom.ctl.context import CommandContext
 
 SETTLED_S = 60.0
 """A held mail as old as that is in Postfix's hold queue, or never will be."""
@@ -26,7 +26,7 @@ def limits() -> None:
 @click.argument("key", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object for each line, in a list.")
 @click.pass_obj
-def show(place: "CommandContext", key: str | None, as_json: bool) -> None:
+def show(context: "CommandContext", key: str | None, as_json: bool) -> None:
     """Show what is used of each limit with this kind of key; exit 1 when one has no room.
 
     Without KEY: whose mail of sendmail(1) waits for room, and how much of it is held; exit 1 when there is any.
@@ -34,10 +34,10 @@ def show(place: "CommandContext", key: str | None, as_json: bool) -> None:
     from postroom.limits.configured import rules
 
     if key is None:
-        _show_queues(place, as_json)
-    kind, value = _parts(place, key)
-    asked = [rule.demand(value, 1) for rule in rules(place.config.limits) if rule.key == kind]
-    usages = with_store(place, lambda store: store.peek(asked)) if asked else ()
+        _show_queues(context, as_json)
+    kind, value = _parts(context, key)
+    asked = [rule.demand(value, 1) for rule in rules(context.config.limits) if rule.key == kind]
+    usages = with_store(context, lambda store: store.peek(asked)) if asked else ()
     if as_json:
         click.echo(json.dumps([asdict(usage) for usage in usages], indent=2))
     elif not usages:
@@ -54,18 +54,18 @@ def show(place: "CommandContext", key: str | None, as_json: bool) -> None:
 @limits.command()
 @click.argument("key")
 @click.pass_obj
-def reset(place: "CommandContext", key: str) -> None:
+def reset(context: "CommandContext", key: str) -> None:
     """Forget what was counted under this key, by all limits; exit 1 when nothing was."""
-    kind, value = _parts(place, key)
-    forgotten = with_store(place, lambda store: store.reset(f"{kind}:{value}"))
+    kind, value = _parts(context, key)
+    forgotten = with_store(context, lambda store: store.reset(f"{kind}:{value}"))
     click.echo(f"{forgotten} counters forgotten", err=not forgotten)
     sys.exit(0 if forgotten else 1)
 
 
-def _show_queues(place: "CommandContext", as_json: bool) -> NoReturn:
+def _show_queues(context: "CommandContext", as_json: bool) -> NoReturn:
     from datetime import UTC, datetime
 
-    queues = with_store(place, lambda store: store.queues())
+    queues = with_store(context, lambda store: store.queues())
     if as_json:
         click.echo(json.dumps([asdict(queue) for queue in queues], indent=2))
     for queue in () if as_json else queues:
@@ -80,7 +80,7 @@ def _show_queues(place: "CommandContext", as_json: bool) -> NoReturn:
 @click.argument("key", required=False)
 @click.option("--all", "all_keys", is_flag=True, help="All that is held for a limit, under whatever key.")
 @click.pass_obj
-def release(place: "CommandContext", key: str | None, all_keys: bool) -> None:
+def release(context: "CommandContext", key: str | None, all_keys: bool) -> None:
     """Let mail go that is held because of a limit, as root; exit 1 when nothing was held.
 
     It goes out at Postfix's next look into its queue, and is not counted: your word stands above the limit.
@@ -89,8 +89,8 @@ def release(place: "CommandContext", key: str | None, all_keys: bool) -> None:
         raise click.UsageError("write a KEY or --all")
     from postroom.postfix.hold_queue import HoldingFailed, release_held
 
-    counted = None if key is None else ":".join(_parts(place, key))
-    held = with_store(place, lambda store: store.held(counted))
+    counted = None if key is None else ":".join(_parts(context, key))
+    held = with_store(context, lambda store: store.held(counted))
     try:
         released = release_held([mail.queue_id for mail in held]) if held else []
     except HoldingFailed as failed:
@@ -98,12 +98,12 @@ def release(place: "CommandContext", key: str | None, all_keys: bool) -> None:
         sys.exit(1)
     # One that Postfix does not hold was released or deleted before, or is on its way into the queue just now.
     gone = {mail.queue_id for mail in held if mail.at < time.time() - SETTLED_S} | set(released)
-    with_store(place, lambda store: store.released(sorted(gone)))
+    with_store(context, lambda store: store.released(sorted(gone)))
     click.echo(f"{len(released)} released", err=not released)
     sys.exit(0 if released else 1)
 
 
-def _parts(place: "CommandContext", key: str) -> tuple[str, str]:
+def _parts(context: "CommandContext", key: str) -> tuple[str, str]:
     """Kind and value as they are counted."""
     from postroom.limits.subject import Key, client_network
     from postroom.mail.hashes import private
@@ -116,9 +116,9 @@ def _parts(place: "CommandContext", key: str) -> tuple[str, str]:
         return kind, value
     match kind:
         case "sender":
-            return kind, private(hash_key(place), counted_sender(value))
+            return kind, private(hash_key(context), counted_sender(value))
         case "recipient" | "login":
-            return kind, private(hash_key(place), value)
+            return kind, private(hash_key(context), value)
         case "uid":
             return kind, _uid(value)
         case "client_address":

@@ -17,7 +17,7 @@ from postroom.store.shared.interface import Usage
 from postroom.store.shared.suppression import REFUSAL_KEPT_S, RecipientHistory
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import CommandContext
+    from postroom.ctl.context import CommandContext
     from postroom.store.shared.sqlite import SqliteSharedStore
 
 DAY_S = 86_400
@@ -110,9 +110,9 @@ def privacy() -> None:
 @click.argument("recipient", metavar="ADDRESS|HASH")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def report(place: "CommandContext", recipient: str, as_json: bool) -> None:
+def report(context: "CommandContext", recipient: str, as_json: bool) -> None:
     """Tell what this host keeps of a recipient, in which form, and until when."""
-    kept = _kept(place, recipient_of(place, recipient).hash)
+    kept = _kept(context, recipient_of(context, recipient).hash)
     click.echo(kept.json() if as_json else "\n".join(kept.lines()))
 
 
@@ -120,29 +120,29 @@ def report(place: "CommandContext", recipient: str, as_json: bool) -> None:
 @click.argument("recipient", metavar="ADDRESS|HASH")
 @click.option("--forget", is_flag=True, help="Its hash too: it is no longer suppressed, and counted anew.")
 @click.pass_obj
-def erase(place: "CommandContext", recipient: str, forget: bool) -> None:
+def erase(context: "CommandContext", recipient: str, forget: bool) -> None:
     """Take a recipient out of what is kept; exit 1 when mail to it is still under way, then repeat it later.
 
     Figures stay, without anybody in them. A recipient that is suppressed stays so, under its hash alone, so that no
     mail goes there by mistake; --forget ends that.
     """
-    recipient_hash = recipient_of(place, recipient).hash
-    kept = _kept(place, recipient_hash, and_erase=True, forget=forget)
+    recipient_hash = recipient_of(context, recipient).hash
+    kept = _kept(context, recipient_hash, and_erase=True, forget=forget)
     click.echo("erased; still suppressed, as a hash" if kept.story.is_suppressed else "erased")
     if kept.alive:
         click.echo(f"mail to it is under way: {kept.alive}; mend: repeat this when it has ended", err=True)
         sys.exit(1)
 
 
-def _kept(place: "CommandContext", recipient_hash: str, *, and_erase: bool = False, forget: bool = False) -> KeptData:
+def _kept(context: "CommandContext", recipient_hash: str, *, and_erase: bool = False, forget: bool = False) -> KeptData:
     """What is kept; after it was erased, if so asked. Ends the command when a file cannot be used."""
     from postroom.config import paths
     from postroom.limits.configured import rules
     from postroom.store.errors import StoreUnavailable
 
-    mail, track = paths.mail_db(place.config), paths.track_db(place.config)
+    mail, track = paths.mail_db(context.config), paths.track_db(context.config)
     key = f"#{recipient_hash}"
-    demands = [rule.demand(key, 1) for rule in rules(place.config.limits) if rule.key == "recipient"]
+    demands = [rule.demand(key, 1) for rule in rules(context.config.limits) if rule.key == "recipient"]
 
     async def shared(store: "SqliteSharedStore") -> tuple[RecipientHistory, tuple[Usage, ...]]:
         if and_erase:
@@ -157,9 +157,9 @@ def _kept(place: "CommandContext", recipient_hash: str, *, and_erase: bool = Fal
             erase_from_mail(mail, recipient_hash)
             # Before the shared store: what is on its way there goes first.
             erase_from_track(track, recipient_hash, forget=forget)
-        story, usages = with_store(place, shared)
+        story, usages = with_store(context, shared)
         outbox, tracking = in_mail(mail, recipient_hash), in_track(track, recipient_hash)
     except StoreUnavailable as error:
         click.echo(str(error), err=True)
         sys.exit(1)
-    return KeptData(recipient_hash, outbox, tracking, story, usages, place.config.retention.messages)
+    return KeptData(recipient_hash, outbox, tracking, story, usages, context.config.retention.messages)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import CommandContext
+    from postroom.ctl.context import CommandContext
 
 
 @click.group("return-path")
@@ -16,23 +16,23 @@ def return_path() -> None:
 
 @return_path.command()
 @click.pass_obj
-def domains(place: "CommandContext") -> None:
+def domains(context: "CommandContext") -> None:
     """Print the return-path domains, one a line; nothing where there is none."""
-    for domain in sorted(place.config.return_domains()):
+    for domain in sorted(context.config.return_domains()):
         click.echo(domain)
 
 
 @return_path.command()
 @click.pass_obj
-def dns(place: "CommandContext") -> None:
+def dns(context: "CommandContext") -> None:
     """Print the MX and SPF records of each return-path domain, as a zone file has them.
 
     SPF is that of a host which gets the bounces and sends the mail. Where others send too, name them there.
     """
-    listed = sorted(place.config.return_domains())
+    listed = sorted(context.config.return_domains())
     if not listed:
-        click.echo(f"{place.path}: has no such domain; mend: return_path: verp bounces.<domain>", err=True)
+        click.echo(f"{context.path}: has no such domain; mend: return_path: verp bounces.<domain>", err=True)
         sys.exit(1)
     for domain in listed:
-        click.echo(f"{domain}. IN MX 10 {place.config.hostname}.")
+        click.echo(f"{domain}. IN MX 10 {context.config.hostname}.")
         click.echo(f'{domain}. IN TXT "v=spf1 mx -all"')

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import CommandContext
+    from postroom.ctl.context import CommandContext
 
 
 @click.command()
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 @click.pass_obj
 def send(  # one option is one parameter
-    place: "CommandContext",
+    context: "CommandContext",
     sender: str,
     to: tuple[str, ...],
     cc: tuple[str, ...],
@@ -72,7 +72,7 @@ def send(  # one option is one parameter
     if html is not None:
         body["html"] = _decoded(f"--html {html}", html.read_bytes())
     headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
-    status, answer = ask(place.config.submission.socket, "POST", "/v1/messages", body, headers)
+    status, answer = ask(context.config.submission.socket, "POST", "/v1/messages", body, headers)
     if as_json:
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     elif status == 202:

@@ -9,27 +9,25 @@ import click
 from postroom.config import paths
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import CommandContext
-
-EX_CONFIG = 78
+    from postroom.ctl.context import CommandContext
 
 
 @click.command()
 @click.pass_obj
-def serve(place: "CommandContext") -> None:
+def serve(context: "CommandContext") -> None:
     """Run all daemons in the foreground, as children of one process (`serve.daemons` says which)."""
     from postroom.ctl.check import end_with_findings
     from postroom.runtime.lifecycle import exit_code
     from postroom.runtime.log import open_log
     from postroom.serve import main
 
-    config = place.config
-    end_with_findings(place, config.serve.daemons)
+    config = context.config
+    end_with_findings(context, config.serve.daemons)
     # os.path: what may not be seen is as good as missing.
     missing = [path for path in paths.store_files(config) if not os.path.exists(path)]
     for path in missing:
         click.echo(f"{path}: is not there; mend: `postroom store init`, as the user that runs this", err=True)
     if missing:
-        sys.exit(EX_CONFIG)
+        sys.exit(os.EX_CONFIG)
     log = open_log(main.WORD, config.log.level, config.log.to)
-    sys.exit(exit_code(lambda: main.serve(config, place.path, log), log))
+    sys.exit(exit_code(lambda: main.serve(config, context.path, log), log))

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import CommandContext
+    from postroom.ctl.context import CommandContext
     from postroom.mail.recipients import MaskedRecipient
     from postroom.store.shared.sqlite import SqliteSharedStore
 
 T = TypeVar("T")
 
 
-def with_store(place: "CommandContext", use: "Callable[[SqliteSharedStore], Awaitable[T]]") -> T:
+def with_store(context: "CommandContext", use: "Callable[[SqliteSharedStore], Awaitable[T]]") -> T:
     """Open the store, use it, close it. Ends the command when it cannot be used."""
     from postroom.config import paths
     from postroom.store.errors import StoreUnavailable
     from postroom.store.shared.sqlite import SqliteSharedStore
 
     async def run() -> T:
-        store = SqliteSharedStore(paths.shared_db(place.config).parent)
+        store = SqliteSharedStore(paths.shared_db(context.config).parent)
         try:
             return await use(store)
         finally:
@@ -35,7 +35,7 @@ def with_store(place: "CommandContext", use: "Callable[[SqliteSharedStore], Awai
         sys.exit(1)
 
 
-def recipient_of(place: "CommandContext", text: str) -> "MaskedRecipient":
+def recipient_of(context: "CommandContext", text: str) -> "MaskedRecipient":
     """Whom ADDRESS|HASH names; of a hash nothing else is known. Ends the command when it is neither."""
     from postroom.mail.addresses import AddressInvalid, parse_mailbox
     from postroom.mail.recipients import MaskedRecipient, masked_recipient
@@ -44,19 +44,19 @@ def recipient_of(place: "CommandContext", text: str) -> "MaskedRecipient":
     if (known := HASH.fullmatch(text)) is not None:
         return MaskedRecipient(known[1], "", "")
     try:
-        return masked_recipient(hash_key(place), parse_mailbox(text).address)
+        return masked_recipient(hash_key(context), parse_mailbox(text).address)
     except AddressInvalid as invalid:
         raise click.UsageError(f"neither a mail address nor a hash: {invalid.reason}") from invalid
 
 
-def hash_key(place: "CommandContext") -> bytes:
+def hash_key(context: "CommandContext") -> bytes:
     """The key addresses are hashed with. Ends the command when it cannot be read."""
     from postroom.config import paths
     from postroom.runtime.keys import read_key
     from postroom.runtime.lifecycle import StartRefused
 
     try:
-        return read_key(paths.recipient_hash_key(place.config))
+        return read_key(paths.recipient_hash_key(context.config))
     except StartRefused as refused:
         click.echo(str(refused), err=True)
         sys.exit(1)

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import CommandContext
+    from postroom.ctl.context import CommandContext
 
 
 @click.command()
 @click.argument("message", metavar="[ID]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 @click.pass_obj
-def status(place: "CommandContext", message: str | None, as_json: bool) -> None:
+def status(context: "CommandContext", message: str | None, as_json: bool) -> None:
     """Show the outbox, or one message; exit 1 when something needs a look."""
     from postroom.ctl.client import ask, show_problem
 
     target = "/v1/stats" if message is None else f"/v1/messages/{_quoted(message)}"
-    code, answer = ask(place.config.submission.socket, "GET", target)
+    code, answer = ask(context.config.submission.socket, "GET", target)
     if as_json:
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     elif code != 200:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import CommandContext
+    from postroom.ctl.context import CommandContext
 
 
 SQLITE_SUFFIXES = ("-wal", "-shm")
@@ -26,7 +26,7 @@ def store() -> None:
 
 @store.command()
 @click.pass_obj
-def init(place: "CommandContext") -> None:
+def init(context: "CommandContext") -> None:
     """Make the store's files where they are missing. Safe to repeat.
 
     Run it as root where each daemon has a user of its own: a file made new gets owner and group of its folder. Else
@@ -38,7 +38,7 @@ def init(place: "CommandContext") -> None:
     from postroom.store.shared.sqlite import SqliteSharedStore
     from postroom.store.track.track_store import TrackStore
 
-    config = place.config
+    config = context.config
     mail_db, track_db, shared = paths.mail_db(config), paths.track_db(config), paths.shared_db(config).parent
     keys = (paths.return_path_key(config), paths.recipient_hash_key(config))
     try:

@@ -14,7 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from postroom.config.model import Config
-    from postroom.ctl.main import CommandContext
+    from postroom.ctl.context import CommandContext
     from postroom.templating import Catalogue, Rendered, Template
 
 
@@ -26,9 +26,9 @@ def template() -> None:
 @template.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.pass_obj
-def list_(place: "CommandContext", as_json: bool) -> None:
+def list_(context: "CommandContext", as_json: bool) -> None:
     """List the templates: name, content version, locales, samples, what each is for."""
-    catalogue = loaded(place.config)
+    catalogue = loaded(context.config)
     listed = [
         {
             "name": name,
@@ -60,18 +60,18 @@ def list_(place: "CommandContext", as_json: bool) -> None:
 @click.option("--part", type=click.Choice(["subject", "text", "html"]), help="Only this part, as it is.")
 @click.pass_obj
 def render(
-    place: "CommandContext", name: str, locale: str | None, data: Path | None, sample: str | None, part: str | None
+    context: "CommandContext", name: str, locale: str | None, data: Path | None, sample: str | None, part: str | None
 ) -> None:
     """Print the whole message a template makes, as it would be handed over (RFC 5322)."""
     from postroom.ctl.send import variables
 
     if data is not None and sample is not None:
         raise click.UsageError("--data and --sample exclude each other")
-    found = _named(loaded(place.config), name)
+    found = _named(loaded(context.config), name)
     given = _sample(found, sample or "examples") if data is None else variables(data, ())
     mail = _rendered(found, locale, given)
     if part is None:
-        sys.stdout.buffer.write(whole(place.config, mail, time.time()))
+        sys.stdout.buffer.write(whole(context.config, mail, time.time()))
     else:
         click.echo(getattr(mail, part), nl=part == "subject")
 
@@ -80,13 +80,13 @@ def render(
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_obj
-def lint(place: "CommandContext", names: tuple[str, ...], as_json: bool) -> None:
+def lint(context: "CommandContext", names: tuple[str, ...], as_json: bool) -> None:
     """Look for what works badly, in all templates or in those named; exit 1 when there is something."""
     from dataclasses import asdict
 
     from postroom.templating.lint import check
 
-    catalogue = loaded(place.config)
+    catalogue = loaded(context.config)
     chosen = [_named(catalogue, name).name for name in names] or catalogue.names()
     findings = [finding for name in chosen for finding in check(catalogue, name)]
     if as_json:
@@ -102,15 +102,15 @@ def lint(place: "CommandContext", names: tuple[str, ...], as_json: bool) -> None
 @click.argument("name")
 @click.option("--locale", "locales", multiple=True, default=("en",), show_default=True, help="May be repeated.")
 @click.pass_obj
-def new(place: "CommandContext", name: str, locales: tuple[str, ...]) -> None:
+def new(context: "CommandContext", name: str, locales: tuple[str, ...]) -> None:
     """Begin a template in your own folder, ready to be rendered and changed."""
     from postroom.ctl.scaffold import ScaffoldRefused, write
 
-    folder = place.config.templates.folder
+    folder = context.config.templates.folder
     if folder is None:
         click.echo("templates.folder is null, so there is no place for it; mend: name a folder", err=True)
         sys.exit(1)
-    catalogue = loaded(place.config)
+    catalogue = loaded(context.config)
     try:
         if name in catalogue.templates:
             raise ScaffoldRefused(f"there is a template {name!r} already; mend: take another name, or edit that one")
@@ -118,7 +118,7 @@ def new(place: "CommandContext", name: str, locales: tuple[str, ...]) -> None:
     except ScaffoldRefused as refused:
         click.echo(str(refused), err=True)
         sys.exit(1)
-    loaded(place.config)
+    loaded(context.config)
     for path in written:
         click.echo(path)
     click.echo(f"Next: edit them, then `postroom template lint {name}` and `postroom template preview`.", err=True)
@@ -129,7 +129,7 @@ def new(place: "CommandContext", name: str, locales: tuple[str, ...]) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="On 127.0.0.1; default: one that is free.")
 @click.option("--send-to", multiple=True, metavar="ADDRESS", help="An address test mail may go to; may be repeated.")
 @click.pass_obj
-def preview(place: "CommandContext", socket: Path | None, port: int, send_to: tuple[str, ...]) -> None:
+def preview(context: "CommandContext", socket: Path | None, port: int, send_to: tuple[str, ...]) -> None:
     """Serve a page with all templates, locales and samples, until it is stopped; files are read again when saved."""
     import asyncio
     import secrets
@@ -138,7 +138,7 @@ def preview(place: "CommandContext", socket: Path | None, port: int, send_to: tu
     from postroom.ctl.preview import Preview, PreviewAccess, serve
     from postroom.runtime.lifecycle import StartRefused
 
-    config, templates = place.config, loaded(place.config)
+    config, templates = context.config, loaded(context.config)
 
     def send(body: dict[str, object]) -> tuple[int, Mapping[str, object]]:
         try:

@@ -35,11 +35,12 @@ from postroom.milter.session import MilterSession
 from postroom.runtime.accounts import groups_of
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.keys import read_key
-from postroom.runtime.lifecycle import EX_SOFTWARE, StartRefused, told
+from postroom.runtime.lifecycle import StartRefused, told
 from postroom.runtime.listeners import Listener, listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
 from postroom.senders.configured import senders_table
+from postroom.store.boot import boottime_s
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.sqlite import SqliteSharedStore
 
@@ -186,7 +187,9 @@ def _work(
         except Exception as error:  # noqa: BLE001 - nobody is left to catch it
             log.critical("daemon.failed", **told(error))
         finally:
-            os._exit(EX_SOFTWARE)  # without this thread the worker would never drain: another one shall take its place
+            os._exit(
+                os.EX_SOFTWARE
+            )  # without this thread the worker would never drain: another one shall take its place
 
     def decide(letter: DoorMail) -> DoorDecision:
         return asyncio.run_coroutine_threadsafe(counting.decide(letter), loop).result(COUNT_TIMEOUT_S)
@@ -200,7 +203,7 @@ def _counting(store: SqliteSharedStore, settings: Settings, log: Log) -> DoorLim
     patience = CircuitBreaker("limits", LIMITS_LOST, log)
     return DoorLimits(
         store,
-        Limiter(store, settings.rules, LocalLimiter(_boottime), patience, STORE_BUDGET_S),
+        Limiter(store, settings.rules, LocalLimiter(boottime_s), patience, STORE_BUDGET_S),
         patience,
         STORE_BUDGET_S,
         key=settings.key,
@@ -208,10 +211,6 @@ def _counting(store: SqliteSharedStore, settings: Settings, log: Log) -> DoorLim
         hold_above=settings.hold_above,
         clock=time.time,
     )
-
-
-def _boottime() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _is_abandoned(drain: socket.socket) -> bool:

@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from postroom.runtime.lifecycle import EX_SOFTWARE, log_not_reloaded, log_reloaded, told
+from postroom.runtime.lifecycle import log_not_reloaded, log_reloaded, told
 from postroom.runtime.log import Log
 from postroom.runtime.notify import reloading, tell_systemd, watchdog_period_s
 
@@ -240,4 +240,4 @@ class Master:
         except Exception as error:  # noqa: BLE001 - nobody is left to catch it
             self._log.critical("daemon.failed", **told(error))
         finally:
-            os._exit(EX_SOFTWARE)
+            os._exit(os.EX_SOFTWARE)

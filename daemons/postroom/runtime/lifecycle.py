@@ -26,10 +26,6 @@ from postroom.runtime.log import Field, Log
 from postroom.runtime.notify import reloading, tell_systemd, watchdog_period_s
 from postroom.store.errors import StoreUnavailable
 
-EX_OK = 0
-EX_SOFTWARE = 70
-EX_CONFIG = 78
-
 
 class StartRefused(Exception):
     """The daemon cannot start as it is configured; each reason says what, where and how to mend."""
@@ -114,11 +110,11 @@ def exit_code(serve: Callable[[], None], log: Log) -> int:
         serve()
     except StartRefused as refused:
         log.critical("daemon.refused", reason=str(refused))
-        return EX_CONFIG
+        return os.EX_CONFIG
     except Exception as error:  # noqa: BLE001 - nobody is left to catch it
         log.critical("daemon.failed", **told(error))
-        return EX_SOFTWARE
-    return EX_OK
+        return os.EX_SOFTWARE
+    return os.EX_OK
 
 
 def log_reloaded(log: Log, needs_restart: Sequence[str]) -> None:

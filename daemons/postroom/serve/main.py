@@ -43,7 +43,7 @@ def serve(config: Config, path: Path, log: Log) -> None:
         StartRefused: a daemon cannot start as it is configured; the others have ended.
     """
     settings = config.serve
-    supervision = Supervision(settings.daemons, settings.watchdog, settings.drain)
+    supervision = Supervision(settings.daemons, settings.watchdog, settings.drain, os.EX_CONFIG)
     command = [sys.executable, "-m", "postroom", "--config", str(path)]
     children = Children(command, settings.watchdog, os.environ, log)
     supervisor = Supervisor(supervision, children, f"running {', '.join(settings.daemons)}", log)

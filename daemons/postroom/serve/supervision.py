@@ -6,7 +6,7 @@
 
 Asked to end, the children end one after the other, the last in the list first;
 each is asked when the one behind it has ended. A child that cannot start as it is
-configured (78) would not be mended by a restart: all end, and so do we.
+configured (exit 78) would not be mended by a restart: all end, and so do we.
 
 Pure: every call brings the time and gives what is to be done.
 """
@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from signal import Signals
 from typing import Literal
 
-EX_OK, EX_CONFIG = 0, 78
 START_S = 90.0
 """How long a child may take to say READY=1, as systemd's default has it (DefaultTimeoutStartSec=)."""
 LIVED_S = 60.0
@@ -76,16 +75,18 @@ class Supervision:
         words:      of the daemons, in the order of their start.
         watchdog_s: a child that has not said WATCHDOG=1 for so long hangs.
         drain_s:    how long all of them together may take to end.
+        refusal:    the exit code of a child that cannot start as it is configured (EX_CONFIG, 78).
     """
 
-    def __init__(self, words: Sequence[str], watchdog_s: float, drain_s: float) -> None:
+    def __init__(self, words: Sequence[str], watchdog_s: float, drain_s: float, refusal: int) -> None:
         self._children = {word: _Child(word) for word in words}
         self._watchdog_s = watchdog_s
         self._drain_s = drain_s
+        self._refusal = refusal
         self._kill_at = NEVER
         self.is_stopping = False
         self.refused: str | None = None
-        """The child that ended us by its exit code 78."""
+        """The child whose refusal to start ended us."""
 
     @property
     def has_ended(self) -> bool:
@@ -123,7 +124,7 @@ class Supervision:
         """A child has ended; `exit_code` is negative for a signal."""
         child = self._children[word]
         child.deadline = NEVER
-        if exit_code == EX_CONFIG and not self.is_stopping:
+        if exit_code == self._refusal and not self.is_stopping:
             self.refused, child.phase = word, "gone"
             return self.stop(now)
         if self.is_stopping:

@@ -17,7 +17,7 @@ from postroom.ctl.suppress.transfer import export, import_
 from postroom.suppression.list_file import CAUSE, STREAM
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import CommandContext
+    from postroom.ctl.context import CommandContext
 
 _OF_STREAM = "Only mail of this stream, such as newsletter, which the API alone can tell."
 
@@ -30,9 +30,9 @@ def suppress() -> None:
 @suppress.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object for each, in a list.")
 @click.pass_obj
-def list_(place: "CommandContext", as_json: bool) -> None:
+def list_(context: "CommandContext", as_json: bool) -> None:
     """List them, the latest first: masked address, cause, since when, until when."""
-    found = sorted(with_store(place, all_suppressions), key=lambda each: -each.added_at)
+    found = sorted(with_store(context, all_suppressions), key=lambda each: -each.added_at)
     if as_json:
         click.echo(json.dumps([document(each) for each in found], indent=2, ensure_ascii=False))
         return
@@ -44,10 +44,10 @@ def list_(place: "CommandContext", as_json: bool) -> None:
 @click.argument("recipient", metavar="ADDRESS|HASH")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def why(place: "CommandContext", recipient: str, as_json: bool) -> None:
+def why(context: "CommandContext", recipient: str, as_json: bool) -> None:
     """Tell all that is kept about a recipient; exit 1 when it is not suppressed."""
-    recipient_hash = recipient_of(place, recipient).hash
-    story = with_store(place, lambda store: store.story(recipient_hash))
+    recipient_hash = recipient_of(context, recipient).hash
+    story = with_store(context, lambda store: store.story(recipient_hash))
     click.echo(story_json(recipient_hash, story) if as_json else story_text(recipient_hash, story))
     sys.exit(0 if story.is_suppressed else 1)
 
@@ -60,7 +60,12 @@ def why(place: "CommandContext", recipient: str, as_json: bool) -> None:
 @click.option("--stream", help=_OF_STREAM)
 @click.pass_obj
 def add(
-    place: "CommandContext", recipient: str, cause: str | None, expires: str | None, complaint: bool, stream: str | None
+    context: "CommandContext",
+    recipient: str,
+    cause: str | None,
+    expires: str | None,
+    complaint: bool,
+    stream: str | None,
 ) -> None:
     """Let no mail go to a recipient any more; exit 1 when it is suppressed already (then it is as given now)."""
     from postroom.config.units import NotInUnits, duration
@@ -74,7 +79,7 @@ def add(
         lasts_s = None if expires is None else duration(expires)
     except NotInUnits as error:
         raise click.UsageError(f"--expires: {error}") from error
-    now, whom = time.time(), recipient_of(place, recipient)
+    now, whom = time.time(), recipient_of(context, recipient)
     suppression = Suppression(
         recipient_hash=whom.hash,
         domain=whom.domain,
@@ -87,7 +92,7 @@ def add(
         expires_at=None if lasts_s is None else now + lasts_s,
         stream=stream or "",
     )
-    (is_new,) = with_store(place, lambda store: store.suppress([suppression]))
+    (is_new,) = with_store(context, lambda store: store.suppress([suppression]))
     _tell(is_new, "suppressed", "was suppressed already")
 
 
@@ -95,11 +100,11 @@ def add(
 @click.argument("recipient", metavar="ADDRESS|HASH")
 @click.option("--stream", help=_OF_STREAM)
 @click.pass_obj
-def remove(place: "CommandContext", recipient: str, stream: str | None) -> None:
+def remove(context: "CommandContext", recipient: str, stream: str | None) -> None:
     """Let mail go to a recipient again; exit 1 when it was not suppressed."""
     _check_stream(stream)
-    recipient_hash = recipient_of(place, recipient).hash
-    lifted = with_store(place, lambda store: store.lift(recipient_hash, stream))
+    recipient_hash = recipient_of(context, recipient).hash
+    lifted = with_store(context, lambda store: store.lift(recipient_hash, stream))
     _tell(lifted, "gets mail again", "was not suppressed")
 
 
@@ -111,9 +116,9 @@ def _check_stream(stream: str | None) -> None:
 @suppress.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object for each, in a list.")
 @click.pass_obj
-def waves(place: "CommandContext", as_json: bool) -> None:
+def waves(context: "CommandContext", as_json: bool) -> None:
     """List bursts of suppressions, the latest first; exit 1 when one waits for review."""
-    found = with_store(place, lambda store: store.waves())
+    found = with_store(context, lambda store: store.waves())
     if as_json:
         click.echo(json.dumps([document(each) for each in found], indent=2, ensure_ascii=False))
     else:
@@ -133,17 +138,17 @@ def wave() -> None:
 @wave.command()
 @click.argument("number", type=int)
 @click.pass_obj
-def accept(place: "CommandContext", number: int) -> None:
+def accept(context: "CommandContext", number: int) -> None:
     """Put what a burst holds into effect, and what still comes of it; exit 1 when it is not open."""
-    _tell_count(with_store(place, lambda store: store.accept_wave(number)), "now in effect", "is not open")
+    _tell_count(with_store(context, lambda store: store.accept_wave(number)), "now in effect", "is not open")
 
 
 @wave.command()
 @click.argument("number", type=int)
 @click.pass_obj
-def undo(place: "CommandContext", number: int) -> None:
+def undo(context: "CommandContext", number: int) -> None:
     """Lift all suppressions of a burst, in one step, also those in effect; exit 1 when that was done before."""
-    _tell_count(with_store(place, lambda store: store.undo_wave(number)), "lifted", "is undone, or never was")
+    _tell_count(with_store(context, lambda store: store.undo_wave(number)), "lifted", "is undone, or never was")
 
 
 def _tell_count(count: int | None, done: str, nothing: str) -> None:

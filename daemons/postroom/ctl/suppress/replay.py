@@ -16,7 +16,7 @@ from postroom.store.shared.suppression import Suppression
 
 if TYPE_CHECKING:
     from postroom.bounces.classify import Judgement
-    from postroom.ctl.main import CommandContext
+    from postroom.ctl.context import CommandContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ def _rule(rule: str, version: int) -> str:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object for each, in a list.")
 @click.pass_obj
-def replay(place: "CommandContext", as_json: bool) -> None:
+def replay(context: "CommandContext", as_json: bool) -> None:
     """Judge the evidence of all suppressions by bounces again; show those that would differ, exit 1 then.
 
     Works on what is kept, the masked reply: where a rule saw what is masked, its judgement may differ for that.
     """
-    found = with_store(place, all_suppressions)
+    found = with_store(context, all_suppressions)
     differing = [each for each in map(difference, found) if each is not None]
     if as_json:
         click.echo(json.dumps([each.document() for each in differing], indent=2, ensure_ascii=False))

@@ -13,7 +13,7 @@ from postroom.ctl.shared_store import hash_key, with_store
 from postroom.ctl.suppress.display import PAGE, all_suppressions
 
 if TYPE_CHECKING:
-    from postroom.ctl.main import CommandContext
+    from postroom.ctl.context import CommandContext
     from postroom.store.shared.sqlite import SqliteSharedStore
     from postroom.store.shared.suppression import Suppression
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", help="CSV, or JSON lines.")
 @click.pass_obj
-def export(place: "CommandContext", form: str) -> None:
+def export(context: "CommandContext", form: str) -> None:
     """Print all that is in effect: hash, domain, masked address, stream, cause, since, until; never an address."""
     from postroom.suppression.list_file import COLUMNS, exported
 
-    found = [exported(each) for each in with_store(place, all_suppressions) if not each.is_held]
+    found = [exported(each) for each in with_store(context, all_suppressions) if not each.is_held]
     if form == "jsonl":
         for each in found:
             click.echo(json.dumps(each, ensure_ascii=False))
@@ -41,7 +41,7 @@ def export(place: "CommandContext", form: str) -> None:
 @click.argument("file", type=click.File("r", encoding="utf-8", errors="replace"))
 @click.option("--skip-bad", is_flag=True, help="Import the good lines although others are bad.")
 @click.pass_obj
-def import_(place: "CommandContext", file: IO[str], skip_bad: bool) -> None:
+def import_(context: "CommandContext", file: IO[str], skip_bad: bool) -> None:
     """Suppress those in a file (- is standard input): what export writes, or an address or hash on each line.
 
     A bad line is told with its number, and then nothing is imported, unless with --skip-bad; exit 1.
@@ -49,7 +49,7 @@ def import_(place: "CommandContext", file: IO[str], skip_bad: bool) -> None:
     from postroom.suppression.list_file import BadLine, read_list
 
     good, bad = list["Suppression"](), 0
-    for read in read_list(file, hash_key(place), time.time()):
+    for read in read_list(file, hash_key(context), time.time()):
         if isinstance(read, BadLine):
             bad += 1
             click.echo(f"{file.name}:{read.number}: {read.reason}", err=True)
@@ -60,7 +60,7 @@ def import_(place: "CommandContext", file: IO[str], skip_bad: bool) -> None:
             f"nothing imported; mend {'this line' if bad == 1 else f'these {bad} lines'}, or --skip-bad", err=True
         )
         sys.exit(1)
-    new = sum(with_store(place, lambda store: _import(store, good)))
+    new = sum(with_store(context, lambda store: _import(store, good)))
     click.echo(f"{new} suppressed, {len(good) - new} were suppressed already")
     sys.exit(1 if bad else 0)
 
