@@ -25,6 +25,7 @@ from postroom.runtime.lifecycle import Life
 from postroom.runtime.listeners import BACKLOG, listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
+from postroom.store.boot import boottime_s
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.track.reader import TrackReader
 
@@ -56,9 +57,9 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
     async with AsyncExitStack() as at_end:
         shared = SqliteSharedStore(paths.shared_db(config).parent)
         at_end.push_async_callback(shared.close)
-        pulse = HostBeats(shared, socket.gethostname(), _boottime)
+        pulse = HostBeats(shared, socket.gethostname(), boottime_s)
         track, showq = TrackReader(paths.track_db(config)), config.handover.showq
-        surveyor = Collector(pulse, shared, track, showq, time.time, _boottime)
+        surveyor = Collector(pulse, shared, track, showq, time.time, boottime_s)
         at_end.callback(surveyor.close)
         server = MonitorServer(surveyor, _expected(config), Dashboard(config.hostname), log, metrics)
 
@@ -94,7 +95,3 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
 
 def _expected(config: Config) -> Expected:
     return Expected(config.monitor.daemons, config.monitor.waiting_late, str(config.handover.showq))
-
-
-def _boottime() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -27,6 +27,7 @@ from postroom.runtime.lifecycle import Life
 from postroom.runtime.listeners import listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
+from postroom.store.boot import boottime_s
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.sqlite import SqliteSharedStore
 
@@ -56,7 +57,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         shared = SqliteSharedStore(paths.shared_db(config).parent)
         at_end.push_async_callback(shared.close)
         # What was counted and noted here, and what is known of the stores, outlives a reload.
-        local = LocalLimiter(_boottime)
+        local = LocalLimiter(boottime_s)
         limits, check = CircuitBreaker("limits", LIMITS_LOST, log), CircuitBreaker("shared", CHECK_LOST, log)
         notes = RecipientNotes(shared, limits, settings.budget * STORE_SHARE)
 
@@ -99,10 +100,6 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         accepting.close()
         await server.drain(server.budget_s)
         await background.end()
-
-
-def _boottime() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _take_descriptors() -> None:

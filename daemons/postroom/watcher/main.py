@@ -26,6 +26,7 @@ from postroom.runtime.lifecycle import Life, StartRefused
 from postroom.runtime.listeners import listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
+from postroom.store.boot import boot_id
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.track.track_store import TrackStore
@@ -62,7 +63,6 @@ NEEDS_RESTART = (
     "watcher.socket_group",
 )
 """What a reload does not take."""
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 POSTCONF = "/usr/sbin/postconf"
 POSTFIX_FOLDERS = ("daemon_directory", "command_directory")
 
@@ -83,7 +83,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         read_key(paths.return_path_key(config)), config.return_domains(), config.retention.messages
     )
     correlator = Correlator(recipient_key, is_relayhosted=config.watcher.relayhost)
-    source, boot = _source(config), _boot()
+    source, boot = _source(config), boot_id()
     async with AsyncExitStack() as at_end:
         shared = SqliteSharedStore(paths.shared_db(config).parent)
         at_end.push_async_callback(shared.close)
@@ -150,10 +150,6 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         await intake.drain(DRAIN_S)
         await following
         await background.end()
-
-
-def _boot() -> str:
-    return BOOT_ID.read_text(encoding="ascii").strip()
 
 
 async def _take_mails(intake: Intake, config: Config, at_end: AsyncExitStack) -> None:

@@ -19,11 +19,10 @@ Source: clock_gettime(2), "CLOCK_BOOTTIME".
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import apsw
 
-from postroom.store.errors import StoreUnavailable
+from postroom.store.boot import boot_id, boottime_ms
 
 SCHEMA = """
 CREATE TABLE clock (
@@ -43,21 +42,10 @@ class TimeSources:
     boot_id: Callable[[], str]
 
 
-def _system_boot_id() -> str:
-    path = Path("/proc/sys/kernel/random/boot_id")
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except OSError as error:
-        raise StoreUnavailable(
-            f"{path}: {error.strerror}; without it the store cannot tell boots apart; "
-            "mend: mount /proc, and do not set ProcSubset=pid in the unit"
-        ) from error
-
-
 SYSTEM = TimeSources(
     realtime_ms=lambda: time.clock_gettime_ns(time.CLOCK_REALTIME) // 1_000_000,
-    boottime_ms=lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000,
-    boot_id=_system_boot_id,
+    boottime_ms=boottime_ms,
+    boot_id=boot_id,
 )
 
 
