@@ -7,7 +7,7 @@ import click
 import pytest
 
 from postroom.bounces.classes import CLASSES
-from postroom.config.model import SuppressionSection
+from postroom.config.sections.suppression import SuppressionSection
 from postroom.ctl.main import postroom
 from postroom.mail.states import State
 from postroom.milter.reasons import Unsigned

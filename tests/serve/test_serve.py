@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from postroom.config.daemons import DAEMONS
+from postroom.config.values import DAEMONS
 from sandbox.policy import PolicyClient, request
 from sandbox.process import Identity, until
 from sandbox.serve import ServeDaemon
@@ -49,7 +49,7 @@ def wait_for(daemon: ServeDaemon, pattern: str, count: int = 1) -> None:
 
 
 def test_the_words_are_those_of_all_rooms_with_a_daemon() -> None:
-    """A new daemon joins config/daemons.py, and with that `serve` and the commands."""
+    """A new daemon joins config/values.py, and with that `serve` and the commands."""
     rooms = Path(__file__).parents[2] / "daemons" / "postroom"
     mains = {main.parent.name for main in rooms.glob("*/main.py") if 'WORD = "' in main.read_text(encoding="utf-8")}
     assert set(DAEMONS) == mains - {"serve"}

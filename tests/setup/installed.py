@@ -38,7 +38,7 @@ from tests.systemd.asking import (
     world,
 )
 
-from postroom.config.daemons import DAEMONS
+from postroom.config.values import DAEMONS
 from postroom.setup.door_mail import at_the_door
 from sandbox.process import until
 

@@ -1,4 +1,4 @@
-"""The shape of the configuration: which settings exist, and where.
+"""The schema of the configuration: which settings exist, and where.
 
 Read off the model, for what must know all of them: the reference in the docs,
 the hint at a misspelt name, the tests that pass over no setting. Pure.

@@ -5,17 +5,20 @@ is written with nothing below it (all commented out) has its defaults.
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidatorFunctionWrapHandler, model_validator
 from pydantic_core import InitErrorDetails
 
+RUN_DIR = Path("/run/postroom")
+"""Default of `run_dir`."""
 Loc = tuple[str | int, ...]
 """Where a value lies: the keys and list indexes that lead to it."""
 
 
 class Section(BaseModel):
-    """A mapping of settings."""
+    """A mapping of settings: the base of all sections."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,8 +46,8 @@ def faults_of(invalid: ValidationError, below: Loc = ()) -> list[InitErrorDetail
 def read_beside(value: Any, read: ValidatorFunctionWrapHandler, faults: Iterable[InitErrorDetails]) -> Any:
     """Read `value`; what the reading finds and `faults` are raised together.
 
-    For rules between neighbours (one uid in two clients): a validator that runs
-    after the reading would speak only once each neighbour is well by itself,
+    For rules between entries of one list or mapping (a uid in two clients): a validator that runs
+    after the reading would speak only once each entry is well by itself,
     and the operator would have to mend twice.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from postroom.config.model import LimitSection
+from postroom.config.sections.limits import LimitSection
 from postroom.limits.rules import LimitRule
 
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from postroom.config import paths
-from postroom.config.changes import changed
 from postroom.config.model import Config
 from postroom.identity.socket_owner import owner_of
 from postroom.limits.configured import rules
@@ -99,7 +98,7 @@ def serve(config: Config, reread: Callable[[], Config], log: Log) -> None:
             read = _settings(latest, log)
             return lambda drain: _work(drain, libmilter, listener, read, shared, log)
 
-        master = Master(load, lambda: changed(config, latest, NEEDS_RESTART), settings.workers, settings.drain, log)
+        master = Master(load, lambda: latest.changed_from(config, NEEDS_RESTART), settings.workers, settings.drain, log)
         master.run(f"listening on {settings.socket}", listener.close)
     finally:
         listener.close()

@@ -13,7 +13,6 @@ from contextlib import AsyncExitStack
 from aiohttp import web
 
 from postroom.config import paths
-from postroom.config.changes import changed
 from postroom.config.model import Config
 from postroom.monitor.beats import HostBeats
 from postroom.monitor.collector import Collector
@@ -83,7 +82,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         async def reload() -> Sequence[str]:
             new = await asyncio.to_thread(reread)
             server.expected = _expected(new)
-            return changed(config, new, NEEDS_RESTART)
+            return new.changed_from(config, NEEDS_RESTART)
 
         life.on_reload(reload)
         life.ready(f"listening on {settings.socket}")

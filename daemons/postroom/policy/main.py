@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 
 from postroom.config import paths
-from postroom.config.changes import changed
 from postroom.config.model import Config
 from postroom.limits.configured import rules
 from postroom.limits.fallback import LocalLimiter
@@ -91,7 +90,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             # On a thread: the machine's name may have to be asked from DNS, and Postfix must not wait for that.
             new = await asyncio.to_thread(reread)
             server.decide, server.budget_s = decisions(new).answer, new.policy.budget
-            return changed(config, new, NEEDS_RESTART)
+            return new.changed_from(config, NEEDS_RESTART)
 
         life.on_reload(reload)
         life.ready(f"listening on {settings.socket}")

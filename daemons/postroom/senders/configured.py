@@ -1,6 +1,6 @@
 """The senders of the configuration as a table, with the uids and gids of this host."""
 
-from postroom.config.model import SendersSection
+from postroom.config.sections.senders import SendersSection
 from postroom.runtime.accounts import AccountUnknown, accounts_of
 from postroom.runtime.lifecycle import StartRefused
 from postroom.senders.table import Allowance, SendersTable

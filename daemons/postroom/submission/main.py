@@ -14,7 +14,6 @@ from typing import TypeVar
 from aiohttp import web
 
 from postroom.config import paths
-from postroom.config.changes import changed
 from postroom.config.model import Config
 from postroom.config.return_path import ReturnPath
 from postroom.limits.configured import rules
@@ -161,7 +160,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             in_force, api.clients, api.writer, api.max_waiting = new, clients, writer, new.submission.max_waiting
             limiter.use(rules(new.limits))
             learner.use(proof_of_classes(new.suppression), guard(new.suppression))
-            return changed(config, new, NEEDS_RESTART)
+            return new.changed_from(config, NEEDS_RESTART)
 
         life.on_reload(reload)
         life.ready(f"listening on {config.submission.socket}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from postroom.config.model import SuppressionSection
+from postroom.config.sections.suppression import SuppressionSection
 from postroom.store.shared.suppression import ProofRule, WaveGuard
 
 

@@ -16,7 +16,6 @@ from datetime import datetime
 from pathlib import Path
 
 from postroom.config import paths
-from postroom.config.changes import changed
 from postroom.config.model import Config
 from postroom.mail.return_addresses import ReturnAddresses
 from postroom.runtime.background import Background
@@ -141,7 +140,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             in_force = await asyncio.to_thread(reread)
             correlator.is_relayhosted = in_force.watcher.relayhost
             learner.use(proof_of_classes(in_force.suppression), guard(in_force.suppression))
-            return changed(config, in_force, NEEDS_RESTART)
+            return in_force.changed_from(config, NEEDS_RESTART)
 
         life.on_reload(reload)
         life.ready(f"following {source.name}")

@@ -1,9 +1,0 @@
-"""The daemons' words, in one place: the commands that run them, and what `postroom serve` runs."""
-
-from typing import Literal, get_args
-
-Word = Literal["watcher", "policy", "milter", "submission", "monitor"]
-
-DAEMONS: tuple[Word, ...] = get_args(Word)
-"""In the order of the way of a message, seen from its end: `postroom serve` stops them in the opposite one, so that
-submission's last hand-overs are still signed, and the watcher reads what became of them."""
