@@ -41,8 +41,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "daemons"), str(ROOT / "scripts")]
 
 from postroom.ctl.verification import verify  # noqa: E402 - the checkout's own packages
-from postroom.milter.dns_record import record_value  # noqa: E402
-from postroom.milter.keys import read_key  # noqa: E402
+from postroom.milter.keys import read_key, record_value  # noqa: E402
 from sandbox.daemon import DEFAULTS  # noqa: E402
 from sandbox.milter import RSA_SELECTOR, MilterDaemon  # noqa: E402
 from sandbox.opendkim import OpenDkim  # noqa: E402

@@ -10,7 +10,7 @@ from postroom.bounces.classes import CLASSES
 from postroom.config.sections.suppression import SuppressionSection
 from postroom.ctl.main import postroom
 from postroom.mail.states import State
-from postroom.milter.reasons import Unsigned
+from postroom.milter.sign import Unsigned
 from postroom.monitor.metric_help import HELP
 from postroom.submission.api.problem import TITLES
 from postroom.suppression.configured import proof_of_classes

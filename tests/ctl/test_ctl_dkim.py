@@ -14,7 +14,7 @@ from tests.milter import rfc8463
 
 from postroom.ctl import main
 from postroom.ctl.verification import MAX_SIGNATURES, verify
-from postroom.milter.dns_record import zone_line
+from postroom.milter.keys import zone_line
 
 BOTH_SIGNATURES = [
     (b"DKIM-Signature", rfc8463.ED25519_SIGNATURE),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postroom.milter.author import MAX_OCTETS, AuthorUnknown, author_domain
-from postroom.milter.reasons import Unsigned
+from postroom.milter.sign import Unsigned
 
 
 def reason_of(*values: bytes) -> Unsigned:

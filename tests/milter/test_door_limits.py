@@ -29,12 +29,12 @@ class Door:
         if not folder.exists():
             SqliteSharedStore.init(folder)
         self.folder, self.store = folder, SqliteSharedStore(folder)
-        patience = CircuitBreaker("limits", LIMITS_LOST, open_log("milter", "error", "stderr"), retry_s=0)
-        limiter = Limiter(self.store, rules, LocalLimiter(lambda: 0.0), patience, 1.0)
-        self._counting = DoorLimits(
+        breaker = CircuitBreaker("limits", LIMITS_LOST, open_log("milter", "error", "stderr"), retry_s=0)
+        limiter = Limiter(self.store, rules, LocalLimiter(lambda: 0.0), breaker, 1.0)
+        self._door_limits = DoorLimits(
             self.store,
             limiter,
-            patience,
+            breaker,
             1.0,
             key=bytes(32),
             hostname="mail.example.org",
@@ -56,7 +56,7 @@ class Door:
         is_signed: bool = False,
     ) -> DoorDecision:
         origin = Origin(uid, first, passed_as, passed_as is not None)
-        return self.run(self._counting.decide(DoorMail(origin, queue_id, sender, recipients, is_signed)))
+        return self.run(self._door_limits.decide(DoorMail(origin, queue_id, sender, recipients, is_signed)))
 
     def close(self) -> None:
         self.run(self.store.close())

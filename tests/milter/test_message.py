@@ -5,8 +5,7 @@ from tests.milter.verifiers import dkimpy_verdicts
 
 from postroom.milter.doors import Networks
 from postroom.milter.message import MAX_HEADER_OCTETS, CollectedMessage, Signer
-from postroom.milter.reasons import Unsigned
-from postroom.milter.sign import HeaderField, SigningKey
+from postroom.milter.sign import HeaderField, SigningKey, Unsigned
 
 
 def signer(keys: list[SigningKey]) -> Signer:
@@ -24,7 +23,7 @@ def test_mail_of_our_domain_gets_a_signature_of_each_key(keys: list[SigningKey])
     """In the order of the configuration; both hold."""
     fields = [(b"From", b"a@example.org"), (b"Subject", b"x")]
     made = message(keys, *fields)
-    assert made.refusal() is None
+    assert made.why_unsigned() is None
     for piece in (b"he", b"llo \r", b"\n"):
         made.body.update(piece)
     signatures = made.signatures(NOW_S)
@@ -44,21 +43,21 @@ def test_who_is_not_signed_is_told_why(keys: list[SigningKey]) -> None:
         ([(b"From", b"a@example.net")], Unsigned.NO_KEY, "example.net"),
     ):
         made = message(keys, *fields)
-        assert (made.refusal(), made.domain) == (reason, domain)
+        assert (made.why_unsigned(), made.domain) == (reason, domain)
 
 
 def test_a_signature_of_ours_that_holds_is_enough(keys: list[SigningKey]) -> None:
     """Of any of the keys; one of a message that was changed is not."""
     fields = [(b"From", b"a@example.org"), (b"Subject", b"x")]
     first = message(keys, *fields)
-    first.refusal()
+    first.why_unsigned()
     for _, value in first.signatures(NOW_S):
         brought = (b"DKIM-Signature", value.encode())
         again = message(keys, brought, *fields)
-        assert again.refusal() is None
+        assert again.why_unsigned() is None
         assert again.is_signed(NOW_S)
         changed = message(keys, brought, *fields, (b"Subject", b"y"))
-        assert changed.refusal() is None
+        assert changed.why_unsigned() is None
         assert len(changed.signatures(NOW_S)) == 2
 
 
@@ -67,4 +66,4 @@ def test_a_header_without_end_is_not_kept(keys: list[SigningKey]) -> None:
     made = message(keys, (b"From", b"a@example.org"))
     for _ in range(3):
         made.add_field(b"X", b"x" * MAX_HEADER_OCTETS)
-    assert made.refusal() is Unsigned.HEADER_TOO_LARGE
+    assert made.why_unsigned() is Unsigned.HEADER_TOO_LARGE

@@ -57,7 +57,7 @@ def key(
 ) -> None:
     """Make a signing key and print its DNS record. A file that is there is never replaced."""
     from postroom.config import paths
-    from postroom.milter.dns_record import record_value, zone_line
+    from postroom.milter.keys import record_value, zone_line
 
     path = out or paths.dkim_key(context.config, domain, selector)
     private = _new_key(kind, bits)
@@ -118,8 +118,7 @@ def _write_key(path: Path, private: "PrivateKey", group: str | None) -> None:
 @click.pass_obj
 def dns(context: "CommandContext", domain: str | None) -> None:
     """Print the DNS records of the configured keys, as a zone file has them."""
-    from postroom.milter.dns_record import record_value, zone_line
-    from postroom.milter.keys import KeyUnusable, read_key
+    from postroom.milter.keys import KeyUnusable, read_key, record_value, zone_line
 
     listed, trouble = _listed(context.config, domain), False
     if not listed:

@@ -1,5 +1,7 @@
 """Whose socket is at the other end of a loopback connection: the kernel's word, not the client's.
 
+For every door that is reached by TCP from this host: the milter asks it at the sendmail door.
+
 One question by both addresses, one answer, about 100 µs, no privileges. The owner is believed only when the
 kernel knows the connection by exactly these addresses, it is open at the client's end, and the socket still
 belongs to a process. A client that sends all and closes at once is unknown, for the kernel then shows uid 0.
@@ -84,7 +86,7 @@ def believed(found: SocketEntry | None, near: End, far: End) -> int | None:
 
 
 def owner_of(client: End, server: End) -> int | None:
-    """Ask the kernel for the uid that owns the client's socket of this connection; None is unknown."""
+    """Ask the kernel which uid owns the client's socket of this connection; None is unknown."""
     client, server = (_plain(client[0]), client[1]), (_plain(server[0]), server[1])
     if client[0].version != server[0].version:
         return None

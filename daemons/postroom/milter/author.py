@@ -15,8 +15,7 @@ import re
 from collections.abc import Iterable
 
 from postroom.mail.addresses import domain_of
-from postroom.milter.reasons import Unsigned
-from postroom.milter.sign import HeaderField
+from postroom.milter.sign import HeaderField, Unsigned
 
 MAX_OCTETS = 4_000
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, Protocol, TypeVar
 
+from postroom.identity.socket_owner import End
 from postroom.limits.limiter import Decision, Limiter
 from postroom.limits.subject import Subject, of_mail
 from postroom.mail.addresses import domain_of
@@ -58,7 +59,7 @@ class DoorMail:
 
 @dataclass(frozen=True, slots=True)
 class DoorDecision:
-    """What becomes of it, and what the log says about that.
+    """What becomes of a mail, and what the log says about it.
 
     Args:
         what:  pass, wait (450), hold (it passes into Postfix's hold queue) or refuse (550).
@@ -75,8 +76,25 @@ class DoorDecision:
     by: Literal["store", "process"] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SendmailDoor:
+    """What a session asks at the sendmail door: is it Postfix that connects, and what becomes of the mail?
+
+    Attributes:
+        owner_of:    uid of a connection's client, by its own end and the far one; None is unknown.
+        postfix_uid: the one that is believed; None is nobody.
+        groups_of:   gids of a uid.
+        decide:      blocks until the limits have decided about the mail.
+    """
+
+    owner_of: Callable[[End, End], int | None]
+    postfix_uid: int | None
+    groups_of: Callable[[int], frozenset[int]]
+    decide: Callable[[DoorMail], DoorDecision]
+
+
 class WaitingMail(Protocol):
-    """The part of the shared store that knows who waits."""
+    """What is asked of the store about mail that waits or is held."""
 
     async def wait(self, instance: str, door: Door, rule: str, key: str, owner: str, at_most: int) -> int: ...
 
@@ -86,10 +104,10 @@ class WaitingMail(Protocol):
 
 
 class DoorLimits:
-    """Counts for one process.
+    """The limits of one process, asked about one mail after the other.
 
     Args:
-        patience:   with the file of the limits, as the limiter's.
+        breaker:    of the file of the limits, shared with the limiter.
         budget_s:   seconds the store may take for one question; there are at most four.
         key:        hashes what is private before it is counted.
         hostname:   value of the key `server`.
@@ -101,7 +119,7 @@ class DoorLimits:
         self,
         store: WaitingMail,
         limiter: Limiter,
-        patience: CircuitBreaker,
+        breaker: CircuitBreaker,
         budget_s: float,
         *,
         key: bytes,
@@ -111,45 +129,45 @@ class DoorLimits:
     ) -> None:
         self._store = store
         self._limiter = limiter
-        self._patience = patience
+        self._breaker = breaker
         self._budget_s = budget_s
         self._key = key
         self._hostname = hostname
         self._hold_above = hold_above
         self._clock = clock
 
-    async def decide(self, letter: DoorMail) -> DoorDecision:
-        """Count a mail; raises nothing that a store can cause."""
-        origin = letter.origin
+    async def decide(self, mail: DoorMail) -> DoorDecision:
+        """Decide about a mail and count it; a lost store raises nothing here."""
+        origin = mail.origin
         uid = UNKNOWN if origin.uid is None else str(origin.uid)
-        instance = self._instance(letter)
+        instance = self._instance(mail)
         if (passed_as := origin.passed_as) is not None:
             passage = await self._asked(lambda: self._store.passage(passed_as))
             if passage is not None and passage.outcome == "held":
                 instance, uid = passage.instance, passage.owner
-            elif passage is not None or letter.is_signed:
+            elif passage is not None or mail.is_signed:
                 return DoorDecision("pass", "requeued", uid)
-        decision = await self._limiter.decide(instance, DOOR, self._subject(letter, uid), letter.queue_id)
-        return await self._outcome(letter, instance, uid, decision)
+        decision = await self._limiter.decide(instance, DOOR, self._subject(mail, uid), mail.queue_id)
+        return await self._outcome(mail, instance, uid, decision)
 
-    def _subject(self, letter: DoorMail, uid: str) -> Subject:
+    def _subject(self, mail: DoorMail, uid: str) -> Subject:
         return of_mail(
             {
                 "uid": uid,
-                "sender": private(self._key, counted_sender(letter.sender)),
+                "sender": private(self._key, counted_sender(mail.sender)),
                 "server": self._hostname,
             },
-            {private(self._key, recipient): domain_of(recipient) for recipient in letter.recipients},
-            max(1, len(letter.recipients)),
+            {private(self._key, recipient): domain_of(recipient) for recipient in mail.recipients},
+            max(1, len(mail.recipients)),
         )
 
-    def _instance(self, letter: DoorMail) -> str:
-        name = letter.origin.first or letter.origin.passed_as or letter.queue_id
+    def _instance(self, mail: DoorMail) -> str:
+        name = mail.origin.first or mail.origin.passed_as or mail.queue_id
         # The recipients too: a mail of many comes in several pieces, and each is to be counted.
-        known = "\n".join([name, *sorted(letter.recipients)]).encode("utf-8", "surrogateescape")
+        known = "\n".join([name, *sorted(mail.recipients)]).encode("utf-8", "surrogateescape")
         return f"{name.partition(' ')[0]}/{hmac.digest(self._key, known, hashlib.sha256).hex()[:32]}"
 
-    async def _outcome(self, letter: DoorMail, instance: str, uid: str, decision: Decision) -> DoorDecision:
+    async def _outcome(self, mail: DoorMail, instance: str, uid: str, decision: Decision) -> DoorDecision:
         verdict = decision.verdict
         if verdict.allowed or verdict.rule is None or verdict.key is None:
             return DoorDecision("pass", "", uid, by=decision.by)
@@ -158,12 +176,12 @@ class DoorLimits:
         if verdict.never_fits:
             text = f"More recipients than the limit {rule} allows at once"
             return DoorDecision("refuse", text, uid, rule, usage, decision.by)
-        if decision.by == "store" and await self._is_one_too_many(instance, rule, counted, uid, letter.queue_id):
+        if decision.by == "store" and await self._is_held(instance, rule, counted, uid, mail.queue_id):
             text = f"over the limit {rule} for {counted}, as many others; postroom limits release"
             return DoorDecision("hold", text, uid, rule, usage, decision.by)
         return DoorDecision("wait", self._wait_text(verdict), uid, rule, usage, decision.by)
 
-    async def _is_one_too_many(self, instance: str, rule: str, counted: str, uid: str, queue_id: str) -> bool:
+    async def _is_held(self, instance: str, rule: str, counted: str, uid: str, queue_id: str) -> bool:
         """Note that the mail waits; where too many do, that it is held instead."""
         at_most = self._hold_above or 0
         others = await self._asked(lambda: self._store.wait(instance, DOOR, rule, counted, uid, at_most))
@@ -183,6 +201,6 @@ class DoorLimits:
     async def _asked(self, operation: Callable[[], Awaitable[T]]) -> T | None:
         """The store's answer; None when it is lost."""
         try:
-            return await self._patience.ask(operation, self._budget_s)
+            return await self._breaker.ask(operation, self._budget_s)
         except StoreUnavailable:
             return None

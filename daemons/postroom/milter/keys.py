@@ -1,12 +1,15 @@
-"""Private keys from their files, or every reason why not.
+"""Private keys from their files, or every reason why not; and the DNS records that publish them.
 
 A key that others can read is no proof of anything: such a file is refused, and
 so is RSA below 1024 bits, which verifiers ignore (RFC 8301 §3.2).
 
 Diagnostics: KeysUnusable, with the setting and the file of each key that cannot be used, and how to mend it.
-Source:      RFC 8301 §3.2, RFC 8463; PEM as PKCS #8 or PKCS #1 (openssl genpkey, opendkim-genkey, `postroom dkim key`).
+Source:      RFC 8301 §3.2; RFC 6376 §3.6.1, RFC 8463 §4 (the record; Ed25519: the 32 octets themselves);
+             RFC 1035 §3.3 (strings of 255 octets), §5.1;
+             PEM as PKCS #8 or PKCS #1 (openssl genpkey, opendkim-genkey, `postroom dkim key`).
 """
 
+import base64
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from postroom.milter.sign import SigningKey
 
@@ -27,6 +30,8 @@ MAX_OCTETS = 65_536
 LEAST_RSA_BITS = 1024
 GOOD_RSA_BITS = 2048
 ED25519_BITS = 256
+MAX_STRING_OCTETS = 255
+"""Of one string in a TXT record."""
 
 
 class KeyUnusable(Exception):
@@ -118,6 +123,23 @@ def signing_key(domain: str, selector: str, private: PrivateKey) -> SigningKey:
 def is_weak(key: SigningKey) -> bool:
     """Whether the key serves, but is too short to be called good today (RFC 8301 §3.2)."""
     return key.algorithm == "rsa-sha256" and key.bits < GOOD_RSA_BITS
+
+
+def record_value(private: PrivateKey) -> str:
+    """Give the text of the TXT record, in one piece."""
+    public = private.public_key()
+    if isinstance(private, RSAPrivateKey):
+        kind, octets = "rsa", public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    else:
+        kind, octets = "ed25519", public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return f"v=DKIM1; k={kind}; p={base64.b64encode(octets).decode('ascii')}"
+
+
+def zone_line(domain: str, selector: str, value: str) -> str:
+    """Give the record as a zone file has it, its text in strings of at most 255 octets."""
+    strings = [f'"{value[at : at + MAX_STRING_OCTETS]}"' for at in range(0, len(value), MAX_STRING_OCTETS)]
+    text = strings[0] if len(strings) == 1 else f"( {' '.join(strings)} )"
+    return f"{selector}._domainkey.{domain}. IN TXT {text}"
 
 
 def _rsa(domain: str, selector: str, private: RSAPrivateKey) -> SigningKey:

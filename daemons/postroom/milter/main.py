@@ -23,9 +23,8 @@ from postroom.limits.configured import rules
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import LIMITS_LOST, Limiter
 from postroom.limits.rules import LimitRule
-from postroom.milter.door_limits import DoorDecision, DoorLimits, DoorMail
+from postroom.milter.door_limits import DoorDecision, DoorLimits, DoorMail, SendmailDoor
 from postroom.milter.doors import Networks, NetworksUnreadable
-from postroom.milter.entrance import Entrance
 from postroom.milter.keys import KeysUnusable, is_weak, load_keys
 from postroom.milter.libmilter import LibMilter
 from postroom.milter.master import Master, Work
@@ -177,7 +176,7 @@ def _work(
     """A worker, from the fork to its end: libmilter on this thread, an event loop with all else on another."""
     listener.sock.close()  # libmilter has a descriptor of its own; with this one open, the socket would live on
     metrics, loop, store = Metrics(), asyncio.new_event_loop(), SqliteSharedStore(shared)
-    counting = _counting(store, settings, log)
+    door_limits = _door_limits(store, settings, log)
 
     def beside() -> None:
         try:
@@ -190,20 +189,20 @@ def _work(
                 os.EX_SOFTWARE
             )  # without this thread the worker would never drain: another one shall take its place
 
-    def decide(letter: DoorMail) -> DoorDecision:
-        return asyncio.run_coroutine_threadsafe(counting.decide(letter), loop).result(COUNT_TIMEOUT_S)
+    def decide(mail: DoorMail) -> DoorDecision:
+        return asyncio.run_coroutine_threadsafe(door_limits.decide(mail), loop).result(COUNT_TIMEOUT_S)
 
-    entrance = Entrance(owner_of, settings.postfix_uid, groups_of, decide)
+    sendmail_door = SendmailDoor(owner_of, settings.postfix_uid, groups_of, decide)
     threading.Thread(target=beside, daemon=True).start()
-    libmilter.serve(lambda: MilterSession(settings.signer, entrance, log, metrics.count))
+    libmilter.serve(lambda: MilterSession(settings.signer, sendmail_door, log, metrics.count))
 
 
-def _counting(store: SqliteSharedStore, settings: Settings, log: Log) -> DoorLimits:
-    patience = CircuitBreaker("limits", LIMITS_LOST, log)
+def _door_limits(store: SqliteSharedStore, settings: Settings, log: Log) -> DoorLimits:
+    breaker = CircuitBreaker("limits", LIMITS_LOST, log)
     return DoorLimits(
         store,
-        Limiter(store, settings.rules, LocalLimiter(boottime_s), patience, STORE_BUDGET_S),
-        patience,
+        Limiter(store, settings.rules, LocalLimiter(boottime_s), breaker, STORE_BUDGET_S),
+        breaker,
         STORE_BUDGET_S,
         key=settings.key,
         hostname=settings.hostname,

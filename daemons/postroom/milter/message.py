@@ -1,6 +1,6 @@
 """One message on its way through the milter: collected, then signed or not. Pure.
 
-Flow:    session.py -> Message: add_field … refusal … body.update … is_signed, signatures -> session.py
+Flow:    session.py -> Message: add_field … why_unsigned … body.update … is_signed, signatures -> session.py
 Limits:  a header over MAX_HEADER_OCTETS or MAX_FIELDS is not kept and the message not signed; neither is one whose
          signature would name its fields in more than MAX_COVERED_OCTETS. The body is never kept.
 """
@@ -12,8 +12,7 @@ from postroom.milter import existing_signature
 from postroom.milter.author import AuthorUnknown, author_domain
 from postroom.milter.canonical import BodyHash
 from postroom.milter.doors import Networks
-from postroom.milter.reasons import Unsigned
-from postroom.milter.sign import HeaderField, SigningKey, covered_names, signature
+from postroom.milter.sign import HeaderField, SigningKey, Unsigned, covered_names, signature
 from postroom.senders.table import SendersTable
 
 MAX_HEADER_OCTETS = 1_000_000
@@ -45,7 +44,7 @@ class CollectedMessage:
     def __init__(self, signer: Signer) -> None:
         self.body = BodyHash()
         self.domain: str | None = None
-        """Of its author, once `refusal` was asked; None where there is none."""
+        """Of its author, once `why_unsigned` was asked; None where there is none."""
         self._signer = signer
         self._fields: list[HeaderField] = []
         self._body_hash: bytes | None = None
@@ -60,8 +59,8 @@ class CollectedMessage:
         else:
             self._fields.append((name, value))
 
-    def refusal(self) -> Unsigned | None:
-        """Say why the message is not signed, as far as its header tells; None when it is to be."""
+    def why_unsigned(self) -> Unsigned | None:
+        """Give the reason not to sign the message, as far as its header tells; None when it is to be signed."""
         if self._is_too_large:
             return Unsigned.HEADER_TOO_LARGE
         try:
@@ -80,11 +79,11 @@ class CollectedMessage:
         return self._fields[:count]
 
     def is_signed(self, now_s: int) -> bool:
-        """Whether it brought a signature of ours that holds. At its end only, and without `refusal`."""
+        """Whether it brought a signature of ours that holds. At its end only, and without a reason not to sign."""
         return existing_signature.is_signed(self._fields, self._hash_of_body(), self._keys, now_s)
 
     def signatures(self, now_s: int) -> list[tuple[SigningKey, str]]:
-        """Give a signature for each key of its domain. At its end only, and without `refusal`."""
+        """Give a signature for each key of its domain. At its end only, and without a reason not to sign."""
         return [
             (key, signature(key, self._fields, self._hash_of_body(), now_s, self._signer.expires_after_s))
             for key in self._keys

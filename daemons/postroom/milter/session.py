@@ -24,12 +24,11 @@ import Milter
 
 from postroom.identity.socket_owner import End
 from postroom.mail.logsafe import safe
-from postroom.milter.door_limits import DoorDecision, DoorMail
+from postroom.milter.door_limits import DoorDecision, DoorMail, SendmailDoor
 from postroom.milter.doors import Address, Door, door_of
-from postroom.milter.entrance import Entrance
 from postroom.milter.message import CollectedMessage, Signer
 from postroom.milter.origin import LOOKED_AT, Origin, origin_of
-from postroom.milter.reasons import Unsigned
+from postroom.milter.sign import Unsigned
 from postroom.runtime.lifecycle import told
 from postroom.runtime.log import Log
 from postroom.senders.table import SenderIdentity
@@ -60,9 +59,9 @@ def _guarded(on_fault: int) -> "Callable[[Callback[P]], Callback[P]]":
 class MilterSession(Milter.Base):
     """What is known of one connection, and of the message under way on it."""
 
-    def __init__(self, signer: Signer, entrance: Entrance, log: Log, count: Count) -> None:
+    def __init__(self, signer: Signer, sendmail_door: SendmailDoor, log: Log, count: Count) -> None:
         self._signer = signer
-        self._entrance = entrance
+        self._sendmail_door = sendmail_door
         self._log = log
         self._count = count
         self._daemon_name: str | None = None
@@ -133,7 +132,7 @@ class MilterSession(Milter.Base):
 
     @_guarded(Milter.TEMPFAIL)
     def eoh(self) -> int:
-        self._unsigned = self._open_message.refusal()
+        self._unsigned = self._open_message.why_unsigned()
         if self._door == "smtp":
             who = SenderIdentity(login=self._login, address=self._client)
             if (refusal := self._not_allowed(who)) is not None:
@@ -180,16 +179,16 @@ class MilterSession(Milter.Base):
         """Count the mail; gives the answer where it does not pass, and a reason where it must not be signed."""
         if (refusal := self._turned_away()) is not None:
             return refusal
-        origin = origin_of(self._open_message.topmost(LOOKED_AT), self._hostname, self._entrance.postfix_uid)
+        origin = origin_of(self._open_message.topmost(LOOKED_AT), self._hostname, self._sendmail_door.postfix_uid)
         if origin.uid is not None or not origin.is_requeued:  # else it was allowed when it passed
             uid, table = origin.uid, self._signer.senders
-            groups = self._entrance.groups_of(uid) if table.names_groups and uid is not None else frozenset[int]()
+            groups = self._sendmail_door.groups_of(uid) if table.names_groups and uid is not None else frozenset[int]()
             if (refusal := self._not_allowed(SenderIdentity(uid=uid, gids=groups))) is not None:
                 return refusal
-        letter = DoorMail(
+        mail = DoorMail(
             origin, self._queue_id, self._sender, self._recipients, self._unsigned is Unsigned.ALREADY_SIGNED
         )
-        outcome = self._entrance.count(letter)
+        outcome = self._sendmail_door.decide(mail)
         self._log_counted(origin, outcome)
         if outcome.what in {"wait", "refuse"}:
             return self._refuse("450" if outcome.what == "wait" else "550", outcome.text)
@@ -237,8 +236,8 @@ class MilterSession(Milter.Base):
 
     def _turned_away(self) -> int | None:
         """Refuse whoever is not Postfix; who it is decides whether a later try can help."""
-        uid = None if self._ends is None else self._entrance.owner_of(*self._ends)
-        if uid is not None and uid == self._entrance.postfix_uid:
+        uid = None if self._ends is None else self._sendmail_door.owner_of(*self._ends)
+        if uid is not None and uid == self._sendmail_door.postfix_uid:
             return None
         self._log.warning("milter.turned_away", queue_id=self._queue_id, uid="unknown" if uid is None else str(uid))
         if uid is None:

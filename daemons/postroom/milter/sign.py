@@ -1,4 +1,4 @@
-"""The DKIM-Signature header field: what it covers, how it is computed and written.
+"""The DKIM-Signature header field: what it covers, how it is computed and written, and why a message has none.
 
 Covered are the fields a reader sees or a program acts on. Each is named once
 more often than it is there, so that nobody can add another one on the way:
@@ -15,6 +15,7 @@ import base64
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 from postroom.milter import canonical
@@ -41,6 +42,30 @@ _FAMILIES = (b"content-", b"list-")
 
 _LINE = 76  # octets; RFC 5322 §2.1.1 asks for 78
 _INDENT = "\n\t"
+
+
+class Unsigned(StrEnum):
+    """Why a message was not signed: stable words, in the log, the metrics and docs/operating.md."""
+
+    INBOUND = "inbound"
+    """From a client that neither logged in nor is in one of our networks."""
+    FROM_MISSING = "from_missing"
+    FROM_SEVERAL = "from_several"
+    """Several From fields, or several addresses in one."""
+    FROM_UNPARSEABLE = "from_unparseable"
+    """A From that programs could read differently."""
+    DOMAIN_NOT_OURS = "domain_not_ours"
+    """The domain of From is none of `domains`; a subdomain of one is not it."""
+    NO_KEY = "no_key"
+    """The domain is ours and has no `dkim`."""
+    ALREADY_SIGNED = "already_signed"
+    """It came with a signature of ours that holds."""
+    HEADER_TOO_LARGE = "header_too_large"
+    """Its octets, its fields, or the names of those to be signed are too many (message.py)."""
+    SENDER_NOT_ALLOWED = "sender_not_allowed"
+    """`senders` does not let its sender use the domain of From."""
+    ORIGIN_UNKNOWN = "origin_unknown"
+    """At the sendmail door, requeued after it had passed a door or not from sendmail(1): whose it is, is not known."""
 
 
 @dataclass(frozen=True, slots=True)
