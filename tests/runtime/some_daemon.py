@@ -9,7 +9,6 @@ loses     its store
 reloads   at SIGHUP: says so, then stands still until a line comes; the word on it decides how it goes on
 """
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -38,9 +37,11 @@ async def loses(_life: Life) -> None:
 
 
 async def reloads(life: Life) -> None:
-    async def reload() -> Sequence[str]:
+    def read() -> str:
         print("reloading", flush=True)
-        word = await asyncio.to_thread(sys.stdin.readline)
+        return sys.stdin.readline()
+
+    def take(word: str) -> Sequence[str]:
         if word == "stand still\n":
             # On the loop itself: nothing else runs.
             print("standing still", flush=True)
@@ -52,7 +53,7 @@ async def reloads(life: Life) -> None:
         print("reloaded", flush=True)
         return ["policy.socket", "log"] if word == "half\n" else []
 
-    life.on_reload(reload)
+    life.on_reload(read, take)
     await serves(life)
 
 

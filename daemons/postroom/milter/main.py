@@ -89,15 +89,17 @@ def serve(config: Config, reread: Callable[[], Config], log: Log) -> None:
     settings, shared = config.milter, paths.shared_db(config).parent
     listener = listen_unix(settings.socket, settings.socket_mode, settings.socket_group)
     try:
-        libmilter, latest = LibMilter(listener.sock), config
+        libmilter = LibMilter(listener.sock)
 
-        def load() -> Work:
-            nonlocal latest
-            latest = reread()
-            read = _settings(latest, log)
-            return lambda drain: _work(drain, libmilter, listener, read, shared, log)
+        def load() -> tuple[Work, Sequence[str]]:
+            new = reread()
+            read = _settings(new, log)
+            return (
+                lambda drain: _work(drain, libmilter, listener, read, shared, log),
+                new.changed_from(config, NEEDS_RESTART),
+            )
 
-        master = Master(load, lambda: latest.changed_from(config, NEEDS_RESTART), settings.workers, settings.drain, log)
+        master = Master(load, settings.workers, settings.drain, log)
         master.run(f"listening on {settings.socket}", listener.close)
     finally:
         listener.close()

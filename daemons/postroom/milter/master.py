@@ -69,22 +69,20 @@ class Master:
     """The life of the daemon's first process.
 
     Args:
-        load:    reads configuration and keys; gives what a worker does, or raises StartRefused.
-        needs_restart: gives the changed settings that the last load could not take.
+        load:    reads configuration and keys; gives what a worker does and the names of changed settings that only a
+                 restart takes, or raises StartRefused.
         workers: how many.
         drain_s: how long sessions may go on after SIGTERM.
     """
 
     def __init__(
         self,
-        load: Callable[[], Work],
-        needs_restart: Callable[[], Sequence[str]],
+        load: Callable[[], tuple[Work, Sequence[str]]],
         workers: int,
         drain_s: float,
         log: Log,
     ) -> None:
         self._load = load
-        self._needs_restart = needs_restart
         self._workers = workers
         self._drain_s = drain_s
         self._log = log
@@ -126,8 +124,9 @@ class Master:
         moments += [generation.kill_at for generation in self._generations if generation.kill_at is not None]
         return max(0.0, min([LOOK_S, *([] if beat_s is None else [beat_s]), *(moment - now for moment in moments)]))
 
-    def _start_generation(self) -> None:
-        generation = _Generation(self._load(), *socket.socketpair())
+    def _start_generation(self) -> Sequence[str]:
+        work, needs_restart = self._load()
+        generation = _Generation(work, *socket.socketpair())
         self._generations.append(generation)
         try:
             for _ in range(self._workers):
@@ -135,11 +134,12 @@ class Master:
         except OSError:
             self._drain(generation, 0.0)
             raise
+        return needs_restart
 
     def _reload(self) -> None:
         tell_systemd(reloading())
         try:
-            self._start_generation()
+            needs_restart = self._start_generation()
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end a daemon that serves
             log_not_reloaded(self._log, error)
         else:
@@ -147,7 +147,7 @@ class Master:
                 self._drain(generation, RELOAD_DRAIN_S)
                 with suppress(OSError):
                     generation.master_end.recv(1)
-            log_reloaded(self._log, self._needs_restart())
+            log_reloaded(self._log, needs_restart)
         tell_systemd("READY=1")
 
     def _stop(self, stop_listening: Callable[[], None]) -> None:

@@ -4,7 +4,6 @@ Reads from top to bottom: stores, pulse, survey, socket, beat, ready, drain. It 
 say so is its work; it writes nothing but its own beat.
 """
 
-import asyncio
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -79,12 +78,11 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         background.start(beat_forever(WORD, shared, samples, log))
         await web.SockSite(runner, listener.sock, backlog=BACKLOG).start()
 
-        async def reload() -> Sequence[str]:
-            new = await asyncio.to_thread(reread)
+        def take(new: Config) -> Sequence[str]:
             server.expected = _expected(new)
             return new.changed_from(config, NEEDS_RESTART)
 
-        life.on_reload(reload)
+        life.on_reload(reread, take)
         life.ready(f"listening on {settings.socket}")
         await background.until_stopped(life.stopping)
         life.stop()

@@ -86,13 +86,11 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         background.start(beat_forever(WORD, shared, samples, log))
         background.start(_sweep_forever(shared))
 
-        async def reload() -> Sequence[str]:
-            # On a thread: the machine's name may have to be asked from DNS, and Postfix must not wait for that.
-            new = await asyncio.to_thread(reread)
+        def take(new: Config) -> Sequence[str]:
             server.decide, server.budget_s = decisions(new).answer, new.policy.budget
             return new.changed_from(config, NEEDS_RESTART)
 
-        life.on_reload(reload)
+        life.on_reload(reread, take)
         life.ready(f"listening on {settings.socket}")
         await background.until_stopped(life.stopping)
 

@@ -19,12 +19,15 @@ import os
 import signal
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import uvloop
 
 from postroom.runtime.log import Field, Log
 from postroom.runtime.notify import reloading, tell_systemd, watchdog_period_s
 from postroom.store.errors import StoreUnavailable
+
+T = TypeVar("T")
 
 
 class StartRefused(Exception):
@@ -33,11 +36,6 @@ class StartRefused(Exception):
     def __init__(self, *reasons: str) -> None:
         super().__init__("; ".join(reasons))
         self.reasons = reasons
-
-
-Reload = Callable[[], Awaitable[Sequence[str]]]
-"""Takes the new state whole and gives the names of changed settings that only a restart takes; or raises StartRefused
-and leaves all as it was."""
 
 
 class Life:
@@ -49,7 +47,7 @@ class Life:
     def __init__(self, log: Log) -> None:
         self.stopping = asyncio.Event()
         self._log = log
-        self._reload: Reload | None = None
+        self._reload: Callable[[], Awaitable[Sequence[str]]] | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._reload_again = False
 
@@ -58,8 +56,20 @@ class Life:
         tell_systemd(f"READY=1\nSTATUS={status}")
         self._log.info("daemon.ready", pid=os.getpid())
 
-    def on_reload(self, reload: Reload) -> None:
-        """Call `reload` at each SIGHUP; what comes of it is logged here."""
+    def on_reload(self, read: Callable[[], T], take: Callable[[T], Sequence[str]]) -> None:
+        """Reload at each SIGHUP, and log what comes of it.
+
+        Args:
+            read: makes the new state whole, on a thread; raises StartRefused where it cannot be used, and all stays
+                  as it was.
+            take: puts it into use, on the loop, where nothing can fail any more; gives the names of changed settings
+                  that only a restart takes.
+        """
+
+        async def reload() -> Sequence[str]:
+            # On a thread: templates take a second or two, and the machine's name may have to be asked from DNS.
+            return take(await asyncio.to_thread(read))
+
         self._reload = reload
 
     def stop(self) -> None:
@@ -77,7 +87,7 @@ class Life:
         if self._reloading is None or self._reloading.done():
             self._reloading = asyncio.ensure_future(self._run_reloads(self._reload))
 
-    async def _run_reloads(self, reload: Reload) -> None:
+    async def _run_reloads(self, reload: Callable[[], Awaitable[Sequence[str]]]) -> None:
         while self._reload_again:
             self._reload_again = False
             tell_systemd(reloading())

@@ -152,17 +152,15 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         site = web.SockSite(runner, listener.sock, backlog=BACKLOG)
         await site.start()
 
-        async def reload() -> Sequence[str]:
+        def take(read: tuple[Config, Clients, Writer]) -> Sequence[str]:
             nonlocal in_force
-            # Off the loop: reading, checking and trying all templates takes a second or two.
-            new, clients, writer = await asyncio.to_thread(_read_all, reread)
-            # From here on nothing can fail: all of it is taken.
+            new, clients, writer = read
             in_force, api.clients, api.writer, api.max_waiting = new, clients, writer, new.submission.max_waiting
             limiter.use(rules(new.limits))
             learner.use(proof_of_classes(new.suppression), guard(new.suppression))
             return new.changed_from(config, NEEDS_RESTART)
 
-        life.on_reload(reload)
+        life.on_reload(lambda: _read_all(reread), take)
         life.ready(f"listening on {config.submission.socket}")
         await background.until_stopped(life.stopping, handing_over)
 

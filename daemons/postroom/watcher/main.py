@@ -135,14 +135,14 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         background.start(beat_forever(WORD, shared, _samples(follower, metrics), log))
         background.start(_sweep_forever(store, lambda: in_force, clock, log))
 
-        async def reload() -> Sequence[str]:
+        def take(new: Config) -> Sequence[str]:
             nonlocal in_force
-            in_force = await asyncio.to_thread(reread)
-            correlator.is_relayhosted = in_force.watcher.relayhost
-            learner.use(proof_of_classes(in_force.suppression), guard(in_force.suppression))
-            return in_force.changed_from(config, NEEDS_RESTART)
+            in_force = new
+            correlator.is_relayhosted = new.watcher.relayhost
+            learner.use(proof_of_classes(new.suppression), guard(new.suppression))
+            return new.changed_from(config, NEEDS_RESTART)
 
-        life.on_reload(reload)
+        life.on_reload(reread, take)
         life.ready(f"following {source.name}")
         await background.until_stopped(life.stopping, following)
         life.stop()
