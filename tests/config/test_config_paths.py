@@ -48,7 +48,7 @@ def test_these_sources_find_their_folders() -> None:
     """The tests run from a checkout, and its folders are found."""
     root = Path(__file__).resolve().parents[2]
     assert paths.templates_dir() == root / "templates"
-    assert paths.postfix_conf_dir() == root / "postfix-conf"
+    assert paths.shipped("postfix-conf", Path(paths.__file__), Path("/nowhere")) == root / "postfix-conf"
 
 
 def test_default_config_can_be_moved_by_the_environment() -> None:

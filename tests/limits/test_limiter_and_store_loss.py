@@ -18,7 +18,7 @@ from postroom.runtime.log import Log
 from postroom.store.shared.sqlite import SqliteSharedStore
 
 NOW = 1_800_000_000.0
-QUIET = Log("policy", "error", lambda _level, _event, _fields: None)
+QUIET = Log("error", lambda _level, _event, _fields: None)
 
 
 @pytest.fixture

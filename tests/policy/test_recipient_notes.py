@@ -9,7 +9,7 @@ from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.log import Log
 from postroom.store.shared.sqlite import SqliteSharedStore
 
-QUIET = Log("policy", "error", lambda _level, _event, _fields: None)
+QUIET = Log("error", lambda _level, _event, _fields: None)
 
 
 def with_two(

@@ -30,7 +30,7 @@ JANE = Suppression(
 def checked(folder: Path, ask: Callable[[SqliteSharedStore, RecipientCheck], Awaitable[None]]) -> None:
     async def run() -> None:
         store = SqliteSharedStore(folder)
-        log = Log("policy", "error", lambda _level, _event, _fields: None)
+        log = Log("error", lambda _level, _event, _fields: None)
         await ask(store, RecipientCheck(store, KEY, CircuitBreaker("shared", "", log, 0.0), 1.0))
         await store.close()
 

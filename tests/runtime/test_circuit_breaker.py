@@ -13,7 +13,7 @@ Events = list[tuple[Level, str, dict[str, Field]]]
 
 def patience(retry_s: float) -> tuple[CircuitBreaker, Events]:
     events: Events = []
-    log = Log("policy", "debug", lambda level, event, fields: events.append((level, event, fields)))
+    log = Log("debug", lambda level, event, fields: events.append((level, event, fields)))
     return CircuitBreaker("limits", "in-process limiter", log, retry_s), events
 
 

@@ -41,7 +41,7 @@ def test_a_store_that_is_away_is_told_once_and_beats_go_on(tmp_path: Path, monke
 
     async def main() -> None:
         store = SqliteSharedStore(tmp_path / "shared")
-        log = Log("policy", "info", lambda level, event, fields: events.append((level, event, fields)))
+        log = Log("info", lambda level, event, fields: events.append((level, event, fields)))
         beating = asyncio.create_task(beat_forever("policy", store, samples, log))
         await asyncio.wait_for(five_beats.wait(), 10)
         beating.cancel()

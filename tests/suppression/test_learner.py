@@ -41,7 +41,7 @@ def test_a_burst_is_told_once_as_a_warning(tmp_path: Path) -> None:
     async def run() -> list[Learned]:
         SqliteSharedStore.init(tmp_path / "shared")
         store = SqliteSharedStore(tmp_path / "shared")
-        log = Log("watcher", "debug", lambda level, event, fields: lines.append((level, event, fields)))
+        log = Log("debug", lambda level, event, fields: lines.append((level, event, fields)))
         learner = Learner(store, {"invalid_recipient": ProofRule(3, 1.0, 1e9)}, WaveGuard(2, 60.0, 20), log)
         assert await learner.learn([]) == []
         learned = await learner.learn([*map(fact, range(4)), fact(0, cause="", at=NOW + 1)])
@@ -68,7 +68,7 @@ def test_after_a_reload_facts_are_judged_by_the_new_rules(tmp_path: Path) -> Non
     async def run() -> list[Learned]:
         SqliteSharedStore.init(tmp_path / "shared")
         store = SqliteSharedStore(tmp_path / "shared")
-        log = Log("watcher", "debug", lambda level, event, fields: None)
+        log = Log("debug", lambda level, event, fields: None)
         guard = WaveGuard(20, 60.0, 20)
         learner = Learner(store, {"mailbox_full": ProofRule(3, 0.0, 1e9)}, guard, log)
         full = [replace(fact(1, "mailbox_full", NOW + day), id=str(day), number=day, proof="after") for day in (1, 2)]
@@ -87,7 +87,7 @@ def test_a_complaint_counts_at_once_and_no_delivery_lifts_it(tmp_path: Path) -> 
     async def run() -> tuple[list[Learned], list[str]]:
         SqliteSharedStore.init(tmp_path / "shared")
         store = SqliteSharedStore(tmp_path / "shared")
-        log = Log("watcher", "debug", lambda level, event, fields: None)
+        log = Log("debug", lambda level, event, fields: None)
         learner = Learner(store, {}, WaveGuard(20, 60.0, 20), log)
         learned = await learner.learn([fact(1, "complaint")])
         learned += await learner.learn([fact(1, "", NOW + 1), fact(1, "complaint")])

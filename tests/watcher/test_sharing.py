@@ -83,7 +83,7 @@ async def shared(store: TrackStore, target: Counting, events: list[str], asked: 
     def write(_level: Level, event: str, _fields: dict[str, Field]) -> None:
         events.append(event)
 
-    log = Log("watcher", "debug", write)
+    log = Log("debug", write)
     learner = Learner(target, {"invalid_recipient": ProofRule(3, 60, 60.0)}, WaveGuard(20, 60.0, 20), log)
     sharing = asyncio.create_task(share_forever(store, learner, log, Metrics(), lambda: NOW, 0.01))
     async with asyncio.timeout(5):

@@ -27,15 +27,6 @@ def templates_dir() -> Path:
     return shipped("templates", _HERE, Path(sys.prefix))
 
 
-def postfix_conf_dir() -> Path:
-    """Give the folder of the pieces for Postfix's main.cf and master.cf.
-
-    Raises:
-        ShippedMissing: it is nowhere.
-    """
-    return shipped("postfix-conf", _HERE, Path(sys.prefix))
-
-
 def shipped(name: str, source: Path, prefix: Path) -> Path:
     """Give the shipped folder `name` for the program whose source file is `source`, installed below `prefix`.
 

@@ -41,14 +41,3 @@ NEEDS_BODY = (*WAITING, State.IN_DOUBT)
 
 OUTBOX = (*NEEDS_BODY, State.QUEUED, State.SUPPRESSED, State.FAILED)
 """States the outbox keeps; the others are what Postfix made of a queued delivery."""
-
-AT_POSTFIX = (
-    State.DEFERRED,
-    State.RELAYED,
-    State.DELIVERED,
-    State.BOUNCED,
-    State.EXPIRED,
-    State.DISCARDED,
-    State.UNTRACKED,
-)
-"""States Postfix's log tells of."""

@@ -54,11 +54,6 @@ class FaultPoints:
         os.fsync(fd)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    @property
-    def armed(self) -> str | None:
-        """The name of the armed point."""
-        return self._point
-
 
 def armed_faults(environment: Mapping[str, str], state_dir: Path) -> FaultPoints:
     """The faults the environment asks for.

@@ -36,13 +36,11 @@ class Log:
     """Writes events of one daemon.
 
     Args:
-        daemon: its word; lines carry `postroom-<word>` as identifier.
-        level:  the least severe level written.
-        write:  takes (level, event, fields); see `open_log`.
+        level: the least severe level written.
+        write: takes (level, event, fields); see `open_log`.
     """
 
-    def __init__(self, daemon: str, level: Level, write: "Callable[[Level, str, dict[str, Field]], None]") -> None:
-        self._daemon = daemon
+    def __init__(self, level: Level, write: "Callable[[Level, str, dict[str, Field]], None]") -> None:
         self._threshold = _PRIORITY[level]
         self._write = write
 
@@ -71,14 +69,19 @@ class Log:
 
 
 def open_log(daemon: str, level: Level, target: Target) -> Log:
-    """The log of a daemon. `auto` is the journal when systemd connected stderr to it, else stderr."""
+    """The log of a daemon; its lines carry `postroom-<word>` as identifier.
+
+    Args:
+        daemon: its word.
+        target: `auto` is the journal when systemd connected stderr to it, else stderr.
+    """
     if target == "journal" or (target == "auto" and _stderr_is_journal()):
         write = _journal_writer(f"postroom-{daemon}")
     else:
         write = _stderr_writer(f"postroom-{daemon}")
     # Libraries (asyncio, aiohttp) speak through logging: warnings and worse come out in our form.
     logging.basicConfig(level=logging.WARNING, handlers=[_Library(write)], force=True)
-    return Log(daemon, level, write)
+    return Log(level, write)
 
 
 def line(event: str, fields: dict[str, Field]) -> str:

@@ -175,7 +175,7 @@ async def outbox_at(
     def write(_level: Level, event: str, fields: dict[str, Field]) -> None:
         events.append((event, fields))
 
-    log = Log("submission", "debug", write)
+    log = Log("debug", write)
     limiter = Limiter(shared, limits, LocalLimiter(clock), CircuitBreaker("limits", "", log), 1.0)
     check = RecipientCheck(shared, KEY, CircuitBreaker("shared", "", log), 1.0)
     async with ScriptedPostfix(folder / "in", script, break_body_at) as postfix:

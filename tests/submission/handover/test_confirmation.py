@@ -60,7 +60,7 @@ async def test_a_bounce_counts_when_it_is_of_mail_we_handed_over_and_that_is_gon
     def write(_level: Level, event: str, _fields: dict[str, Field]) -> None:
         events.append(event)
 
-    log = Log("submission", "debug", write)
+    log = Log("debug", write)
     async with outbox_at(bed) as at:
         await at.settled(await at.accept("a@example.net"), "queued")
         mail = next(command for command in at.postfix.sessions[0].commands if command.startswith("MAIL"))
@@ -97,7 +97,7 @@ async def test_a_delivery_lifts_when_it_is_of_mail_we_handed_over(bed: Path, to:
     TrackStore.init(bed / "track.db")
     track = TrackStore.open(bed / "track.db")
     events = list[str]()
-    log = Log("submission", "debug", lambda _level, event, _fields: events.append(event))
+    log = Log("debug", lambda _level, event, _fields: events.append(event))
     async with outbox_at(bed) as at:
         await at.settled(await at.accept("a@example.net"), "queued")
         mail = next(command for command in at.postfix.sessions[0].commands if command.startswith("MAIL"))
