@@ -2,11 +2,13 @@
 
 import email
 import json
+import os
+import subprocess
 from email import policy
 from pathlib import Path
 
 import pytest
-from tests.ctl.conftest import Postroom
+from tests.ctl.conftest import CHECKOUT, Done, Postroom
 
 
 @pytest.fixture
@@ -93,3 +95,70 @@ def test_broken_template_is_told_with_file_line_and_mend(postroom: Postroom, own
     assert done.returncode == 1
     assert f"{own}/welcome/en/body.txt:2: 'nobody' is no variable" in done.stderr
     assert "Mend: " in done.stderr
+
+
+@pytest.fixture
+def laptop() -> Postroom:
+    """The command where nobody has written a postroom.yaml, as on a designer's laptop."""
+    if Path("/etc/postroom/postroom.yaml").exists():
+        pytest.skip("this machine has a configuration in the default place")
+    environment = {name: value for name, value in os.environ.items() if name != "POSTROOM_CONFIG"}
+
+    def run(*arguments: str, stdin: bytes = b"") -> Done:
+        return subprocess.run(
+            [str(CHECKOUT / "scripts" / "postroom"), *arguments],
+            input=stdin.decode("utf-8"),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=environment,
+        )
+
+    return run
+
+
+def test_without_a_configuration_the_shipped_templates_are_rendered(laptop: Postroom) -> None:
+    """With the brand of an example; one line on stderr says so."""
+    done = laptop("template", "render", "welcome", "--part", "subject")
+    assert (done.returncode, done.stdout) == (0, "Welcome to Example, Ada\n")
+    assert done.stderr == (
+        "/etc/postroom/postroom.yaml: there is none; using the shipped templates, and an example's brand\n"
+    )
+    assert laptop("template", "list").returncode == 0
+    assert laptop("template", "lint", "welcome").returncode == 0
+    whole = laptop("template", "render", "welcome")
+    assert email.message_from_string(whole.stdout, policy=policy.default)["From"] == "Example <noreply@example.org>"
+
+
+def test_without_a_configuration_templates_are_begun_in_a_folder_that_is_named(laptop: Postroom, bed: Path) -> None:
+    """And found there by the other commands; without a folder there is nowhere to write."""
+    nowhere = laptop("template", "new", "goodbye")
+    assert (nowhere.returncode, nowhere.stdout) == (1, "")
+    assert nowhere.stderr.endswith("mend: name a folder with --folder\n")
+    own = bed / "mine"
+    assert laptop("template", "lint", "--folder", str(own)).returncode == 2
+    done = laptop("template", "new", "goodbye", "--folder", str(own))
+    assert done.returncode == 0, done.stderr
+    assert f"`postroom template lint goodbye --folder {own}`" in done.stderr
+    assert f"using those in {own} and the shipped templates" in done.stderr
+    assert (own / "goodbye/en/body.html").is_file()
+    assert laptop("template", "render", "goodbye", "--folder", str(own), "--part", "subject").returncode == 0
+    assert laptop("template", "render", "goodbye").returncode == 2
+
+
+def test_a_configuration_that_was_named_must_be_there(laptop: Postroom, bed: Path) -> None:
+    """By --config or in the environment: somebody meant that file."""
+    done = laptop("--config", str(bed / "no.yaml"), "template", "list")
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr == f"{bed}/no.yaml: does not exist; write it, or name another file with --config\n"
+    assert laptop("--config", "/etc/postroom/postroom.yaml", "template", "list").returncode == 78
+
+
+def test_a_folder_that_is_named_comes_before_the_configured_one(postroom: Postroom, own: Path, bed: Path) -> None:
+    """Brand and domains are still the configuration's."""
+    assert not own.exists()
+    (bed / "mine/welcome/en").mkdir(parents=True)
+    (bed / "mine/welcome/en/subject.txt").write_text("Hello from {{ brand.name }}\n", encoding="utf-8")
+    done = postroom("template", "render", "welcome", "--folder", str(bed / "mine"), "--part", "subject")
+    assert (done.stdout, done.stderr) == ("Hello from Example Books\n", "")

@@ -49,6 +49,11 @@ def default_config(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(environment.get("POSTROOM_CONFIG") or "/etc/postroom/postroom.yaml")
 
 
+def is_config_named(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether $POSTROOM_CONFIG names the file."""
+    return bool(environment.get("POSTROOM_CONFIG"))
+
+
 def mail_db(config: Config) -> Path:
     """Give the file of the outbox; its folder is 0700 of postroom-submission."""
     return config.state_dir / "submission" / "mail.db"

@@ -18,10 +18,23 @@ class CommandContext:
     """The context of one call.
 
     Attributes:
-        path: of the configuration; it need not exist until a command asks for `config`.
+        path:     of the configuration; it need not exist until a command asks for `config`.
+        is_named: somebody has named it, by --config or $POSTROOM_CONFIG; else it is the default.
     """
 
     path: Path
+    is_named: bool = True
+
+    def has_no_config(self) -> bool:
+        """Whether nobody has named a configuration, and the default one does not exist."""
+        if self.is_named:
+            return False
+        try:
+            self.path.stat()
+        except OSError as error:
+            # A file that may not be seen is one that is there: reading it says why it cannot be used.
+            return isinstance(error, FileNotFoundError)
+        return False
 
     @cached_property
     def config(self) -> Config:

@@ -6,6 +6,7 @@ Exit codes: 0 ok, 1 a finding, 2 usage, 78 bad configuration (sysexits.h EX_CONF
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from postroom import __version__
 from postroom.config import paths
@@ -40,7 +41,8 @@ from postroom.ctl.suppress.commands import suppress
 @click.pass_context
 def postroom(click_context: click.Context, path: Path) -> None:
     """The outbound mail room for the Postfix you already run."""
-    click_context.obj = CommandContext(path)
+    is_default = click_context.get_parameter_source("path") is ParameterSource.DEFAULT
+    click_context.obj = CommandContext(path, is_named=not is_default or paths.is_config_named())
 
 
 for command in (
