@@ -1,6 +1,6 @@
 """How many welcome mails one core composes in a second, beside the stdlib's email.message.
 
-    python bench/compose.py
+    .venv/bin/python bench/compose.py
 
 The mail: a text of 0.6 kB and an HTML of 12 kB, both with some letters that are
 not ASCII. Prints octets, seconds and mails per second of the best of five rounds.
@@ -13,10 +13,15 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "daemons"))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "daemons"), str(ROOT)]
 
-from postroom.mail.addresses import Mailbox
-from postroom.submission.api.compose import MailParts, compose
+from bench.prerequisites import need_environment  # noqa: E402 - the checkout's own packages
+
+need_environment()
+
+from postroom.mail.addresses import Mailbox  # noqa: E402
+from postroom.submission.api.compose import MailParts, compose  # noqa: E402
 
 ROUNDS, MAILS = 5, 500
 

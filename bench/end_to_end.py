@@ -22,6 +22,7 @@ its children, by /proc/PID/stat.
 Checked before the rounds: a few messages through each listener, whose signatures dkimpy verifies as they came to
 the far end; and after them: the limiters have counted every message.
 
+Exit:   0 measured, 1 a check failed, 2 something it needs is missing.
 Limits: as root, best in a network namespace of its own (scripts/soak); postfwd's cache has a fixed port.
 """
 
@@ -38,9 +39,13 @@ from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "daemons"), str(ROOT / "scripts")]
+sys.path[:0] = [str(ROOT / "daemons"), str(ROOT / "scripts"), str(ROOT)]
 
-from postroom.ctl.verification import verify  # noqa: E402 - the checkout's own packages
+from bench.prerequisites import need, need_environment  # noqa: E402 - the checkout's own packages
+
+need_environment()
+
+from postroom.ctl.verification import verify  # noqa: E402
 from postroom.milter.keys import read_key, record_value  # noqa: E402
 from sandbox.daemon import DEFAULTS  # noqa: E402
 from sandbox.milter import RSA_SELECTOR, MilterDaemon  # noqa: E402
@@ -227,6 +232,7 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=2000, help="messages through each set-up in each round")
     parser.add_argument("--keep", action="store_true", help="send messages one after the other on a connection")
     arguments = parser.parse_args()
+    need(("postfix", "postfwd", "opendkim"), root=True)
     with tempfile.TemporaryDirectory(prefix="postroom-bench-", dir="/var/tmp") as place:
         folder = Path(place)
         folder.chmod(0o755)

@@ -30,8 +30,12 @@ from statistics import quantiles
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "daemons"), str(ROOT / "scripts"), str(ROOT)]
 
+from bench.prerequisites import need, need_environment  # noqa: E402 - the checkout's own packages
+
+need_environment()
+
 import apsw  # noqa: E402
-from bench.history import KEY  # noqa: E402 - the checkout's own packages
+from bench.history import KEY  # noqa: E402
 
 from postroom.mail.tokens import NAME_OCTETS, mint  # noqa: E402
 from sandbox.journald import Journald  # noqa: E402
@@ -100,6 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=30.0)
     arguments = parser.parse_args()
+    need(("postfix", "systemd"), root=True)
     with tempfile.TemporaryDirectory(prefix="postroom-bench-", dir="/var/tmp") as place, ExitStack() as stack:
         folder = Path(place)
         folder.chmod(0o755)

@@ -26,12 +26,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import apsw
-
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "daemons"), str(ROOT / "scripts")]
+sys.path[:0] = [str(ROOT / "daemons"), str(ROOT / "scripts"), str(ROOT)]
 
-from sandbox.daemon import SubmissionDaemon  # noqa: E402 - the checkout's own packages
+from bench.prerequisites import need, need_environment  # noqa: E402 - the checkout's own packages
+
+need_environment()
+
+import apsw  # noqa: E402
+
+from sandbox.daemon import SubmissionDaemon  # noqa: E402
 from sandbox.postfix import PrivatePostfix  # noqa: E402
 from sandbox.process import until  # noqa: E402
 from sandbox.process_tree import cpu_s  # noqa: E402
@@ -226,6 +230,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--messages", type=int, default=2000, help="messages in each round")
     arguments = parser.parse_args()
+    need(("postfix",), root=True)
     with tempfile.TemporaryDirectory(prefix="postroom-bench-", dir="/var/tmp") as name:
         folder = Path(name)
         folder.chmod(0o755)

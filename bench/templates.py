@@ -18,17 +18,22 @@ from email.policy import SMTP, default
 from html.parser import HTMLParser
 from pathlib import Path
 
-import jinja2
-from css_inline import CSSInliner
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "daemons"), str(ROOT)]
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "daemons"))
+from bench.prerequisites import need_environment  # noqa: E402 - the checkout's own packages
 
-from postroom.mail.addresses import Mailbox
-from postroom.submission.api.compose import MailParts, compose
-from postroom.templating import Brand, Catalogue
-from postroom.templating.formats import defuse
+need_environment()
 
-FOLDER = Path(__file__).resolve().parent.parent / "templates"
+import jinja2  # noqa: E402
+from css_inline import CSSInliner  # noqa: E402
+
+from postroom.mail.addresses import Mailbox  # noqa: E402
+from postroom.submission.api.compose import MailParts, compose  # noqa: E402
+from postroom.templating import Brand, Catalogue  # noqa: E402
+from postroom.templating.formats import defuse  # noqa: E402
+
+FOLDER = ROOT / "templates"
 BRAND = Brand(
     "Example Books", "https://www.example.org/", "1 High Street, Exampleton", "support@example.org", "#1a5fb4"
 )

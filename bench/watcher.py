@@ -35,7 +35,11 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "daemons"), str(ROOT)]
 
-from bench.history import BEGAN, KEY, history  # noqa: E402 - the checkout's own packages
+from bench.prerequisites import need, need_environment  # noqa: E402 - the checkout's own packages
+
+need_environment()
+
+from bench.history import BEGAN, KEY, history  # noqa: E402
 
 from postroom.store.track.track_store import TrackStore  # noqa: E402
 from postroom.watcher.correlate import Correlator  # noqa: E402
@@ -197,12 +201,11 @@ def main() -> None:
     parser.add_argument("--journal", action="store_true")
     parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
+    need(("pflogsumm", "systemd-journal-remote") if arguments.journal else ("pflogsumm",), root=arguments.journal)
     if arguments.journal and not os.environ.get(IS_ALONE):
         # In a namespace of its own: the journal of this host is hidden, and nothing is written there.
         os.environ[IS_ALONE] = "yes"
         os.execvp("unshare", ["unshare", "--mount", "sh", "-euc", ALONE, "sh", sys.executable, *sys.argv])
-    if not Path(PFLOGSUMM).exists():
-        sys.exit(f"{PFLOGSUMM} is missing. Mend: apt-get install pflogsumm.")
     works = {"parse": parse, "store": store, "pflogsumm": count_by_pflogsumm}
     if arguments.journal:
         works["journal"] = journal
