@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import postroom
-from postroom.runtime.log import Field, Level, line, open_log
+from postroom.runtime.log import Field, Level, error_fields, line, open_log
+from postroom.store.errors import StoreUnavailable
 
 SOURCES = Path(postroom.__file__).parent.parent
 VALUES = st.one_of(st.text(), st.integers(), st.floats(), st.booleans(), st.none())
@@ -148,3 +149,19 @@ def test_a_reader_that_went_away_stops_nothing() -> None:
     done = run_with_stderr("", writing)
     os.close(writing)
     assert (done.stdout, done.returncode) == ("went on\n", 0)
+
+
+def test_a_fault_is_logged_with_its_kind_and_place_and_without_its_words() -> None:
+    """The innermost file and line; what the error says may quote an address, unless the words are the store's own."""
+    try:
+        int("jane@example.org")
+    except ValueError as error:
+        fields = error_fields(error)
+        place = f"{__file__}:{error.__traceback__.tb_lineno}" if error.__traceback__ is not None else ""
+    assert fields == {"error": "ValueError", "where": place, "reason": None}
+    unavailable = StoreUnavailable("limits.db: locked")
+    assert error_fields(unavailable, place="at") == {
+        "error": "StoreUnavailable",
+        "at": "unknown",
+        "reason": "limits.db: locked",
+    }

@@ -33,9 +33,9 @@ from postroom.milter.session import MilterSession
 from postroom.runtime.accounts import groups_of
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.keys import read_key
-from postroom.runtime.lifecycle import StartRefused, told
+from postroom.runtime.lifecycle import StartRefused
 from postroom.runtime.listeners import Listener, listen_unix
-from postroom.runtime.log import Log
+from postroom.runtime.log import Log, error_fields
 from postroom.runtime.metrics import Metrics, beat_forever
 from postroom.senders.configured import senders_table
 from postroom.store.boot import boottime_s
@@ -185,7 +185,7 @@ def _work(
             loop.run_until_complete(_beside(drain, libmilter, listener.is_ours, metrics, store, log))
             os._exit(os.EX_OK)
         except Exception as error:  # noqa: BLE001 - nobody is left to catch it
-            log.critical("daemon.failed", **told(error))
+            log.critical("daemon.failed", **error_fields(error))
         finally:
             os._exit(
                 os.EX_SOFTWARE

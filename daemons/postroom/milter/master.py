@@ -26,8 +26,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from postroom.runtime.lifecycle import log_not_reloaded, log_reloaded, told
-from postroom.runtime.log import Log
+from postroom.runtime.lifecycle import log_not_reloaded, log_reloaded
+from postroom.runtime.log import Log, error_fields
 from postroom.runtime.notify import reloading, tell_systemd, watchdog_period_s
 
 SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD})
@@ -238,6 +238,6 @@ class Master:
             generation.work(generation.worker_end)
             os._exit(os.EX_OK)
         except Exception as error:  # noqa: BLE001 - nobody is left to catch it
-            self._log.critical("daemon.failed", **told(error))
+            self._log.critical("daemon.failed", **error_fields(error))
         finally:
             os._exit(os.EX_SOFTWARE)

@@ -29,8 +29,7 @@ from postroom.milter.doors import Address, Door, door_of
 from postroom.milter.message import CollectedMessage, Signer
 from postroom.milter.origin import LOOKED_AT, Origin, origin_of
 from postroom.milter.sign import Unsigned
-from postroom.runtime.lifecycle import told
-from postroom.runtime.log import Log
+from postroom.runtime.log import Log, error_fields
 from postroom.senders.table import SenderIdentity
 
 P = ParamSpec("P")
@@ -261,7 +260,7 @@ class MilterSession(Milter.Base):
         if not was_broken:  # one line a message, not one for each of its header fields
             self._count("postroom_milter_faults_total")
             effect = "its client is told to try later"
-            self._log.error("milter.fault", queue_id=self._queue_id, effect=effect, **told(error))
+            self._log.error("milter.fault", queue_id=self._queue_id, effect=effect, **error_fields(error))
 
     def _let_pass(self, reason: Unsigned) -> int:
         domain = None if self._message is None else self._message.domain

@@ -21,8 +21,7 @@ from postroom.monitor.exposition import CONTENT_TYPE, exposition
 from postroom.monitor.health import Expected, Health, judge
 from postroom.monitor.health_document import report
 from postroom.monitor.snapshot import Snapshot
-from postroom.runtime.lifecycle import told
-from postroom.runtime.log import Log
+from postroom.runtime.log import Log, error_fields
 from postroom.runtime.metrics import Metrics
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -61,7 +60,7 @@ class MonitorServer:
             if isinstance(refusal, web.HTTPMethodNotAllowed):
                 response.headers["Allow"] = ", ".join(sorted(refusal.allowed_methods))
         except Exception as error:  # noqa: BLE001 - the rim: whatever it is, there is an answer
-            self._log.error("monitor.fault", route=_route(request), **told(error))
+            self._log.error("monitor.fault", route=_route(request), **error_fields(error))
             response = web.Response(status=500, text="a fault of Postroom; its log names the place (monitor.fault)\n")
         response.headers["Cache-Control"] = "no-store"
         response.headers["Content-Security-Policy"] = self._page.policy

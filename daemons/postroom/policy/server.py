@@ -16,7 +16,7 @@ from postroom.mail.logsafe import safe
 from postroom.policy.decisions import DOORS, DUNNO, Answer
 from postroom.policy.protocol import PolicyProtocolError, PolicyRequest, RequestReader, reply
 from postroom.runtime.connections import Connections
-from postroom.runtime.log import Field, Log
+from postroom.runtime.log import Field, Log, error_fields
 from postroom.runtime.metrics import Metrics
 
 READ = 65_536
@@ -87,8 +87,7 @@ class PolicyServer:
             self._log.error(
                 "policy.unanswered",
                 queue_id=_queue_id(request),
-                # Its text may quote an address, so only its kind is logged.
-                error=type(error).__name__,
+                **error_fields(error),
                 effect="hung up; Postfix asks again, then takes its default_action",
                 took_ms=_ms_since(started),
             )

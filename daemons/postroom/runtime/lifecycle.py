@@ -17,15 +17,13 @@ Source:      sd_notify(3), systemd.service(5) "WatchdogSec=".
 import asyncio
 import os
 import signal
-import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import uvloop
 
-from postroom.runtime.log import Field, Log
+from postroom.runtime.log import Log, error_fields
 from postroom.runtime.notify import reloading, tell_systemd, watchdog_period_s
-from postroom.store.errors import StoreUnavailable
 
 T = TypeVar("T")
 
@@ -122,7 +120,7 @@ def exit_code(serve: Callable[[], None], log: Log) -> int:
         log.critical("daemon.refused", reason=str(refused))
         return os.EX_CONFIG
     except Exception as error:  # noqa: BLE001 - nobody is left to catch it
-        log.critical("daemon.failed", **told(error))
+        log.critical("daemon.failed", **error_fields(error))
         return os.EX_SOFTWARE
     return os.EX_OK
 
@@ -139,14 +137,7 @@ def log_not_reloaded(log: Log, error: Exception) -> None:
     if isinstance(error, StartRefused):
         log.error("daemon.reload_refused", reason=str(error), effect="the old state stays in use")
     else:
-        log.error("daemon.reload_failed", effect="the old state stays in use", **told(error))
-
-
-def told(error: Exception) -> dict[str, Field]:
-    """An error's kind and place; its text only where it is our own, for others' may quote an address."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    reason = str(error) if isinstance(error, StoreUnavailable) else None
-    return {"error": type(error).__name__, "where": f"{frame.filename}:{frame.lineno}", "reason": reason}
+        log.error("daemon.reload_failed", effect="the old state stays in use", **error_fields(error))
 
 
 async def _live(main: Callable[[Life], Awaitable[None]], log: Log) -> None:

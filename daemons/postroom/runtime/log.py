@@ -20,6 +20,7 @@ from contextlib import suppress
 from typing import Literal
 
 from postroom.mail.logsafe import redacted, safe
+from postroom.store.errors import StoreUnavailable
 
 Level = Literal["debug", "info", "warning", "error", "critical"]
 Target = Literal["auto", "journal", "stderr"]
@@ -87,6 +88,22 @@ def open_log(daemon: str, level: Level, target: Target) -> Log:
 def line(event: str, fields: dict[str, Field]) -> str:
     """An event as one line of text; values that are not plain words are JSON strings, so a line stays a line."""
     return " ".join([event, *(f"{key}={_value(value)}" for key, value in fields.items() if value is not None)])
+
+
+def error_fields(error: BaseException, place: str = "where") -> dict[str, Field]:
+    """The fields of a fault of ours: the kind of error, and file and line where it was raised.
+
+    Its text is added (`reason`) only where it is our own; others' may quote an address.
+
+    Args:
+        place: the name of the field for file and line.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "unknown" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+    reason = str(error) if isinstance(error, StoreUnavailable) else None
+    return {"error": type(error).__name__, place: where, "reason": reason}
 
 
 def _value(value: Field) -> str:

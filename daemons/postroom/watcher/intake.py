@@ -17,8 +17,7 @@ from postroom.mail.logsafe import safe
 from postroom.mail.return_addresses import ReturnAddresses
 from postroom.runtime.connections import Connections
 from postroom.runtime.fault_points import FaultPoints
-from postroom.runtime.lifecycle import told
-from postroom.runtime.log import Log
+from postroom.runtime.log import Log, error_fields
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.track.track_store import TrackStore
@@ -140,7 +139,7 @@ class Intake:
             try:
                 return await asyncio.to_thread(self._reader.read, mail, self._now())
             except Exception as error:  # noqa: BLE001 - a fault of ours must not bring the same mail for ever
-                self._log.error("watcher.mail_fault", effect="it is taken as unreadable", **told(error))
+                self._log.error("watcher.mail_fault", effect="it is taken as unreadable", **error_fields(error))
                 return ReadMail("unreadable")
 
     async def _stored(self, read: ReadMail) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from postroom.mail.ids import RANDOM_OCTETS, is_id, new_id
-from postroom.runtime.log import Field, Log
+from postroom.runtime.log import Field, Log, error_fields
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
@@ -163,7 +163,7 @@ class Api:
             case _:
                 # Its text may quote what the client sent, so only its kind and place are logged.
                 context = request[CONTEXT]
-                self._log.error("submission.fault", request_id=context.id, error=type(error).__name__, at=_place(error))
+                self._log.error("submission.fault", request_id=context.id, **error_fields(error, place="at"))
                 return ApiProblem(
                     500, "fault", "this is a fault of Postroom; its log names the place by this request_id"
                 )
@@ -331,11 +331,3 @@ def _accepted(text: str, message: str) -> web.Response:
 
 def _json(shown: dict[str, Any]) -> str:
     return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
-
-
-def _place(error: BaseException) -> str:
-    """Where it was raised: file and line, without any value."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "unknown" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
