@@ -46,7 +46,7 @@ from postroom.watcher.correlate import Correlator  # noqa: E402
 from postroom.watcher.file_source import FileSource  # noqa: E402
 from postroom.watcher.journal_source import JournalSource  # noqa: E402
 from postroom.watcher.lines import Line, LineReader  # noqa: E402
-from postroom.watcher.records.parse import record  # noqa: E402
+from postroom.watcher.records.parse import parse_record  # noqa: E402
 from postroom.watcher.source import LogSource  # noqa: E402
 
 JOURNAL_REMOTE = "/lib/systemd/systemd-journal-remote"
@@ -113,7 +113,7 @@ def parse(path: Path) -> None:
         for octets in file:
             line = line_of(octets.decode("utf-8", "replace").rstrip("\n"))
             if isinstance(line, Line):
-                record(line)
+                parse_record(line)
 
 
 def make_journal(lines: int, place: Path) -> None:

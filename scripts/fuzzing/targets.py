@@ -17,7 +17,7 @@ from postroom.postfix.showq import RecordReader, ShowqError
 from postroom.watcher.correlate import Correlator
 from postroom.watcher.lines import Line, LineReader
 from postroom.watcher.lmtp import LmtpSession, ReceivedMail
-from postroom.watcher.record_json import described
+from postroom.watcher.record_json import line_to_json
 
 DATA = Path(__file__).resolve().parents[2] / "tests" / "data"
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -42,7 +42,7 @@ def records(octets: bytes) -> None:
     """A line of a log, to its record and its facts."""
     text = octets.decode("utf-8", "replace")
     line = LineReader(NOW).line(text)
-    described(line)
+    line_to_json(line)
     if isinstance(line, Line):
         list(Correlator(b"k" * 32, is_relayhosted=False).facts(line))
 

@@ -20,7 +20,7 @@ from postroom.store.track.facts import (
     SessionEnded,
     SessionOpened,
 )
-from postroom.watcher.correlate import Correlator, noops
+from postroom.watcher.correlate import Correlator
 from postroom.watcher.lines import Line
 
 JANE = masked_recipient(KEY, "jane@example.net")
@@ -139,11 +139,9 @@ def test_sessions_of_our_listener_count_and_no_others() -> None:
     """Port 25 has sessions too."""
     opened, ended = "connect from localhost[127.0.0.1]", "disconnect from localhost[127.0.0.1] noop=7 commands=7"
     assert facts(line("smtpd", opened, LISTENER, 543)) == [SessionOpened(543)]
-    assert facts(line("smtpd", ended, LISTENER, 543)) == [SessionEnded(543)]
-    assert noops(line("smtpd", ended, LISTENER, 543)) == 7
+    assert facts(line("smtpd", ended, LISTENER, 543)) == [SessionEnded(543, noops=7)]
     for written in (line("smtpd", opened), line("smtpd", ended)):
         assert facts(written) == []
-        assert noops(written) == 0
 
 
 def test_the_life_of_a_queue_id_and_of_an_instance() -> None:

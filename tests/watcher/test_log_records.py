@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.watcher.log_lines import active, line, tried
 
 from postroom.watcher.lines import MAX_TEXT
-from postroom.watcher.records.parse import record
+from postroom.watcher.records.parse import parse_record
 from postroom.watcher.records.types import (
     Acted,
     Active,
@@ -211,8 +211,8 @@ LINES: list[tuple[str, str, Record | None]] = [
 @pytest.mark.parametrize(("daemon", "text", "expected"), LINES)
 def test_a_line_is_read(daemon: str, text: str, expected: Record | None) -> None:
     """Each form of Postfix's, with short and long queue ids; what is not followed is None."""
-    assert record(line(daemon, text)) == expected
-    assert record(line(daemon, text, "postfix-out/some-service")) == expected
+    assert parse_record(line(daemon, text)) == expected
+    assert parse_record(line(daemon, text, "postfix-out/some-service")) == expected
 
 
 @pytest.mark.parametrize("daemon", ["smtp", "lmtp", "local", "virtual", "pipe", "error", "retry", "discard", "qmgr"])
@@ -223,7 +223,7 @@ def test_a_delivery_is_read_whoever_logs_it(daemon: str) -> None:
         "conn_use=2, delay=582, delays=563/16/1.7/0.81, tls=dane/!requiretls:nocertmatch, dsn=2.0.0, "
         "status=sent (250 2.0.0 Ok: queued as EECF7E07)"
     )
-    assert record(line(daemon, text)) == Delivery(
+    assert parse_record(line(daemon, text)) == Delivery(
         "4jYR900GXFzJrJD",
         "ok@good.test",
         '"a b"@alias.test',
@@ -253,7 +253,7 @@ def test_noops_are_counted(text: str, noops: int) -> None:
 def test_fields_of_later_versions_are_passed_over() -> None:
     """Between the recipient and the status there may be more than is known today."""
     text = tried(ID).replace("delay=", "shard=7, delay=").replace("dsn=", "quic=yes, dsn=")
-    assert record(line("smtp", text)) == record(line("smtp", tried(ID)))
+    assert parse_record(line("smtp", text)) == parse_record(line("smtp", tried(ID)))
 
 
 @given(HOSTILE)
@@ -261,7 +261,7 @@ def test_fields_of_later_versions_are_passed_over() -> None:
 @example("x), dsn=2.0.0, status=sent (250 Ok")
 def test_the_far_ends_words_never_change_the_outcome(reply: str) -> None:
     """Whatever the reply is, recipient, code and status are those that stand before it."""
-    read = record(line("smtp", tried("913AA2144D6", dsn="5.1.1", status="bounced", reason=reply)))
+    read = parse_record(line("smtp", tried("913AA2144D6", dsn="5.1.1", status="bounced", reason=reply)))
     assert isinstance(read, Delivery)
     assert (read.to, read.orig_to, read.relay) == ("jane@example.net", None, "mx.example.net[192.0.2.2]:25")
     assert (read.dsn, read.status) == ("5.1.1", "bounced")
@@ -276,7 +276,7 @@ def test_a_recipients_local_part_never_changes_the_outcome(local: str, original:
     """Quoted as Postfix quotes it, the whole of it is the address, before and after rewriting."""
     to, before = f"{quoted(local)}@example.net", f"{quoted(original)}@example.com"
     text = tried("913AA2144D6", to, "5.1.1", "bounced", f"550 5.1.1 <{to}> unknown", f"orig_to=<{before}>, ")
-    read = record(line("smtp", text))
+    read = parse_record(line("smtp", text))
     assert isinstance(read, Delivery)
     assert (read.to, read.orig_to, read.dsn, read.status) == (to, before, "5.1.1", "bounced")
 
@@ -287,28 +287,28 @@ def test_a_recipients_local_part_never_changes_the_outcome(local: str, original:
 def test_a_senders_local_part_never_changes_what_qmgr_says(local: str) -> None:
     """The end of the line is Postfix's own: an active mail is not expired, nor the other way round."""
     sender = f"{quoted(local)}@example.org"
-    assert record(line("qmgr", active("913AA2144D6", sender))) == Active("913AA2144D6", sender, 324, 1)
+    assert parse_record(line("qmgr", active("913AA2144D6", sender))) == Active("913AA2144D6", sender, 324, 1)
     expired = f"913AA2144D6: from=<{sender}>, status=expired, returned to sender"
-    assert record(line("qmgr", expired)) == Expired("913AA2144D6", sender, "expired")
+    assert parse_record(line("qmgr", expired)) == Expired("913AA2144D6", sender, "expired")
 
 
 @given(st.sampled_from(["smtpd", "cleanup", "qmgr", "bounce", "smtp", "master", "x"]), st.one_of(HOSTILE, TEXT))
 def test_any_text_is_read_or_passed_over(daemon: str, text: str) -> None:
     """Nothing raises."""
-    record(line(daemon, text))
-    record(line(daemon, f"913AA2144D6: {text}"))
-    record(line(daemon, f"913AA2144D6: to=<{text}"))
+    parse_record(line(daemon, text))
+    parse_record(line(daemon, f"913AA2144D6: {text}"))
+    parse_record(line(daemon, f"913AA2144D6: to=<{text}"))
 
 
 def test_a_line_postfix_has_cut_keeps_its_outcome() -> None:
     """It cuts at 2,000 octets, inside the reply; a line cut before is none."""
     text = tried("913AA2144D6", dsn="5.1.1", status="bounced", reason="550 5.1.1 " + "x" * 3000)[:2000]
-    read = record(line("smtp", text))
+    read = parse_record(line("smtp", text))
     assert isinstance(read, Delivery)
     assert (read.status, read.reason[-5:], read.is_whole) == ("bounced", "xxxxx", False)
     for end in range(text.index(" (550") + 2):
-        assert record(line("smtp", text[:end])) in (None, CutOff()), text[:end]
-    assert record(line("smtp", text[: text.index(", status")])) == CutOff()
+        assert parse_record(line("smtp", text[:end])) in (None, CutOff()), text[:end]
+    assert parse_record(line("smtp", text[: text.index(", status")])) == CutOff()
 
 
 @pytest.mark.parametrize(
@@ -333,5 +333,5 @@ def test_a_line_made_to_be_slow_is_read_in_no_time(daemon: str, begin: str, part
     ends = ("", " (queue active)", ", dsn=2.0.0, status=sent (x)", ">, size=1, nrcpt=x (queue active)")
     began = time.process_time()
     for end in ends:
-        record(line(daemon, f"{ID}: {begin}{part * (MAX_TEXT // len(part))}{end}"))
+        parse_record(line(daemon, f"{ID}: {begin}{part * (MAX_TEXT // len(part))}{end}"))
     assert time.process_time() - began < 0.5

@@ -10,20 +10,20 @@ from tests.watcher.log_lines import line
 from tests.watcher.log_sample import NOW, cases, lab, lab_lines
 
 from postroom.watcher.lines import LineReader
-from postroom.watcher.record_json import described
+from postroom.watcher.record_json import line_to_json
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["id"])
 def test_every_field_of_a_line_is_right(case: dict[str, Any]) -> None:
     """Exactly those fields, for a line of a file or of the journal."""
     text = case.get("line") or json.dumps({name: case[name] for name in ("syslog_identifier", "message")})
-    assert described(LineReader(NOW).line(text)) == case["expect"]
+    assert line_to_json(LineReader(NOW).line(text)) == case["expect"]
 
 
 def test_every_line_of_a_whole_log_is_right() -> None:
     """In their order, read by one reader."""
     reader = LineReader(NOW)
-    read = [{"line": number, **described(reader.line(text))} for number, text in enumerate(lab_lines(), 1)]
+    read = [{"line": number, **line_to_json(reader.line(text))} for number, text in enumerate(lab_lines(), 1)]
     assert read == lab()["lines"]
 
 
@@ -58,18 +58,18 @@ def test_every_line_of_a_whole_log_is_right() -> None:
 def test_kinds_the_sample_lacks(daemon: str, text: str, fields: dict[str, Any]) -> None:
     """With the queue id, and by Postfix's words."""
     expected = {"syslog_name": "postfix", "daemon": daemon, "queue_id": "913AA2144D6", "pid": 446, **fields}
-    assert described(line(daemon, text)) == expected
+    assert line_to_json(line(daemon, text)) == expected
 
 
 def test_a_line_cut_before_its_outcome_is_malformed() -> None:
     """Nothing else is said of it."""
-    assert described(line("smtp", "913AA2144D6: to=<a@b.c>, relay=x, delay=1, del")) == {"kind": "malformed"}
+    assert line_to_json(line("smtp", "913AA2144D6: to=<a@b.c>, relay=x, delay=1, del")) == {"kind": "malformed"}
 
 
 def test_a_line_cut_inside_the_reply_is_truncated() -> None:
     """What there is of the reply is given whole."""
     text = "913AA2144D6: to=<a@b.c>, relay=x[/y], delay=.., delays=1/2/3/4, dsn=5.1.1, status=bounced (550 (no"
-    fields = described(line("smtp", text))
+    fields = line_to_json(line("smtp", text))
     assert (fields["truncated"], fields["response"], fields["status"]) == (True, "550 (no", "bounced")
     assert (fields["relay_host"], fields["relay_addr"], fields["relay_port"]) == ("x", "/y", None)
     assert (fields["delay"], fields["delays"]) == (None, [1.0, 2.0, 3.0, 4.0])
@@ -79,4 +79,4 @@ def test_a_line_cut_inside_the_reply_is_truncated() -> None:
 def test_any_line_gives_an_object(daemon: str, text: str) -> None:
     """It can be written as JSON, and has a kind."""
     for said in (text, f"913AA2144D6: {text}", f"913AA2144D6: client={text}", f"913AA2144D6: to=<{text}"):
-        assert json.loads(json.dumps(described(line(daemon, said))))["kind"]
+        assert json.loads(json.dumps(line_to_json(line(daemon, said))))["kind"]

@@ -11,7 +11,7 @@ from tests.watcher.far_end import FarEnd
 
 from postroom.mail.states import State
 from postroom.watcher.lines import Line, LineReader
-from postroom.watcher.record_json import described
+from postroom.watcher.record_json import line_to_json
 from postroom.watcher.replay import LogReplay, ReplayedMail
 from sandbox.postfix import PrivatePostfix
 from sandbox.process import until
@@ -73,7 +73,7 @@ def replayed(log: list[str]) -> dict[str, list[ReplayedMail]]:
     for text in log:
         line = reader.line(text)
         assert isinstance(line, Line), text
-        assert described(line)["kind"] != "malformed", text
+        assert line_to_json(line)["kind"] != "malformed", text
         replay.take(line)
     mails: dict[str, list[ReplayedMail]] = {}
     for mail in replay.mails():

@@ -25,11 +25,11 @@ def parse() -> None:
 
     A line is one of a log, or a JSON object with syslog_identifier and message.
     """
-    from postroom.watcher.record_json import described
+    from postroom.watcher.record_json import line_to_json
 
     reader = _reader()
     for text in _texts(sys.stdin.buffer):
-        click.echo(json.dumps(described(reader.line(text)), ensure_ascii=False))
+        click.echo(json.dumps(line_to_json(reader.line(text)), ensure_ascii=False))
 
 
 @log.command()

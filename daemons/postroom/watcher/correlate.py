@@ -6,6 +6,7 @@ Which queue ids are ours is not decided here: track.db knows, by the tokens it h
 from collections.abc import Iterator
 from dataclasses import replace
 
+from postroom.bounces.classify import classify
 from postroom.mail import tokens
 from postroom.mail.logsafe import safe
 from postroom.mail.recipients import masked_recipient, masked_reply
@@ -17,15 +18,14 @@ from postroom.store.track.facts import (
     InstanceStarted,
     InstanceStopping,
     LeftQueue,
+    RecipientFault,
     SeenInQueue,
     SessionEnded,
     SessionOpened,
 )
-from postroom.watcher.bounces import fault_of_recipient
 from postroom.watcher.lines import Line
-from postroom.watcher.outcome import state_of
 from postroom.watcher.records import types
-from postroom.watcher.records.parse import record
+from postroom.watcher.records.parse import parse_record
 
 HANDOVER_LISTENER = "postfix/postroom-in"
 """syslog_name of our listener (postfix-conf/submission.master.cf)."""
@@ -53,7 +53,7 @@ class Correlator:
         # What cannot concern us is dropped before it is read: sessions of other listeners above all.
         if line.daemon in _SILENT or (line.daemon == "smtpd" and line.syslog_name != HANDOVER_LISTENER):
             return
-        match record(line):
+        match parse_record(line):
             case types.Delivery() as delivery:
                 yield from self._tried(delivery, line)
             case types.Active() | types.PutOnHold() as said:
@@ -69,15 +69,15 @@ class Correlator:
                 yield GaveUp(queue_id, line.at)
             case types.Connected():
                 yield SessionOpened(line.pid)
-            case types.Disconnected():
-                yield SessionEnded(line.pid)
+            case types.Disconnected() as disconnected:
+                yield SessionEnded(line.pid, disconnected.noops)
             case types.Stopping():
                 yield InstanceStopping(line.syslog_name)
             case types.Started():
                 yield InstanceStarted(line.syslog_name)
 
     def _tried(self, delivery: types.Delivery, line: Line) -> Iterator[DeliveryTried]:
-        state = state_of(delivery, line.daemon, is_relayhosted=self.is_relayhosted)
+        state = delivery.state(line.daemon, is_relayhosted=self.is_relayhosted)
         if state is None:
             return
         recipient = masked_recipient(self._key, delivery.to)
@@ -101,9 +101,14 @@ class Correlator:
         )
 
 
-def noops(line: Line) -> int:
-    """How many NOOPs the session of the hand-over listener had that ended with this line; 0 for all other lines."""
-    if line.syslog_name != HANDOVER_LISTENER:
-        return 0
-    read = record(line)
-    return read.noops if isinstance(read, types.Disconnected) else 0
+def fault_of_recipient(enhanced_status: str, reason: str) -> RecipientFault | None:
+    """The fault a refusal or deferral shows of its recipient; None when it does not speak against it.
+
+    Args:
+        enhanced_status: Postfix's dsn=.
+        reason:          the words of the log line, the server's name before the reply included.
+    """
+    judgement = classify(reason, status=enhanced_status)
+    if judgement.suppress == "never":
+        return None
+    return RecipientFault(judgement.fault.name, judgement.suppress, judgement.rule, judgement.version)

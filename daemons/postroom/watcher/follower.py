@@ -1,9 +1,9 @@
 """The log followed: batches of a source become facts in track.db, each once.
 
-    source.read (a thread of its own) ─► correlate ─► track.apply: position and facts in one transaction ─► told
+    source.read (a thread of its own) ─► correlate ─► track.apply: position and facts in one transaction ─► log, metrics
 
 A batch that cannot be stored now is kept and tried again; a source that cannot be read is resumed where the
-store says. Those who wait for a session of their own to show in the log are told when it is stored.
+store says. The witness, which waits for a session of its own to show in the log, is woken when it is stored.
 """
 
 import asyncio
@@ -15,10 +15,9 @@ from postroom.mail.states import State
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
-from postroom.store.track.facts import Bounce, DeliveryTried, Fact
+from postroom.store.track.facts import Bounce, DeliveryTried, Fact, SessionEnded
 from postroom.store.track.track_store import PositionMoved, TrackStore
-from postroom.watcher.bounced import tell
-from postroom.watcher.correlate import Correlator, noops
+from postroom.watcher.correlate import Correlator
 from postroom.watcher.source import Batch, LogSource, SourceUnavailable
 
 T = TypeVar("T")
@@ -54,7 +53,7 @@ class Follower:
         self._now = now
         # One thread for ever: sd_journal objects belong to the thread that made them.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="source")
-        self._expected: dict[int, asyncio.Event] = {}
+        self._awaited: dict[int, asyncio.Event] = {}
         self._trouble: str | None = None
         self._last_at: float | None = None
         self._is_at_end = False
@@ -100,7 +99,7 @@ class Follower:
 
     def expect(self, count: int) -> asyncio.Event:
         """An event that is set when a session of the hand-over listener with so many NOOPs has ended, and is stored."""
-        return self._expected.setdefault(count, asyncio.Event())
+        return self._awaited.setdefault(count, asyncio.Event())
 
     async def _resume(self) -> None:
         position = await self._store.position(self._source.name)
@@ -129,9 +128,10 @@ class Follower:
         if self._trouble is not None:
             self._log.info("watcher.available", source=self._source.name)
         self._trouble = None
-        self._told(batch, facts, bounces)
+        self._report(batch, facts, bounces)
 
-    def _told(self, batch: Batch, facts: list[Fact], bounces: list[Bounce]) -> None:
+    def _report(self, batch: Batch, facts: list[Fact], bounces: list[Bounce]) -> None:
+        """Count and log what was stored, and wake those who waited for it."""
         self._metrics.count("postroom_watcher_lines_total", batch.read)
         for gap in batch.gaps:
             self._metrics.count("postroom_watcher_gaps_total")
@@ -149,11 +149,12 @@ class Follower:
             if count:
                 self._metrics.count(f"postroom_watcher_{state}_total", count)
         for bounce in bounces:
-            tell(bounce, self._log)
-        for line in batch.lines:
-            self._last_at = line.at
-            if (count := noops(line)) and (event := self._expected.pop(count, None)) is not None:
-                event.set()
+            log_bounce(self._log, bounce)
+        if batch.lines:
+            self._last_at = batch.lines[-1].at
+        for fact in facts:
+            if isinstance(fact, SessionEnded) and (shown := self._awaited.pop(fact.noops, None)) is not None:
+                shown.set()
 
     async def _troubled(self, trouble: str) -> None:
         if trouble != self._trouble:
@@ -169,3 +170,16 @@ class Follower:
 
     def _in_thread(self, work: Callable[[], T]) -> Awaitable[T]:
         return asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def log_bounce(log: Log, bounce: Bounce) -> None:
+    """Log a bounce of our mail: one line for each, whether the log or a report told of it first."""
+    log.info(
+        "watcher.bounced",
+        queue_id=bounce.queue_id,
+        recipient_hash=bounce.recipient.hash,
+        domain=bounce.recipient.domain,
+        enhanced_status=bounce.enhanced_status,
+        by=bounce.by,
+        cause=bounce.cause,
+    )

@@ -21,7 +21,7 @@ from postroom.runtime.log import Log, error_fields
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.track.track_store import TrackStore
-from postroom.watcher.bounced import tell
+from postroom.watcher.follower import log_bounce
 from postroom.watcher.lmtp import LmtpSession, ReceivedMail
 from postroom.watcher.reports import MailReader, ReadMail
 from postroom.watcher.source import LogSource
@@ -154,5 +154,5 @@ class Intake:
             self._metrics.count(f"postroom_watcher_reports_{effect}_total")
         for one in reported:
             if one.bounce is not None:
-                tell(one.bounce, self._log)
+                log_bounce(self._log, one.bounce)
         return ",".join(sorted(set(effects)))

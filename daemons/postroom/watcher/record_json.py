@@ -9,7 +9,7 @@ from typing import Any
 
 from postroom.watcher.lines import Line, NoLine
 from postroom.watcher.records import types
-from postroom.watcher.records.parse import record
+from postroom.watcher.records.parse import parse_record
 
 Fields = dict[str, Any]
 
@@ -17,11 +17,11 @@ _RELAY = re.compile(r"(?P<host>[^\[\]]*)\[(?P<address>[^\]]*)\](?::(?P<port>[0-9
 _CLIENT = re.compile(r"(?P<name>[^\[\]]*)\[(?P<address>[^\]]*)\](?::(?P<port>[0-9]{1,5}))?")
 
 
-def described(line: Line | NoLine) -> Fields:
+def line_to_json(line: Line | NoLine) -> Fields:
     """The JSON object of a line."""
     if isinstance(line, NoLine):
         return {"kind": line.value}
-    fields = _fields(record(line))
+    fields = _fields(parse_record(line))
     if fields["kind"] == NoLine.MALFORMED:
         return fields
     origin: Fields = {"syslog_name": line.syslog_name, "daemon": line.daemon}

@@ -24,9 +24,8 @@ from dataclasses import dataclass, field
 
 from postroom.mail.states import State
 from postroom.watcher.lines import Line
-from postroom.watcher.outcome import state_of
 from postroom.watcher.records import types
-from postroom.watcher.records.parse import record
+from postroom.watcher.records.parse import parse_record
 
 _HANDED_ON = re.compile(r"(?P<how>queued|forwarded) as (?P<id>[0-9A-Za-z]{5,32})\b")
 
@@ -101,7 +100,7 @@ class LogReplay:
 
     def take(self, line: Line) -> None:
         """Take one line."""
-        match record(line):
+        match parse_record(line):
             case types.Received() | types.PickedUp() | types.MessageId() | types.Acted() | types.PutOnHold() as said:
                 self._arriving(line, said)
             case types.Delivery() as said:
@@ -154,7 +153,7 @@ class LogReplay:
 
     def _tried(self, line: Line, delivery: types.Delivery) -> None:
         mail = self._mail(line, delivery.queue_id)
-        state = state_of(delivery, line.daemon, is_relayhosted=self._is_relayhosted)
+        state = delivery.state(line.daemon, is_relayhosted=self._is_relayhosted)
         if state is None:
             return
         mail.is_queued = True

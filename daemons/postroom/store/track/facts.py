@@ -93,9 +93,10 @@ class SessionOpened:
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
-    """The session of this smtpd process ended."""
+    """The session of this smtpd process ended; by the number of its NOOP commands the watcher knows its own."""
 
     pid: int
+    noops: int = 0
 
 
 @dataclass(frozen=True, slots=True)

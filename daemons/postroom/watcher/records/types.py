@@ -1,9 +1,14 @@
 """What Postfix says in a line, as values. The words are Postfix's own (dsn, status, relay).
 
 `queue_id` is None where Postfix writes NOQUEUE: there was none yet.
+
+Source:  for what the status of a delivery means, Postfix src/global/sent.c, defer.c, bounce.c (also soft_bounce),
+         verify.c, src/discard/discard.c.
 """
 
 from dataclasses import dataclass
+
+from postroom.mail.states import State
 
 
 @dataclass(slots=True)
@@ -144,6 +149,14 @@ class Operated:
     action: str
 
 
+_STATES = {
+    "sent": State.DELIVERED,
+    "deferred": State.DEFERRED,
+    "bounced": State.BOUNCED,
+    "SOFTBOUNCE": State.DEFERRED,  # soft_bounce = yes: the mail stays in the queue
+}
+
+
 @dataclass(slots=True)
 class Delivery:
     """A try to deliver to one recipient.
@@ -175,6 +188,21 @@ class Delivery:
     is_plain: bool
     is_whole: bool
     is_bracketed: bool
+
+    def state(self, daemon: str, *, is_relayhosted: bool) -> State | None:
+        """The recipient's state after this try; None for probes of an address (deliverable, undeliverable).
+
+        Args:
+            daemon:         whose word it is.
+            is_relayhosted: whether Postfix hands its mail to a relayhost, which says "sent" for "taken".
+        """
+        state = _STATES.get(self.status)
+        if state is State.DELIVERED:
+            if daemon == "discard":
+                return State.DISCARDED
+            if daemon in {"smtp", "relay"} and is_relayhosted:
+                return State.RELAYED
+        return state
 
 
 @dataclass(slots=True)

@@ -1,9 +1,9 @@
-"""bounces.py: what of a log line is evidence against its recipient."""
+"""correlate.py: what of a log line is evidence against its recipient."""
 
 import pytest
 
 from postroom.store.track.facts import RecipientFault
-from postroom.watcher.bounces import fault_of_recipient
+from postroom.watcher.correlate import fault_of_recipient
 
 AGAINST = [
     ("5.1.1", "host mx.example.net[192.0.2.1] said: 550 5.1.1 <j@x.y>: User unknown (in reply to RCPT TO command)"),
