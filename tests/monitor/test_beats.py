@@ -1,4 +1,4 @@
-"""pulse.py: the beats of this host out of the real store, and their age by clocks that never go back."""
+"""beats.py: the beats of this host out of the real store, and their age by clocks that never go back."""
 
 from collections.abc import Iterator
 from contextlib import closing

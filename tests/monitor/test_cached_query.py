@@ -1,4 +1,4 @@
-"""question.py: asked once for all, never waited for longer than the budget."""
+"""cached_query.py: asked once for all, never waited for longer than the budget."""
 
 import asyncio
 

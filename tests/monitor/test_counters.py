@@ -1,4 +1,4 @@
-"""totals.py: counters of processes that come and go only grow, and the last hour is the last hour."""
+"""counters.py: counters of processes that come and go only grow, and the last hour is the last hour."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""page.py: what one reads, and that nothing but the page's own style can be loaded or run."""
+"""dashboard.py: what one reads, and that nothing but the page's own style can be loaded or run."""
 
 import base64
 import hashlib

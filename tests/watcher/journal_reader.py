@@ -75,7 +75,7 @@ def opened(folder: Path, position: str | None, units: tuple[str, ...] = ()) -> J
     return source
 
 
-def told(source: JournalSource) -> tuple[list[str], list[str], str | None]:
+def read_to_end(source: JournalSource) -> tuple[list[str], list[str], str | None]:
     """The lines and gaps up to the end, and the position there."""
     texts, gaps, position = list[str](), list[str](), None
     while (batch := source.read()) is not None:
@@ -97,21 +97,21 @@ def main(folder: Path) -> None:
     say(theirs, pwd.getpwnam("postfix").pw_uid, "postfix in Postfix's folder")
     say(theirs, NOBODY, "a stranger who runs Postfix's program")
     say(Path(logger), 0, "another program of root")
-    first, first_gaps, position = told(opened(folder, None))
+    first, first_gaps, position = read_to_end(opened(folder, None))
     say(theirs, 0, "later")
-    later, later_gaps, _ = told(opened(folder, position))
+    later, later_gaps, _ = read_to_end(opened(folder, position))
     with in_unit("postfix@-.service"):
         say(Path(logger), 0, "any program in the unit")
-    of_unit, _, _ = told(opened(folder, None, ("postfix@-.service",)))
+    of_unit, _, _ = read_to_end(opened(folder, None, ("postfix@-.service",)))
     subprocess.run(["journalctl", "-q", "--rotate"], check=True)
     say(theirs, 0, "after the cut")
     subprocess.run(["journalctl", "-q", "--vacuum-files=1"], check=True, capture_output=True)
     until(lambda: not is_in_the_journal("later"))
-    cut, cut_gaps, position = told(opened(folder, position))
+    cut, cut_gaps, position = read_to_end(opened(folder, position))
     subprocess.run(["journalctl", "-q", "--rotate"], check=True)
     subprocess.run(["journalctl", "-q", "--vacuum-size=1"], check=True, capture_output=True)
     until(lambda: not is_in_the_journal("after the cut"))
-    emptied, emptied_gaps, emptied_position = told(opened(folder, position))
+    emptied, emptied_gaps, emptied_position = read_to_end(opened(folder, position))
     assert emptied_position == position, "nothing was written that could move it"
     print(
         json.dumps(

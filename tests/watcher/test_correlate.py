@@ -1,4 +1,4 @@
-"""correlate.py: records become facts of ours, and nobody's address gets into them."""
+"""correlate.py: records become facts of our mail, and nobody's address gets into them."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""logfile.py: each line once, whatever happens to the file."""
+"""file_source.py: each line once, whatever happens to the file."""
 
 import bz2
 import gzip

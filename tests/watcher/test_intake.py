@@ -15,7 +15,7 @@ from tests.watcher.conftest import MakeWatcher
 from tests.watcher.log_lines import active, in_file, tried
 
 from postroom.mail.tokens import NAME_OCTETS, mint
-from postroom.watcher.intake import MOST_SESSIONS
+from postroom.watcher.intake import MAX_SESSIONS
 from sandbox.bounce_mails import VACATION, complaint, dsn
 from sandbox.lmtp import deliver
 from sandbox.process import BedError, until
@@ -89,8 +89,8 @@ def test_what_mails_say_of_our_mail_is_kept(house: House) -> None:
         *[[("delivered", "2.0.0")]] * 3,
     ]
     assert house.shared() == [("A00001", "invalid_recipient"), ("A00002", "complaint"), ("A00004", "complaint")]
-    told = [line.partition("watcher.mail_taken ")[2] for line in house.daemon.log().splitlines()]
-    assert [line for line in told if line] == [
+    taken = [line.partition("watcher.mail_taken ")[2] for line in house.daemon.log().splitlines()]
+    assert [line for line in taken if line] == [
         "kind=bounce effect=counted",
         "kind=bounce effect=repeated",
         "kind=complaint effect=counted",
@@ -112,11 +112,11 @@ def test_a_bounce_that_is_quicker_than_the_log_counts_once(house: House) -> None
     )
     house.delivered(2)
     assert (house.states(1), house.states(2)) == ([("bounced", "5.1.1")], [("bounced", "5.1.1")])
-    until(lambda: house.daemon.log().count("watcher.bounced") == 2, 5, "both told")
-    told = [
+    until(lambda: house.daemon.log().count("watcher.bounced") == 2, 5, "both logged")
+    sources = [
         line.partition(" by=")[2].split()[0] for line in house.daemon.log().splitlines() if "watcher.bounced" in line
     ]
-    assert told == ["log", "report"]
+    assert sources == ["log", "report"]
     assert [cause for _, cause in house.shared()] == ["invalid_recipient"] * 2
 
 
@@ -133,10 +133,10 @@ def test_a_forged_mail_is_taken_and_has_no_effect(house: House) -> None:
     assert house.deliver(forged, house.address(1), sender=house.address(2)) == [TAKEN]
     assert house.states(1) == [("delivered", "2.0.0")]
     assert house.shared() == []
-    told = house.daemon.log()
-    assert told.count("kind=foreign effect=nothing") == 3
-    assert told.count("effect=unknown") == 2
-    assert "kind=loop effect=nothing" in told
+    log = house.daemon.log()
+    assert log.count("kind=foreign effect=nothing") == 3
+    assert log.count("effect=unknown") == 2
+    assert "kind=loop effect=nothing" in log
 
 
 def test_mail_of_another_domain_stays_with_postfix(house: House) -> None:
@@ -213,7 +213,7 @@ def connected(path: Path) -> socket.socket:
 
 def test_more_sessions_than_it_takes_are_told_to_come_again(house: House) -> None:
     """Silent ones cost nothing but their place."""
-    silent = [connected(house.daemon.socket) for _ in range(MOST_SESSIONS)]
+    silent = [connected(house.daemon.socket) for _ in range(MAX_SESSIONS)]
     for client in silent:
         assert client.recv(200).startswith(b"220 ")
     late = connected(house.daemon.socket)

@@ -1,4 +1,4 @@
-"""journal.py with a real journald: whose lines count, each once, and what is told when some are gone.
+"""journal_source.py with a real journald: whose lines count, each once, and which gaps are found when some are gone.
 
 Needs root, to speak as several users.
 """

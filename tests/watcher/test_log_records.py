@@ -1,4 +1,4 @@
-"""records/: what Postfix says is read, whatever a stranger puts into the same line."""
+"""records/parse.py: what Postfix says is read, whatever a stranger puts into the same line."""
 
 import re
 import time

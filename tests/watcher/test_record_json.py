@@ -1,4 +1,4 @@
-"""described.py: every field of the lines that other projects test with, and of a complete log."""
+"""record_json.py: every field of the lines that other projects test with, and of a complete log."""
 
 import json
 from typing import Any

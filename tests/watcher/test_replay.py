@@ -1,4 +1,4 @@
-"""replay.py: an old log read again gives every mail its story, in whatever order and shape the lines came."""
+"""replay.py: an old log read again shows what became of every mail, in whatever order and shape the lines came."""
 
 import pytest
 from hypothesis import given
@@ -21,15 +21,15 @@ def replayed(*lines: Line, is_relayhosted: bool = False) -> list[ReplayedMail]:
     return replay.mails()
 
 
-def said(daemon: str, text: str, queue_id: str = ID) -> Line:
+def mail_line(daemon: str, text: str, queue_id: str = ID) -> Line:
     return line(daemon, f"{queue_id}: {text}")
 
 
 def arrived(queue_id: str = ID, message_id: str = "<m@app>", sender: str = "a@b.c") -> list[Line]:
     """A mail by SMTP, up to its first try."""
     return [
-        said("smtpd", "client=x[192.0.2.1]", queue_id),
-        said("cleanup", f"message-id={message_id}", queue_id),
+        mail_line("smtpd", "client=x[192.0.2.1]", queue_id),
+        mail_line("cleanup", f"message-id={message_id}", queue_id),
         line("qmgr", active(queue_id, sender)),
     ]
 
@@ -40,8 +40,8 @@ def states(mail: ReplayedMail) -> dict[str, State]:
 
 DEFERRED = line("smtp", tried(ID, status="deferred", dsn="4.2.2", reason="452 4.2.2 full"))
 SENT = line("smtp", tried(ID))
-REMOVED = said("qmgr", "removed")
-EXPIRED = said("qmgr", "from=<a@b.c>, status=expired, returned to sender")
+REMOVED = mail_line("qmgr", "removed")
+EXPIRED = mail_line("qmgr", "from=<a@b.c>, status=expired, returned to sender")
 
 
 def test_all_of_a_whole_log_is_right() -> None:
@@ -85,11 +85,11 @@ def test_an_expiry_names_no_recipient_and_speaks_of_those_that_wait() -> None:
 @pytest.mark.parametrize(
     ("end", "state", "is_removed"),
     [
-        ([said("postsuper", "removed")], State.DISCARDED, True),
-        ([said("postsuper", "removed"), REMOVED], State.DISCARDED, True),
-        ([said("postsuper", "expired"), EXPIRED, REMOVED], State.EXPIRED, True),
-        ([said("postsuper", "requeued")], State.DEFERRED, False),
-        ([said("postsuper", "placed on hold")], State.DEFERRED, False),
+        ([mail_line("postsuper", "removed")], State.DISCARDED, True),
+        ([mail_line("postsuper", "removed"), REMOVED], State.DISCARDED, True),
+        ([mail_line("postsuper", "expired"), EXPIRED, REMOVED], State.EXPIRED, True),
+        ([mail_line("postsuper", "requeued")], State.DEFERRED, False),
+        ([mail_line("postsuper", "placed on hold")], State.DEFERRED, False),
         ([REMOVED], State.UNTRACKED, True),
         ([], State.DEFERRED, False),
     ],
@@ -114,7 +114,7 @@ def test_a_short_queue_id_is_used_again(gone: list[Line]) -> None:
 
 def test_a_queue_id_used_again_is_known_by_its_size_where_its_beginning_is_missing() -> None:
     """qmgr says sender and size at every try, and neither changes."""
-    again = said("qmgr", "from=<a@b.c>, size=99, nrcpt=1 (queue active)")
+    again = mail_line("qmgr", "from=<a@b.c>, size=99, nrcpt=1 (queue active)")
     assert len(replayed(*arrived(), DEFERRED, again)) == 2
     assert len(replayed(*arrived(), DEFERRED, line("qmgr", active(ID, "a@b.c")), DEFERRED)) == 1
 
@@ -127,7 +127,7 @@ def test_a_client_that_broke_off_is_no_mail_of_the_next_one() -> None:
 
 def test_a_mail_with_two_message_ids_is_one_mail() -> None:
     """The first counts; one of Resent-Message-ID only where there is no other."""
-    ids = [said("cleanup", text) for text in ("resent-message-id=<r@x>", "message-id=<m@x>", "message-id=<n@x>")]
+    ids = [mail_line("cleanup", text) for text in ("resent-message-id=<r@x>", "message-id=<m@x>", "message-id=<n@x>")]
     (mail,) = replayed(*ids)
     assert mail.message_id == "<m@x>"
 
@@ -142,14 +142,14 @@ def test_a_line_that_comes_late_belongs_to_the_life_that_ended() -> None:
 def test_a_notice_is_tied_to_its_mail(is_late: bool) -> None:
     """Before or after the notice itself is logged."""
     notice = arrived(OTHER, "<n@host>", "")[1:]
-    told = said("bounce", f"sender non-delivery notification: {OTHER}")
-    mail, later = replayed(*arrived(), EXPIRED, *([told, *notice] if is_late else [*notice, told]))
+    notified = mail_line("bounce", f"sender non-delivery notification: {OTHER}")
+    mail, later = replayed(*arrived(), EXPIRED, *([notified, *notice] if is_late else [*notice, notified]))
     assert mail.next == {later: "non-delivery notice"}
 
 
 def test_a_requeued_mail_goes_on_under_another_id() -> None:
     """It has what it had before, where the new lines do not say it."""
-    requeued = [said("postsuper", "requeued"), line("pickup", f"{OTHER}: uid=110 from=<a@b.c> orig_id={ID}")]
+    requeued = [mail_line("postsuper", "requeued"), line("pickup", f"{OTHER}: uid=110 from=<a@b.c> orig_id={ID}")]
     before, after = replayed(*arrived(), DEFERRED, *requeued, line("smtp", tried(OTHER)))
     assert (before.end, before.next) == ("requeued", {after: "requeued"})
     assert (after.message_id, after.sender, states(after)) == (
@@ -164,7 +164,7 @@ def test_a_content_filter_gives_a_mail_a_second_id() -> None:
     again = line("smtpd", f"{OTHER}: client=localhost[127.0.0.1], orig_queue_id={ID}, orig_client=x[192.0.2.1]")
     handed = line("smtp", tried(ID, reason=f"250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 Ok: queued as {OTHER}"))
     bounced = line("smtp", tried(OTHER, status="bounced", dsn="5.1.1"))
-    for second, how in ((again, "re-injected"), (said("smtpd", "client=y[192.0.2.1]", OTHER), "queued as")):
+    for second, how in ((again, "re-injected"), (mail_line("smtpd", "client=y[192.0.2.1]", OTHER), "queued as")):
         mail, later = replayed(*arrived(), second, handed, REMOVED, bounced)
         assert mail.next == {later: how}
         assert (states(mail), states(later)) == (
@@ -175,7 +175,7 @@ def test_a_content_filter_gives_a_mail_a_second_id() -> None:
 
 def test_a_forward_is_another_mail() -> None:
     """local(8) makes it, without a client."""
-    new = [said("cleanup", "message-id=<m@app>", OTHER), line("qmgr", active(OTHER, "a@b.c"))]
+    new = [mail_line("cleanup", "message-id=<m@app>", OTHER), line("qmgr", active(OTHER, "a@b.c"))]
     forwarded = line("local", tried(ID, reason=f"forwarded as {OTHER}"))
     mail, later = replayed(*arrived(), *new, forwarded, REMOVED)
     assert mail.next == {later: "forwarded as"}
@@ -196,7 +196,7 @@ def test_mail_thrown_away_was_not_delivered_and_a_probe_is_no_mail() -> None:
 def test_mail_refused_at_its_end_has_no_recipients() -> None:
     """A milter refused it: it was never queued, but had a queue id."""
     refused = "milter-reject: END-OF-MESSAGE from x[192.0.2.1]: 5.7.1 no; from=<a@b.c> to=<d@e.f> proto=ESMTP helo=<m>"
-    (mail,) = replayed(*arrived()[:2], said("cleanup", refused))
+    (mail,) = replayed(*arrived()[:2], mail_line("cleanup", refused))
     assert (mail.sender, mail.recipients, mail.is_removed) == ("a@b.c", {}, False)
 
 
@@ -241,7 +241,7 @@ def test_mails_that_came_of_each_other_end_nothing() -> None:
 )
 def test_lines_in_any_order_are_read(written: list[tuple[str, str, str]]) -> None:
     """Every try counts once, and every mail has its states."""
-    lines = [said(daemon, text, queue_id) for daemon, text, queue_id in written]
+    lines = [mail_line(daemon, text, queue_id) for daemon, text, queue_id in written]
     mails = replayed(*lines)
     tries = sum(recipient.attempts for mail in mails for recipient in mail.recipients.values())
     agents = ("smtp", "local", "qmgr")

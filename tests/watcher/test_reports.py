@@ -13,7 +13,7 @@ from postroom.mail.return_addresses import DAY_S, ReturnAddresses
 from postroom.mail.tokens import mint
 from postroom.store.track.facts import BounceReport, RecipientFault
 from postroom.watcher.lmtp import ReceivedMail
-from postroom.watcher.reports import MOST, MOST_HOPS, MailReader
+from postroom.watcher.reports import MAX_HOPS, MAX_RECIPIENTS, MailReader
 from sandbox.bounce_mails import VACATION, complaint, dsn
 
 KEY, HASH_KEY = b"k" * 32, b"h" * 32
@@ -112,8 +112,8 @@ def test_mail_to_an_address_that_is_not_ours_is_not_read() -> None:
 def test_mail_of_ours_that_came_back_to_us_is_a_loop() -> None:
     """From a return address, or round and round; it is dropped."""
     assert reports(dsn("ghost@world.test"), sender=f"{OTHER}@bounces.example.org") == ("loop", ())
-    assert reports(b"Received: by mx\r\n" * (MOST_HOPS + 1) + dsn("ghost@world.test")) == ("loop", ())
-    assert reports(b"Received: by mx\r\n" * MOST_HOPS + dsn("ghost@world.test"))[0] == "bounce"
+    assert reports(b"Received: by mx\r\n" * (MAX_HOPS + 1) + dsn("ghost@world.test")) == ("loop", ())
+    assert reports(b"Received: by mx\r\n" * MAX_HOPS + dsn("ghost@world.test"))[0] == "bounce"
 
 
 def test_the_same_mail_has_the_same_reports() -> None:
@@ -130,7 +130,7 @@ def test_a_mail_of_many_recipients_makes_few_reports() -> None:
     """Its mail had one."""
     groups = "".join(f"\r\n\r\nFinal-Recipient: rfc822; r{number}@world.test\r\nAction: failed" for number in range(99))
     octets = dsn("ghost@world.test").replace(b"\r\nDiagnostic-Code", f"{groups}\r\nDiagnostic-Code".encode())
-    assert len(reports(octets)[1]) == MOST
+    assert len(reports(octets)[1]) == MAX_RECIPIENTS
 
 
 def test_every_sample_is_read() -> None:

@@ -1,4 +1,4 @@
-"""piped.py: standard input read line by line, each once, and a gap wherever something may be missing."""
+"""stdin_source.py: standard input read line by line, each once, and a gap wherever something may be missing."""
 
 import os
 from collections.abc import Iterator

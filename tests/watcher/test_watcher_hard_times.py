@@ -1,4 +1,4 @@
-"""The watcher on a full disk, frozen, and without the wish that it was to find: late, and never wrong."""
+"""The watcher on a full disk, frozen, and without the request that it was to find: late, and never wrong."""
 
 import os
 import signal
@@ -101,14 +101,14 @@ def test_on_a_full_disk_the_log_waits(
 def test_a_frozen_watcher_leaves_it_in_doubt_until_it_goes_on(
     watcher: WatcherDaemon, submission: SubmissionDaemon, sink: Sink
 ) -> None:
-    """While it stands still nobody knows; the wish was forgotten meanwhile too, and is made again."""
+    """While it stands still nobody knows; the request is lost meanwhile too, and is made again."""
     os.kill(watcher.pid, signal.SIGSTOP)
     killed_at(submission, "data.sent")
     submission.start()
     message = the_message(submission, "data.sent")
-    wish = submission.state_dir / "shared" / "witness.wish"
-    until(lambda: wish.exists() and wish.stat().st_mtime > 0, WITHIN_S, "the wish", submission.alive)
-    wish.unlink()
+    request = submission.state_dir / "shared" / "witness.wish"
+    until(lambda: request.exists() and request.stat().st_mtime > 0, WITHIN_S, "the request", submission.alive)
+    request.unlink()
     assert states(submission, message) == ["in_doubt"]
     os.kill(watcher.pid, signal.SIGCONT)
     assert delivered(submission, message, WITHIN_S) == 2

@@ -74,7 +74,7 @@ def settled(submission: SubmissionDaemon, message: str, *states: str) -> list[di
     return deliveries()
 
 
-def test_each_recipient_has_a_story_of_its_own(
+def test_each_recipient_has_a_history_of_its_own(
     make_watcher: MakeWatcher, postfix: PrivatePostfix, submission: SubmissionDaemon, far_end: FarEnd
 ) -> None:
     """Delivered, refused for good for one reason or another, refused for now, and then given up: with the reply."""

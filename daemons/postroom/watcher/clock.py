@@ -12,11 +12,11 @@ STEP_S = 0.1
 
 
 class ForwardClock:
-    """Never goes back.
+    """A clock that stands still while the wall clock is behind its latest time.
 
     Args:
         wall:  the time in Unix seconds.
-        start: not before this; the last time an earlier process has seen.
+        start: the latest time that an earlier process has seen.
     """
 
     def __init__(self, wall: Callable[[], float], start: float) -> None:

@@ -1,4 +1,4 @@
-"""Records to facts: what of Postfix's words concerns us, with recipients hashed and replies masked. Pure.
+"""Records to facts: what the log says of our mail, with recipients hashed and replies masked. Pure.
 
 Which queue ids are ours is not decided here: track.db knows, by the tokens it has seen (store/track/track_store.py).
 """
@@ -30,14 +30,16 @@ from postroom.watcher.records.parse import parse_record
 HANDOVER_LISTENER = "postfix/postroom-in"
 """syslog_name of our listener (postfix-conf/submission.master.cf)."""
 
-_SILENT = frozenset({"anvil", "bounce", "pickup", "postscreen", "scache", "tlsproxy", "trivial-rewrite", "verify"})
-"""Programs whose words are no facts."""
+_WITHOUT_FACTS = frozenset(
+    {"anvil", "bounce", "pickup", "postscreen", "scache", "tlsproxy", "trivial-rewrite", "verify"}
+)
+"""Programs whose lines say nothing of a delivery's state."""
 _TAKEN_OUT = {"removed": State.DISCARDED, "requeued": None}
 """What of postsuper's actions ends a queue id, and the state of recipients without an outcome."""
 
 
 class Correlator:
-    """Makes facts of lines.
+    """Turns the lines of Postfix's log into facts for track.db.
 
     Args:
         key:           the recipients are hashed with it.
@@ -51,16 +53,16 @@ class Correlator:
     def facts(self, line: Line) -> Iterator[Fact]:
         """The facts in a line; none in most."""
         # What cannot concern us is dropped before it is read: sessions of other listeners above all.
-        if line.daemon in _SILENT or (line.daemon == "smtpd" and line.syslog_name != HANDOVER_LISTENER):
+        if line.daemon in _WITHOUT_FACTS or (line.daemon == "smtpd" and line.syslog_name != HANDOVER_LISTENER):
             return
         match parse_record(line):
             case types.Delivery() as delivery:
                 yield from self._tried(delivery, line)
-            case types.Active() | types.PutOnHold() as said:
-                token = tokens.of_sender(said.sender)
+            case types.Active() | types.PutOnHold() as queued:
+                token = tokens.of_sender(queued.sender)
                 if token is not None:
-                    recipients = said.recipients if isinstance(said, types.Active) else 1
-                    yield SeenInQueue(token, said.queue_id, line.syslog_name, recipients)
+                    recipients = queued.recipients if isinstance(queued, types.Active) else 1
+                    yield SeenInQueue(token, queued.queue_id, line.syslog_name, recipients)
             case types.Operated(queue_id, action) if action in _TAKEN_OUT:
                 yield LeftQueue(queue_id, line.at, _TAKEN_OUT[action])
             case types.Removed(queue_id):

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from postroom.store.track.facts import LogGap
 from postroom.watcher.lines import Line, LineReader
-from postroom.watcher.rotation import CHUNK, LogPart, close, is_whole, rotated
+from postroom.watcher.rotation import CHUNK, LogPart, close_all, is_whole, rotated
 from postroom.watcher.source import BATCH_LINES, FIRST_LOOK_BACK_S, Batch, SourceUnavailable
 
 MAX_LINE = 64 * 1024
@@ -77,7 +77,7 @@ class FileSource:
         self._path = path
         self._clock = clock
         self._part: LogPart | None = None
-        self._at: _Position | None = None
+        self._position: _Position | None = None
         self._after: str | None = None
         self._gaps: list[str] = []
         self._is_left_behind = False
@@ -89,7 +89,7 @@ class FileSource:
         if position is None:
             since = self._clock().timestamp() - FIRST_LOOK_BACK_S
             recent, older = _split(rotated(self._path), lambda part: part.changed_at >= since)
-            close(older)
+            close_all(older)
             self._go_on(None, [*recent, *self._current()])
         else:
             self._find(_Position.parse(position))
@@ -97,13 +97,13 @@ class FileSource:
     def close(self) -> None:
         if self._part is not None:
             self._part.close()
-        self._part, self._at, self._gaps = None, None, []
+        self._part, self._position, self._gaps = None, None, []
 
     def read(self) -> Batch | None:
-        if self._part is None and not self._enter_first(self._at, self._current()):
+        if self._part is None and not self._enter_first(self._position, self._current()):
             return None
         assert self._part is not None
-        assert self._at is not None
+        assert self._position is not None
         # Looked at before the file is read: what is written later is in the next batch.
         is_followed = self._is_followed()
         octets = self._checked_chunk()
@@ -114,17 +114,17 @@ class FileSource:
         parsed = [reader.line(line.decode("utf-8", "replace")) for line in lines]
         # Without time or pid it cannot be told whose session a line is of, nor when.
         counted = tuple(line for line in parsed if isinstance(line, Line) and line.pid and line.at)
-        self._at = replace(
-            self._at,
-            head=self._at.head or self._part.head(),
-            offset=self._at.offset + whole,
-            at=counted[-1].at if counted else self._at.at,
+        self._position = replace(
+            self._position,
+            head=self._position.head or self._part.head(),
+            offset=self._position.offset + whole,
+            at=counted[-1].at if counted else self._position.at,
         )
         is_at_end = whole == 0
         if is_at_end and is_followed:
             self._next_file()
             is_at_end = False
-        batch = Batch(self._after, str(self._at), tuple(map(LogGap, self._gaps)), counted, len(lines), is_at_end)
+        batch = Batch(self._after, str(self._position), tuple(map(LogGap, self._gaps)), counted, len(lines), is_at_end)
         self._after, self._gaps = batch.position, []
         return batch
 
@@ -143,33 +143,34 @@ class FileSource:
     def _checked_chunk(self) -> bytes | None:
         """What comes next in the file; None when it is no longer the file it was."""
         assert self._part is not None
-        assert self._at is not None
+        assert self._position is not None
         if not self._part.is_packed and (
-            self._part.size() < self._at.offset or (self._at.head and self._part.head() != self._at.head)
+            self._part.size() < self._position.offset
+            or (self._position.head and self._part.head() != self._position.head)
         ):
             return None
-        return self._part.read(self._at.offset, CHUNK)
+        return self._part.read(self._position.offset, CHUNK)
 
     def _is_followed(self) -> bool:
         """Whether another file has taken this one's place, and has its first line."""
-        assert self._at is not None
+        assert self._position is not None
         if self._is_left_behind:
             return True
         try:
             status = self._path.stat()
         except FileNotFoundError:
             return False
-        if (status.st_dev, status.st_ino) == (self._at.dev, self._at.inode):
+        if (status.st_dev, status.st_ino) == (self._position.dev, self._position.inode):
             return False
         current = self._current()
         is_begun = any(part.head() for part in current)
-        close(current)
+        close_all(current)
         return is_begun
 
     def _truncated(self) -> Batch | None:
         """The file was emptied under us: its copy may have the rest."""
-        assert self._at is not None
-        self._find(self._at)
+        assert self._position is not None
+        self._find(self._position)
         return self.read()
 
     def _find(self, wanted: _Position) -> None:
@@ -184,18 +185,18 @@ class FileSource:
         if is_moved and (is_emptied or not found.is_packed):
             self._gaps.append("the log file was copied and truncated")
         self._enter(found, replace(wanted, dev=found.dev, inode=found.inode), is_left_behind=_begun(behind))
-        close(behind)
+        close_all(behind)
 
     def _next_file(self) -> None:
         """Leave this file, which was read to its end."""
-        assert self._at is not None
-        found, behind = self._look_up(self._at)
+        assert self._position is not None
+        found, behind = self._look_up(self._position)
         if found is not None and not behind:
             # The same lines in another place (an editor, cp and mv): there they go on.
             behind = [found]
         elif found is not None:
             found.close()
-        self._go_on(self._at, behind)
+        self._go_on(self._position, behind)
 
     def _look_up(self, wanted: _Position) -> tuple[LogPart | None, list[LogPart]]:
         """The file that holds the position, if it is there, and those that come behind it, the oldest first."""
@@ -210,9 +211,9 @@ class FileSource:
             reader = LineReader(self._clock())
             found = None
             behind, before = _split(files, lambda part: part in current or _began_behind(part, wanted, reader))
-        close(before)
+        close_all(before)
         behind, broken = _split(behind, is_whole)
-        close(broken)
+        close_all(broken)
         self._gaps += ["a packed log file is broken"] * len(broken)
         if found is not None and not is_whole(found):
             found.close()
@@ -222,13 +223,13 @@ class FileSource:
     def _go_on(self, before: _Position | None, parts: Sequence[LogPart]) -> None:
         """Enter the first of these files; none of them is there when the log is about to be made anew."""
         if self._enter_first(before, parts):
-            close(parts[1:])
+            close_all(parts[1:])
 
     def _enter_first(self, before: _Position | None, parts: Sequence[LogPart]) -> bool:
         if not parts:
             if self._part is not None:
                 self._part.close()
-            self._part, self._at = None, before
+            self._part, self._position = None, before
             return False
         part, behind = parts[0], parts[1:]
         head, offset = part.head(), 0
@@ -244,7 +245,7 @@ class FileSource:
     def _enter(self, part: LogPart, at: _Position, *, is_left_behind: bool) -> None:
         if self._part is not None:
             self._part.close()
-        self._part, self._at, self._is_left_behind = part, at, is_left_behind
+        self._part, self._position, self._is_left_behind = part, at, is_left_behind
 
     def _current(self) -> list[LogPart]:
         """The file itself, if it is there."""

@@ -29,7 +29,7 @@ PAUSE_S = 2.0
 
 
 class Follower:
-    """Follows one source.
+    """Reads one source of the log and stores what it says.
 
     Args:
         now: Unix seconds that never go back.
@@ -80,11 +80,11 @@ class Follower:
             try:
                 batch = await self._in_thread(self._source.read)
             except SourceUnavailable as error:
-                await self._troubled(str(error))
+                await self._pause(str(error))
                 await self._resume_again()
                 continue
             if batch is not None:
-                await self._take(batch, stopping)
+                await self._store_batch(batch, stopping)
             self._is_at_end = batch is None or batch.is_at_end
             if self._is_at_end:
                 self.caught_up.set()
@@ -93,19 +93,19 @@ class Follower:
                 await asyncio.sleep(POLL_S)
 
     async def close(self) -> None:
-        """Let go of the source."""
+        """Close the source, on the thread that reads it."""
         await self._in_thread(self._source.close)
         self._thread.shutdown()
 
-    def expect(self, count: int) -> asyncio.Event:
-        """An event that is set when a session of the hand-over listener with so many NOOPs has ended, and is stored."""
-        return self._awaited.setdefault(count, asyncio.Event())
+    def expect(self, noops: int) -> asyncio.Event:
+        """An event that is set once the end of a session with so many NOOPs, at the hand-over listener, is stored."""
+        return self._awaited.setdefault(noops, asyncio.Event())
 
     async def _resume(self) -> None:
         position = await self._store.position(self._source.name)
         await self._in_thread(lambda: self._source.resume(position))
 
-    async def _take(self, batch: Batch, stopping: asyncio.Event) -> None:
+    async def _store_batch(self, batch: Batch, stopping: asyncio.Event) -> None:
         if batch.position == batch.after and not batch.gaps:
             return
         facts: list[Fact] = list(batch.gaps)
@@ -118,9 +118,9 @@ class Follower:
                 )
                 break
             except StoreUnavailable as error:
-                await self._troubled(str(error))
+                await self._pause(str(error))
             except PositionMoved as error:
-                await self._troubled(str(error))
+                await self._pause(str(error))
                 await self._resume_again()
                 return
         else:
@@ -156,7 +156,8 @@ class Follower:
             if isinstance(fact, SessionEnded) and (shown := self._awaited.pop(fact.noops, None)) is not None:
                 shown.set()
 
-    async def _troubled(self, trouble: str) -> None:
+    async def _pause(self, trouble: str) -> None:
+        """Log a trouble that is new, and leave source and store alone for a while."""
         if trouble != self._trouble:
             self._log.error("watcher.unavailable", error=trouble, effect="Postfix's log waits", next=f"{PAUSE_S:g} s")
         self._trouble = trouble

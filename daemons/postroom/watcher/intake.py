@@ -1,9 +1,9 @@
 """The LMTP socket: mails to our return-path domains, each answered once what it says is stored.
 
 Every mail to a return-path domain is taken, whatever it is: policy has refused at RCPT what is no address of ours, and
-a refusal here would make Postfix write to whom a forger chose. For the same reason nothing is ever sent in answer. Only
-two things are told to come again: a mail that cannot be stored now, and one for a domain that is not ours, which
-somebody's transport_maps sent here by mistake.
+a refusal here would make Postfix send a bounce to whomever a forger named. For the same reason nothing is ever sent in
+answer. Only two get a temporary refusal: a mail that cannot be stored now, and one for a domain that is not ours,
+which somebody's transport_maps sent here by mistake.
 
 Diagnostics: watcher.mail_taken, watcher.bounced, watcher.mail_waits, watcher.mail_fault, watcher.misrouted.
 """
@@ -26,13 +26,14 @@ from postroom.watcher.lmtp import LmtpSession, ReceivedMail
 from postroom.watcher.reports import MailReader, ReadMail
 from postroom.watcher.source import LogSource
 
-READ = 65_536
-"""Octets read at once."""
+READ_OCTETS = 65_536
+"""How much of a session is read at once."""
 IDLE_S = 300.0
 """How long a client may be silent, or not read its reply (RFC 5321 §4.5.3.2.7)."""
-MOST_SESSIONS = 50
+MAX_SESSIONS = 50
 """Open at once; lmtp(8) itself opens 20 to one destination."""
-MOST_STRANGE = 100
+MAX_MISROUTED = 100
+"""Domains that are logged as misrouted; whatever comes for more of them is refused without a log line."""
 
 TAKEN = b"250 2.0.0 Taken\r\n"
 LATER = b"451 4.3.0 Cannot be stored now, try again later\r\n"
@@ -40,11 +41,11 @@ BUSY = b"421 4.3.2 Too many sessions, try again later\r\n"
 
 
 class Intake:
-    """Takes mails.
+    """Takes the mails that come to our return addresses.
 
     Args:
         source: the log that says what became of our mail.
-        reader: reads them.
+        reader: says what a mail reports.
         now:    Unix seconds that never go back.
     """
 
@@ -70,10 +71,10 @@ class Intake:
         self._log = log
         self._metrics = metrics
         self._now = now
-        self._sessions = Connections(self._converse, MOST_SESSIONS, BUSY)
+        self._sessions = Connections(self._run_session, MAX_SESSIONS, BUSY)
         self._reading = asyncio.Lock()
-        self._is_away = False
-        self._strange: set[str] = set()
+        self._is_store_lost = False
+        self._misrouted: set[str] = set()
 
     async def serve(self, sock: socket.socket) -> asyncio.Server:
         """Begin to serve sessions of this listening socket."""
@@ -83,18 +84,18 @@ class Intake:
         """Answer the mails that are there whole, then hang up on everybody: Postfix comes again."""
         await self._sessions.drain(timeout_s)
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _run_session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         session = LmtpSession(self._hostname, self._refusal)
         try:
             while True:
                 while (event := session.next_event()) is not None:
                     if isinstance(event, ReceivedMail):
                         with self._sessions.occupied():
-                            event = await self._answered(event)
+                            event = await self._answer(event)
                     writer.write(event)
                 async with asyncio.timeout(IDLE_S):
                     await writer.drain()
-                    if session.is_over or self._sessions.is_draining or not (octets := await reader.read(READ)):
+                    if session.is_over or self._sessions.is_draining or not (octets := await reader.read(READ_OCTETS)):
                         break
                 session.feed(octets)
         except (TimeoutError, ConnectionError):
@@ -107,8 +108,8 @@ class Intake:
         if self._returns.serve(recipient):
             return None
         domain = safe(domain_of(recipient))
-        if domain not in self._strange and len(self._strange) < MOST_STRANGE:
-            self._strange.add(domain)
+        if domain not in self._misrouted and len(self._misrouted) < MAX_MISROUTED:
+            self._misrouted.add(domain)
             self._log.warning(
                 "watcher.misrouted",
                 domain=domain,
@@ -117,17 +118,17 @@ class Intake:
             )
         return "451 4.3.5 Not a return path of this host"
 
-    async def _answered(self, mail: ReceivedMail) -> bytes:
+    async def _answer(self, mail: ReceivedMail) -> bytes:
         """The replies to a mail, one for each recipient, once its reports are stored."""
         read = await self._read(mail)
         try:
-            effect = await self._stored(read)
+            effect = await self._store_reports(read)
         except StoreUnavailable as error:
-            if not self._is_away:
+            if not self._is_store_lost:
                 self._log.error("watcher.mail_waits", error=str(error), effect="Postfix keeps it and tries again")
-            self._is_away = True
+            self._is_store_lost = True
             return LATER * len(mail.recipients)
-        self._is_away = False
+        self._is_store_lost = False
         kind = read.kind
         self._metrics.count(f"postroom_watcher_mails_{kind}_total")
         self._log.info("watcher.mail_taken", kind=kind, effect=effect)
@@ -142,7 +143,7 @@ class Intake:
                 self._log.error("watcher.mail_fault", effect="it is taken as unreadable", **error_fields(error))
                 return ReadMail("unreadable")
 
-    async def _stored(self, read: ReadMail) -> str:
+    async def _store_reports(self, read: ReadMail) -> str:
         """Store the reports of a mail; returns what they have changed, in words."""
         if not read.reports:
             return "nothing"

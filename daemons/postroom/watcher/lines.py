@@ -1,4 +1,4 @@
-r"""What stands before Postfix's words in a line of its log: whose program, when. Text in, lines out. Pure.
+r"""What stands before the message in a line of Postfix's log: which program, when. Text in, lines out. Pure.
 
     Nov 24 02:10:10 host postfix/qmgr[446]: …                     syslog (RFC 3164), also with a year or without pid
     2026-11-24T02:10:10.123456+01:00 host postfix/qmgr[446]: …    rsyslog, postlogd, journalctl -o short-iso
@@ -117,7 +117,7 @@ def line_of_entry(identifier: str, pid: int, at: float, text: str) -> Line | Non
 
 
 class LineReader:
-    """Reads lines of files.
+    """Parses the lines of a log file, whichever program wrote them.
 
     Args:
         now: aware; its zone is the one RFC 3164 times are in, and its year theirs, or the year before.

@@ -35,7 +35,7 @@ _SEQUENCE = b"503 5.5.1 Out of order\r\n"
 
 @dataclass(frozen=True, slots=True)
 class ReceivedMail:
-    """One mail.
+    """A mail as it came, with its envelope.
 
     Attributes:
         sender:     of the envelope, "" for the null sender.
@@ -49,7 +49,7 @@ class ReceivedMail:
 
 
 class LmtpSession:
-    """One session.
+    """The server's side of one LMTP session.
 
     Args:
         hostname: in the greeting.
@@ -70,7 +70,7 @@ class LmtpSession:
         """Whether the session is to be closed once its last reply is sent."""
 
     def feed(self, octets: bytes) -> None:
-        """Octets of the client."""
+        """Take octets that the client has sent."""
         self._buffer += octets
 
     def next_event(self) -> bytes | ReceivedMail | None:
@@ -118,14 +118,14 @@ class LmtpSession:
                 self._end(b"221 2.0.0 Bye\r\n")
             case _:
                 # HELO and EHLO too: they must not be taken (RFC 2033 §4.1).
-                self._wrong(b"500 5.5.2 No such command\r\n")
+                self._count_error(b"500 5.5.2 No such command\r\n")
 
     def _mail_from(self, text: str) -> None:
         found = _MAIL.fullmatch(text)
         if not self._is_greeted or self._sender is not None:
-            self._wrong(_SEQUENCE)
+            self._count_error(_SEQUENCE)
         elif found is None:
-            self._wrong(_SYNTAX)
+            self._count_error(_SYNTAX)
         else:
             self._sender = found[1]
             self._replies.append(b"250 2.1.0 Ok\r\n")
@@ -133,9 +133,9 @@ class LmtpSession:
     def _rcpt_to(self, text: str) -> None:
         found = _RCPT.fullmatch(text)
         if self._sender is None:
-            self._wrong(_SEQUENCE)
+            self._count_error(_SEQUENCE)
         elif found is None or not found[1]:
-            self._wrong(_SYNTAX)
+            self._count_error(_SYNTAX)
         elif len(self._recipients) == MAX_RECIPIENTS:
             self._replies.append(b"452 4.5.3 Too many recipients\r\n")
         elif (refusal := self._refusal(found[1])) is not None:
@@ -147,7 +147,7 @@ class LmtpSession:
     def _data(self) -> None:
         if self._sender is None or not self._recipients:
             # With no recipient taken it must be this very reply (RFC 2033 §4.2).
-            self._wrong(b"503 5.5.1 No valid recipients\r\n")
+            self._count_error(b"503 5.5.1 No valid recipients\r\n")
             return
         # A line end before the first line makes a dot there like any other; it is taken off again.
         self._body = bytearray()
@@ -174,7 +174,7 @@ class LmtpSession:
     def _reset(self) -> None:
         self._sender, self._recipients, self._body = None, [], None
 
-    def _wrong(self, reply: bytes) -> None:
+    def _count_error(self, reply: bytes) -> None:
         self._errors += 1
         if self._errors > MAX_ERRORS:
             self._end(b"421 4.7.0 Too many errors\r\n")

@@ -37,7 +37,7 @@ from postroom.watcher.file_source import FileSource
 from postroom.watcher.follower import Follower
 from postroom.watcher.intake import Intake
 from postroom.watcher.journal_source import JournalSource
-from postroom.watcher.probe import MOST_NOOPS
+from postroom.watcher.probe import MAX_NOOPS
 from postroom.watcher.reports import MailReader
 from postroom.watcher.sharing import share_forever
 from postroom.watcher.source import LogSource, SourceUnavailable
@@ -67,7 +67,7 @@ POSTFIX_FOLDERS = ("daemon_directory", "command_directory")
 
 
 async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Life) -> None:
-    """The daemon's whole life.
+    """Run the watcher until it is told to stop.
 
     Args:
         reread: reads the configuration anew, at each reload.
@@ -113,18 +113,18 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             metrics=metrics,
             now=clock.now,
         )
-        await _take_mails(intake, config, at_end)
+        await _serve_intake(intake, config, at_end)
         witness = WitnessTask(
             follower,
             store,
             listener=config.handover.socket,
             showq=config.handover.showq,
-            wish=paths.witness_wish(config),
+            request=paths.witness_wish(config),
             hostname=config.hostname,
             log=log,
             metrics=metrics,
             clock=clock,
-            first_count=secrets.randbelow(MOST_NOOPS),
+            first_count=secrets.randbelow(MAX_NOOPS),
         )
         in_force = config
         learner = Learner(shared, proof_of_classes(config.suppression), guard(config.suppression), log)
@@ -151,7 +151,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         await background.end()
 
 
-async def _take_mails(intake: Intake, config: Config, at_end: AsyncExitStack) -> None:
+async def _serve_intake(intake: Intake, config: Config, at_end: AsyncExitStack) -> None:
     if config.return_domains():
         settings = config.watcher
         listener = listen_unix(settings.socket, settings.socket_mode, settings.socket_group)

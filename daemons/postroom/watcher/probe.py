@@ -13,7 +13,7 @@ Source:  Postfix src/smtpd/smtpd.c (log_disconnect: command counts), RFC 5321 §
 import asyncio
 from pathlib import Path
 
-MOST_NOOPS = 40
+MAX_NOOPS = 40
 
 
 class NoProbe(Exception):
@@ -21,7 +21,7 @@ class NoProbe(Exception):
 
 
 async def probe(socket: Path, hostname: str, noops: int, timeout_s: float) -> None:
-    """Open a session, say NOOP so many times (1 to MOST_NOOPS), and leave.
+    """Open a session, say NOOP so many times (1 to MAX_NOOPS), and leave.
 
     Raises:
         NoProbe: Postfix does not answer as it should.

@@ -99,12 +99,11 @@ class LogReplay:
         """Notices that were spoken of before they showed: of which mail, and a word for it."""
 
     def take(self, line: Line) -> None:
-        """Take one line."""
         match parse_record(line):
-            case types.Received() | types.PickedUp() | types.MessageId() | types.Acted() | types.PutOnHold() as said:
-                self._arriving(line, said)
-            case types.Delivery() as said:
-                self._tried(line, said)
+            case types.Received() | types.PickedUp() | types.MessageId() | types.Acted() | types.PutOnHold() as record:
+                self._arriving(line, record)
+            case types.Delivery() as record:
+                self._tried(line, record)
             case types.Active(queue_id, sender, size):
                 mail = self._active(line, queue_id, sender, size)
                 mail.sender, mail.size, mail.is_queued = sender, size, True
@@ -131,9 +130,9 @@ class LogReplay:
         return self._lives
 
     def _arriving(
-        self, line: Line, said: types.Received | types.PickedUp | types.MessageId | types.Acted | types.PutOnHold
+        self, line: Line, record: types.Received | types.PickedUp | types.MessageId | types.Acted | types.PutOnHold
     ) -> None:
-        match said:
+        match record:
             case types.Received(str(queue_id), _, attributes):
                 mail = self._arrived(line, queue_id)
                 if (orig := attributes.get("orig_queue_id")) is not None:

@@ -8,7 +8,7 @@ an effect is not decided here: track.db knows what became of the mail (store/tra
 The address it came to tells which mail a bounce speaks of, and nothing else does: what stands in it anybody may have
 written. A complaint that came to the address for complaints names that mail itself, by a token that only it bore.
 
-Limits:  MOST recipients of a mail: a token's mail has one, a report names it and perhaps what it became.
+Limits:  MAX_RECIPIENTS recipients of a mail: a token's mail has one, a report names it and perhaps what it became.
 """
 
 import hashlib
@@ -24,8 +24,8 @@ from postroom.mail.return_addresses import ReturnAddresses
 from postroom.store.track.facts import BounceReport, RecipientFault
 from postroom.watcher.lmtp import ReceivedMail
 
-MOST = 10
-MOST_HOPS = 30
+MAX_RECIPIENTS = 10
+MAX_HOPS = 30
 """Received fields past which a mail goes round in circles; Postfix itself allows 50 (hopcount_limit)."""
 
 _HOP = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
@@ -43,7 +43,7 @@ class ReadMail:
 
 
 class MailReader:
-    """Reads mails.
+    """Finds out which mail of ours a mail to the return path speaks of, and what it says.
 
     Args:
         returns: the return addresses that are ours.
@@ -55,7 +55,7 @@ class MailReader:
         self._key = key
 
     def read(self, mail: ReceivedMail, now: float) -> ReadMail:
-        """Read a mail; any octets will do. `now` is Unix seconds."""
+        """Read a mail, whatever octets it consists of. `now` is Unix seconds."""
         tokens = [token for each in mail.recipients if (token := self._returns.token(each, now)) is not None]
         takes_complaints = any(map(self._returns.takes_complaints, mail.recipients))
         if not tokens and not takes_complaints:
@@ -63,30 +63,30 @@ class MailReader:
         if self._is_loop(mail):
             return ReadMail("loop")
         try:
-            said = report(mail.octets)
+            returned = report(mail.octets)
         except ParseError:
             return ReadMail("unreadable")
-        if said.kind == "complaint" and takes_complaints:
-            tokens += [token for each in said.senders if (token := self._returns.token(each, now)) is not None]
-        made = [one for token in dict.fromkeys(tokens) for one in self._reports(said, token, mail.octets, now)]
-        return ReadMail(said.kind, tuple(made))
+        if returned.kind == "complaint" and takes_complaints:
+            tokens += [token for each in returned.senders if (token := self._returns.token(each, now)) is not None]
+        made = [one for token in dict.fromkeys(tokens) for one in self._reports(returned, token, mail.octets, now)]
+        return ReadMail(returned.kind, tuple(made))
 
     def _is_loop(self, mail: ReceivedMail) -> bool:
         """Whether it is mail of ours, or goes round: nobody of ours writes to these addresses."""
         head = mail.octets.partition(b"\r\n\r\n")[0]
-        return self._returns.serve(mail.sender) or len(_HOP.findall(head)) > MOST_HOPS
+        return self._returns.serve(mail.sender) or len(_HOP.findall(head)) > MAX_HOPS
 
-    def _reports(self, said: ReturnedMail, token: str, octets: bytes, now: float) -> Iterable[BounceReport]:
+    def _reports(self, returned: ReturnedMail, token: str, octets: bytes, now: float) -> Iterable[BounceReport]:
         digest = hashlib.sha256(token.encode("ascii") + octets).hexdigest()[:32]
-        if said.kind == "complaint":
+        if returned.kind == "complaint":
             # One even where nobody is named: providers hide who complained (RFC 6590).
-            if not said.recipients or any(each.suppress == "now" for each in said.recipients):
-                named = tuple(self._hash(each.address) for each in said.recipients[:MOST])
+            if not returned.recipients or any(each.suppress == "now" for each in returned.recipients):
+                named = tuple(self._hash(each.address) for each in returned.recipients[:MAX_RECIPIENTS])
                 fault = RecipientFault(COMPLAINT, "now", "", 0)
                 yield BounceReport(digest, token, "complaint", named, "", "the recipient complained", now, fault)
-        elif said.kind == "bounce":
-            failed = [each for each in said.recipients if each.action == "failed" and each.address]
-            for number, each in enumerate(failed[:MOST]):
+        elif returned.kind == "bounce":
+            failed = [each for each in returned.recipients if each.action == "failed" and each.address]
+            for number, each in enumerate(failed[:MAX_RECIPIENTS]):
                 yield self._bounce(f"{digest}-{number}", token, each, now)
 
     def _bounce(self, number: str, token: str, failed: ReportedRecipient, now: float) -> BounceReport:

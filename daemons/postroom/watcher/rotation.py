@@ -57,7 +57,6 @@ class LogPart:
         return self._unpacked is not None
 
     def close(self) -> None:
-        """Let go of it."""
         if self._unpacked is not None:
             self._unpacked.close()
         self._file.close()
@@ -108,7 +107,7 @@ def rotated(path: Path) -> list[LogPart]:
         # One may have been renamed or packed between the listing and its opening: then it is looked for again.
         if _listed(path).keys() == listed.keys():
             break
-        close(parts)
+        close_all(parts)
         parts = []
     return _each_once(sorted(parts, key=lambda part: part.changed_at))
 
@@ -142,7 +141,7 @@ def _each_once(parts: list[LogPart]) -> list[LogPart]:
     kept = []
     for same in by_head.values():
         best = same[0] if len(same) == 1 else max(same, key=lambda part: (_whole_size(part), not part.is_packed))
-        close(part for part in same if part is not best)
+        close_all(part for part in same if part is not best)
         kept.append(best)
     return kept
 
@@ -159,7 +158,6 @@ def _whole_size(part: LogPart) -> int:
         return -1
 
 
-def close(parts: Iterable[LogPart]) -> None:
-    """Let go of several."""
+def close_all(parts: Iterable[LogPart]) -> None:
     for part in parts:
         part.close()

@@ -15,7 +15,7 @@ from postroom.store.track.track_store import TrackStore
 from postroom.suppression.learner import Learner
 
 EVERY_S = 1.0
-MOST = 500
+BATCH_FACTS = 500
 
 
 async def share_forever(
@@ -26,19 +26,19 @@ async def share_forever(
     now: Callable[[], float],
     every_s: float = EVERY_S,
 ) -> None:
-    """Send what waits, every `every_s` seconds, until cancelled. A store that is away makes it wait."""
-    is_away = False
+    """Send what waits, every `every_s` seconds, until cancelled; while the store is lost it waits."""
+    is_lost = False
     while True:
         try:
-            while facts := await store.to_share(MOST):
+            while facts := await store.to_share(BATCH_FACTS):
                 learned = await learner.learn(facts)
                 await store.shared([fact.number for fact in facts], now())
                 metrics.count("postroom_watcher_suppressed_total", learned.count(Learned.SUPPRESSED))
-            is_away = False
+            is_lost = False
         except StoreUnavailable as error:
-            if not is_away:
+            if not is_lost:
                 log.warning(
                     "store.unavailable", store="shared", error=str(error), effect="suppressions wait", next="1 s"
                 )
-            is_away = True
+            is_lost = True
         await asyncio.sleep(every_s)

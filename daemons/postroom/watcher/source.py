@@ -63,4 +63,4 @@ class LogSource(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close what it is read from; `resume` may open it again."""

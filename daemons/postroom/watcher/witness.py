@@ -33,7 +33,7 @@ from postroom.store.track.track_store import TrackStore
 from postroom.store.witness_request import wished_at
 from postroom.watcher.clock import ForwardClock
 from postroom.watcher.follower import POLL_S, Follower
-from postroom.watcher.probe import MOST_NOOPS, NoProbe, probe
+from postroom.watcher.probe import MAX_NOOPS, NoProbe, probe
 
 SHOWN_S = 5.0
 """How long the log may take to show the end of a probe."""
@@ -41,21 +41,21 @@ SESSIONS_S = 6.0
 """How long sessions are waited for; submission closes an idle one after 5 s."""
 ANSWER_S = 60.0
 """How long Postfix may take to answer: its queue may be long."""
-RETRY_FIRST_S, RETRY_MOST_S = 1.0, 30.0
-REST_FIRST_S, REST_MOST_S = 1.0, 8.0
-"""The pause after a look: it grows while more are wished at once, for each costs Postfix two sessions."""
+RETRY_FIRST_S, RETRY_MAX_S = 1.0, 30.0
+REST_FIRST_S, REST_MAX_S = 1.0, 8.0
+"""The pause after a look: it grows while more are requested at once, for each costs Postfix two sessions."""
 
 
 class LogSilent(Exception):
-    """A session of ours does not show in the log."""
+    """A probe does not show in the log; the text says how to mend it."""
 
 
 class WitnessTask:
-    """Makes checkpoints.
+    """Keeps the log known to be whole, and makes a checkpoint when one is requested.
 
     Args:
         listener, showq: Postfix's sockets.
-        wish:   the file that says that a checkpoint is wanted.
+        request:     the file that submission touches to request a checkpoint.
         first_count: NOOPs of the first probe; any number.
     """
 
@@ -66,7 +66,7 @@ class WitnessTask:
         *,
         listener: Path,
         showq: Path,
-        wish: Path,
+        request: Path,
         hostname: str,
         log: Log,
         metrics: Metrics,
@@ -77,7 +77,7 @@ class WitnessTask:
         self._store = store
         self._listener = listener
         self._showq = showq
-        self._wish = wish
+        self._request = request
         self._hostname = hostname
         self._log = log
         self._metrics = metrics
@@ -87,7 +87,7 @@ class WitnessTask:
         self._trouble: str | None = None
 
     async def run(self) -> None:
-        """Keep the log known to be whole, and look when it is wished; for ever."""
+        """Keep the log known to be whole, and look when it is requested; until cancelled."""
         await self._follower.caught_up.wait()
         pause_s, rest_s = RETRY_FIRST_S, REST_FIRST_S
         while True:
@@ -101,16 +101,16 @@ class WitnessTask:
                     await self._cover(gaps)
                 elif await self._store.reconciled_gaps() != gaps:
                     await self._reconcile(gaps)
-                elif wished_at(self._wish) > self._looked_at:
+                elif wished_at(self._request) > self._looked_at:
                     await self._look()
                     await asyncio.sleep(rest_s)
-                    rest_s = min(2 * rest_s, REST_MOST_S)
+                    rest_s = min(2 * rest_s, REST_MAX_S)
                 else:
                     rest_s = REST_FIRST_S
             except (NoProbe, LogSilent, ShowqError, StoreUnavailable) as error:
-                self._troubled(error)
+                self._warn_once(error)
                 await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, RETRY_MOST_S)
+                pause_s = min(2 * pause_s, RETRY_MAX_S)
             else:
                 self._trouble = None
                 pause_s, rest_s = RETRY_FIRST_S, REST_FIRST_S
@@ -125,7 +125,7 @@ class WitnessTask:
     async def _reconcile(self, gaps: int) -> None:
         """After a gap: find out what is no longer in the queue though no line tells how it left."""
         began_at = self._clock.now()
-        found = await self._ask() | await self._ask()
+        found = await self._ask_queue() | await self._ask_queue()
         await self._probe()
         untracked = await self._store.reconcile(began_at, gaps, found, self._clock.now())
         if untracked is not None:
@@ -135,9 +135,9 @@ class WitnessTask:
         began_at = self._clock.now()
         await self._probe()
         waited_for = set(await self._store.sessions())
-        open_since = await self._ended(waited_for)
+        open_since = await self._wait_for_sessions(waited_for)
         asked_at = self._clock.now()
-        found = await self._ask() | await self._ask()
+        found = await self._ask_queue() | await self._ask_queue()
         await self._probe()
         clear_since = await self._store.checkpoint(began_at, asked_at, open_since, found, self._clock.now())
         self._looked_at = began_at
@@ -146,7 +146,7 @@ class WitnessTask:
             "watcher.looked", found=len(found), clear_for_s=None if clear_since is None else began_at - clear_since
         )
 
-    async def _ended(self, pids: set[int]) -> float:
+    async def _wait_for_sessions(self, pids: set[int]) -> float:
         """Wait until these sessions have ended, not for ever; returns when the youngest that has not began, or 0."""
         end = asyncio.get_running_loop().time() + SESSIONS_S
         while True:
@@ -157,7 +157,7 @@ class WitnessTask:
                 return max(still_open, default=0.0)
             await asyncio.sleep(POLL_S)
 
-    async def _ask(self) -> dict[str, str]:
+    async def _ask_queue(self) -> dict[str, str]:
         """What is in the queue: token → queue id."""
         found = await queue_ids(self._showq, lambda sender: tokens.of_sender(sender) is not None, ANSWER_S)
         return {
@@ -166,7 +166,7 @@ class WitnessTask:
 
     async def _probe(self) -> None:
         # Never the number of the one before: its line may come late.
-        self._count = count = self._count % MOST_NOOPS + 1
+        self._count = count = self._count % MAX_NOOPS + 1
         shown = self._follower.expect(count)
         await probe(self._listener, self._hostname, count, ANSWER_S)
         try:
@@ -178,7 +178,7 @@ class WitnessTask:
                 "mend: check watcher.source and watcher.units, and that the log is being written"
             ) from None
 
-    def _troubled(self, error: Exception) -> None:
+    def _warn_once(self, error: Exception) -> None:
         if str(error) != self._trouble:
             self._log.warning("watcher.blind", error=str(error), effect="what is in doubt stays in doubt")
         self._trouble = str(error)

@@ -217,7 +217,7 @@ class Notified:
 
 @dataclass(slots=True)
 class Statistics:
-    """anvil, scache: counts."""
+    """anvil, scache: what they counted, logged every ten minutes."""
 
 
 @dataclass(slots=True)
