@@ -1,4 +1,4 @@
-"""What this room's tests share: surveys with one thing changed, beats in a store, and the daemon as a process."""
+"""What this room's tests share: snapshots with one thing changed, beats in a store, and the daemon as a process."""
 
 import asyncio
 import re
@@ -26,8 +26,8 @@ DAEMONS = ("submission", "policy", "milter", "watcher")
 EXPECTED = Expected(DAEMONS, 3_600.0, "/var/spool/postfix/public/showq")
 
 
-def survey(**changed: Any) -> Snapshot:
-    """A survey of a host that is well, with these parts changed; `gauges` by name are added to its own."""
+def make_snapshot(**changed: Any) -> Snapshot:
+    """A snapshot of a host that is well, with these parts changed; `gauges` by name are added to its own."""
     gauges: Mapping[str, float] = changed.pop("gauges", {})
     parts: dict[str, Any] = {
         "at": NOW,

@@ -16,20 +16,20 @@ CONNECTIONS = "postroom_policy_connections"
 
 
 class Bed:
-    """A store, a pulse that listens to it for the host mx1, and a clock that is moved by hand."""
+    """A store, the beats of the host mx1 in it, and a clock that is moved by hand."""
 
     def __init__(self, folder: Path, run: Run) -> None:
         self.folder = folder
         self.run = run
         self.store = SqliteSharedStore(folder)
         self.now = 500.0
-        self.pulse = HostBeats(self.store, "mx1", lambda: self.now)
+        self.beats = HostBeats(self.store, "mx1", lambda: self.now)
 
     def beat(self, word: str, pid: int = 1, host: str = "mx1", connections: float = 1.0) -> None:
         self.run(self.store.beat(word, host, pid, {CONNECTIONS: connections}))
 
-    def listen(self) -> None:
-        self.run(self.pulse.listen())
+    def read(self) -> None:
+        self.run(self.beats.read())
 
 
 @pytest.fixture
@@ -41,52 +41,52 @@ def bed(tmp_path: Path, run: Run) -> Iterator[Bed]:
 
 
 def test_the_age_of_a_beat_goes_on_between_two_looks(bed: Bed) -> None:
-    """Whatever comes of the store: the monitor's own clock tells how long ago it looked."""
+    """Whatever comes of the store: the monitor's own clock tells how long ago it snapshot."""
     bed.beat("policy")
     bed.beat("policy", 2)
     bed.beat("milter", host="mx2")
-    bed.listen()
-    assert bed.pulse.trouble is None
-    assert set(bed.pulse.ages()) == {"policy"}, "mx2 has a monitor of its own"
-    first, second = bed.pulse.ages()["policy"]
+    bed.read()
+    assert bed.beats.trouble is None
+    assert set(bed.beats.ages()) == {"policy"}, "mx2 has a monitor of its own"
+    first, second = bed.beats.ages()["policy"]
     assert 0 <= first <= second < 5
     bed.now += 30
-    assert bed.pulse.ages()["policy"] == [first + 30, second + 30]
+    assert bed.beats.ages()["policy"] == [first + 30, second + 30]
 
 
 def test_only_the_living_say_what_is_now(bed: Bed) -> None:
     """Gauges are summed over the processes that beat; those of a dead one are of the past."""
     bed.beat("policy", 1, connections=4)
     bed.beat("policy", 2, connections=5)
-    bed.listen()
-    assert bed.pulse.gauges() == {Series(CONNECTIONS): 9}
+    bed.read()
+    assert bed.beats.gauges() == {Series(CONNECTIONS): 9}
     with closing(apsw.Connection(str(bed.folder / "shared.db"))) as store:
         store.execute("UPDATE beats SET at_ms = at_ms - 16000 WHERE pid = 1")
-    bed.listen()
-    assert bed.pulse.gauges() == {Series(CONNECTIONS): 5}
+    bed.read()
+    assert bed.beats.gauges() == {Series(CONNECTIONS): 5}
     bed.now += 16
-    assert bed.pulse.gauges() == {}
+    assert bed.beats.gauges() == {}
 
 
-def test_a_writer_holds_nobody_up_who_listens(bed: Bed) -> None:
+def test_a_writer_holds_nobody_up_who_reads(bed: Bed) -> None:
     """Beats are read beside others' writes; a sweep or a suppression under way delays no health check."""
     bed.beat("policy")
     with closing(apsw.Connection(str(bed.folder / "shared.db"))) as writer:
         writer.execute("BEGIN IMMEDIATE; DELETE FROM beats")
-        bed.listen()
+        bed.read()
         writer.execute("ROLLBACK")
-    assert bed.pulse.trouble is None
-    assert set(bed.pulse.ages()) == {"policy"}
+    assert bed.beats.trouble is None
+    assert set(bed.beats.ages()) == {"policy"}
 
 
 def test_a_store_that_is_lost_is_a_trouble_until_it_is_back(bed: Bed) -> None:
-    """What was heard before goes on ageing."""
-    pulse = HostBeats(SqliteSharedStore(bed.folder.parent / "nowhere"), "mx1", lambda: bed.now)
-    assert pulse.trouble is not None
-    bed.run(pulse.listen())
-    assert pulse.trouble is not None
-    assert "nowhere/shared.db: cannot be opened" in pulse.trouble.reason
+    """What was read before goes on ageing."""
+    beats = HostBeats(SqliteSharedStore(bed.folder.parent / "nowhere"), "mx1", lambda: bed.now)
+    assert beats.trouble is not None
+    bed.run(beats.read())
+    assert beats.trouble is not None
+    assert "nowhere/shared.db: cannot be opened" in beats.trouble.reason
     SqliteSharedStore.init(bed.folder.parent / "nowhere")
-    bed.run(pulse.listen())
-    assert pulse.trouble is None
-    bed.run(pulse._shared.close())
+    bed.run(beats.read())
+    assert beats.trouble is None
+    bed.run(beats._shared.close())

@@ -41,52 +41,52 @@ class Asked:
 
 
 def test_all_who_want_to_know_get_one_answer(run: Run) -> None:
-    """It is good for a while, then the question is asked again."""
+    """It is good for a while, then the query is made again."""
 
     async def scene() -> None:
         clock = Clock()
         asked = Asked(clock)
         asked.ready.set()
-        question = CachedQuery(asked.ask, 60, 2, clock)
-        assert await asyncio.gather(*(question.answer() for _ in range(5))) == [1] * 5
+        query = CachedQuery(asked.ask, 60, 2, clock)
+        assert await asyncio.gather(*(query.answer() for _ in range(5))) == [1] * 5
         clock.now += 1.9
-        assert await question.answer() == 1
+        assert await query.answer() == 1
         clock.now += 0.2
-        assert await question.answer() == 2
+        assert await query.answer() == 2
 
     run(scene())
 
 
-def test_a_stuck_question_is_asked_once_and_holds_nobody(run: Run) -> None:
+def test_a_stuck_query_is_made_once_and_holds_nobody(run: Run) -> None:
     """However often one wants to know, there is one, and its answer counts when it comes after all."""
 
     async def scene() -> None:
         clock = Clock()
         asked = Asked(clock)
-        question = CachedQuery(asked.ask, 0.02, 2, clock)
+        query = CachedQuery(asked.ask, 0.02, 2, clock)
         for _ in range(5):
-            assert await question.answer() == Unanswered("no answer within 0.02 s")
+            assert await query.answer() == Unanswered("no answer within 0.02 s")
             clock.now += 1
         assert asked.times == 1
         asked.ready.set()
         await asyncio.sleep(0)
-        assert await question.answer() == 1
+        assert await query.answer() == 1
         assert asked.times == 1
 
     run(scene())
 
 
 def test_what_fails_is_told_in_its_own_words(run: Run) -> None:
-    """And is a question like any other the next time."""
+    """And is a query like any other the next time."""
 
     async def scene(error: Exception) -> None:
         clock = Clock()
         asked = Asked(clock, error)
         asked.ready.set()
-        question = CachedQuery(asked.ask, 60, 2, clock)
-        assert await question.answer() == Unanswered("it is gone")
+        query = CachedQuery(asked.ask, 60, 2, clock)
+        assert await query.answer() == Unanswered("it is gone")
         clock.now += 2
-        assert await question.answer() == Unanswered("it is gone")
+        assert await query.answer() == Unanswered("it is gone")
         assert asked.times == 2
 
     run(scene(StoreUnavailable("it is gone")))
@@ -100,11 +100,11 @@ def test_what_is_slow_rests(run: Run) -> None:
         clock = Clock()
         asked = Asked(clock, takes_s=3)
         asked.ready.set()
-        question = CachedQuery(asked.ask, 60, 2, clock)
-        assert await question.answer() == 1
+        query = CachedQuery(asked.ask, 60, 2, clock)
+        assert await query.answer() == 1
         clock.now += 26
-        assert await question.answer() == 1
+        assert await query.answer() == 1
         clock.now += 2
-        assert await question.answer() == 2
+        assert await query.answer() == 2
 
     run(scene())

@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from tests.monitor.conftest import DAEMONS, EXPECTED, NOW, survey
+from tests.monitor.conftest import DAEMONS, EXPECTED, NOW, make_snapshot
 
 from postroom.mail.states import State
 from postroom.monitor.dashboard import NOT_KNOWN, PAGES, Dashboard, number
@@ -42,8 +42,8 @@ class Tags(HTMLParser):
             self.text.append(data)
 
 
-def rendered(looked: Snapshot, hostname: str = "mail.example.org") -> str:
-    return Dashboard(hostname).render(looked, judge(looked, EXPECTED))
+def rendered(snapshot: Snapshot, hostname: str = "mail.example.org") -> str:
+    return Dashboard(hostname).render(snapshot, judge(snapshot, EXPECTED))
 
 
 def read(html: str) -> Tags:
@@ -58,7 +58,7 @@ def text(html: str) -> str:
     return re.sub(r"\s+", " ", " ".join(read(html).text))
 
 
-ILL = survey(
+ILL = make_snapshot(
     shared=Unanswered("/x/shared.db: gone; mend: `postroom store init`"),
     limits=Unanswered("no answer within 2 s"),
     outcomes=Unanswered("/x/track.db: gone"),
@@ -71,7 +71,9 @@ ILL = survey(
 def test_a_host_that_is_well_says_so_first() -> None:
     """Then what waits, what became of mail, and the tables."""
     html = rendered(
-        survey(outcomes=[OutcomeCount(3, State.DELIVERED, "2.0.0", 12_345), OutcomeCount(4, State.BOUNCED, "5.1.1", 2)])
+        make_snapshot(
+            outcomes=[OutcomeCount(3, State.DELIVERED, "2.0.0", 12_345), OutcomeCount(4, State.BOUNCED, "5.1.1", 2)]
+        )
     )
     shown = text(html)
     assert "All is well" in shown
@@ -85,7 +87,7 @@ def test_a_host_that_is_well_says_so_first() -> None:
 
 def test_findings_stand_at_the_top_in_plain_words() -> None:
     """What, where, how to mend; and the title tells without looking."""
-    html = rendered(survey(ages={**{word: [1.0] for word in DAEMONS}, "watcher": [40.0]}))
+    html = rendered(make_snapshot(ages={**{word: [1.0] for word in DAEMONS}, "watcher": [40.0]}))
     shown = text(html)
     assert "Something is wrong watcher: no word for 40 s Where: postroom-watcher Mend:" in shown
     assert "<code>systemctl status postroom-watcher</code>" in html
@@ -96,7 +98,7 @@ def test_findings_stand_at_the_top_in_plain_words() -> None:
 
 def test_a_notice_is_no_alarm() -> None:
     """The title stays as it is."""
-    html = rendered(survey(grown={"postroom_watcher_gaps_total": 1.0}))
+    html = rendered(make_snapshot(grown={"postroom_watcher_gaps_total": 1.0}))
     assert "Worth a look" in html
     assert "<title>mail.example.org" in html
 
@@ -112,19 +114,19 @@ def test_with_nothing_to_read_the_page_still_comes() -> None:
 
 def test_the_page_says_since_when_it_watches() -> None:
     """A monitor that began ten minutes ago has not seen an hour of the daemons' counts."""
-    assert f"but only from {_clock(NOW - 600)} UTC on" in text(rendered(survey(watched_s=600.0)))
-    assert "but only from" not in text(rendered(survey(watched_s=3_600.0)))
+    assert f"but only from {_clock(NOW - 600)} UTC on" in text(rendered(make_snapshot(watched_s=600.0)))
+    assert "but only from" not in text(rendered(make_snapshot(watched_s=3_600.0)))
 
 
 def _clock(seconds: float) -> str:
     return f"{int(seconds // 3600 % 24):02}:{int(seconds // 60 % 60):02}"
 
 
-@pytest.mark.parametrize("looked", [survey(), ILL], ids=["well", "ill"])
-def test_nothing_is_loaded_and_nothing_runs(looked: Snapshot) -> None:
+@pytest.mark.parametrize("snapshot", [make_snapshot(), ILL], ids=["well", "ill"])
+def test_nothing_is_loaded_and_nothing_runs(snapshot: Snapshot) -> None:
     """No script, no handler, no address of elsewhere, no style but the one whose hash the policy has."""
     page = Dashboard("mail.example.org")
-    html = page.render(looked, judge(looked, EXPECTED))
+    html = page.render(snapshot, judge(snapshot, EXPECTED))
     for tag, attributes in read(html).seen:
         assert tag not in {"script", "link", "img", "iframe", "object", "form", "base"}
         assert not any(name.startswith("on") or name in {"style", "src"} for name in attributes)
@@ -139,8 +141,8 @@ def test_nothing_is_loaded_and_nothing_runs(looked: Snapshot) -> None:
 def test_hostile_words_are_words() -> None:
     """A daemon's word, a reason, a host name that are HTML are shown, not read."""
     evil = "<script>alert(1)</script>&\"'"
-    looked = survey(queue=Unanswered(f"{evil}`{evil}`"), ages={evil: [1.0]})
-    html = rendered(looked, hostname=evil)
+    snapshot = make_snapshot(queue=Unanswered(f"{evil}`{evil}`"), ages={evil: [1.0]})
+    html = rendered(snapshot, hostname=evil)
     assert "<script" not in html
     assert "<code>&lt;script&gt;alert(1)&lt;/script&gt;&amp;&#34;&#39;</code>" in html
     tags = read(html)
@@ -149,7 +151,7 @@ def test_hostile_words_are_words() -> None:
 
 def test_every_section_has_its_own_heading() -> None:
     """Headings are named by id once, and every section is labelled by one: a screen reader lists them."""
-    tags = read(rendered(survey(outcomes=[OutcomeCount(0, State.BOUNCED, "5.1.1", 1)]))).seen
+    tags = read(rendered(make_snapshot(outcomes=[OutcomeCount(0, State.BOUNCED, "5.1.1", 1)]))).seen
     ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     labelled = [attributes.get("aria-labelledby") for tag, attributes in tags if tag == "section"]
@@ -167,7 +169,7 @@ def _luminance(colour: str) -> float:
 
 def test_words_stand_out_from_their_ground_in_light_and_dark() -> None:
     """At least 4.5:1 for every colour of words on both grounds, 3:1 for bars (WCAG 2.2, 1.4.3 and 1.4.11)."""
-    themes = re.findall(r":root \{(.*?)\}", (PAGES / "page.css").read_text(encoding="utf-8"), re.DOTALL)
+    themes = re.findall(r":root \{(.*?)\}", (PAGES / "dashboard.css").read_text(encoding="utf-8"), re.DOTALL)
     assert len(themes) == 2
     for theme in themes:
         colours = {name: _luminance(value) for name, value in re.findall(r"--([a-z-]+): #([0-9a-f]+)", theme)}

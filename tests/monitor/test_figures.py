@@ -8,7 +8,7 @@ import apsw
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.monitor.conftest import DAEMONS, NOW, survey
+from tests.monitor.conftest import DAEMONS, NOW, make_snapshot
 from tests.store.event_loop import Run
 from tests.store.outbox.sample_messages import rows
 from tests.watcher.log_lines import KEY, token
@@ -179,20 +179,20 @@ def test_the_tables_say_what_the_daemons_counted() -> None:
         "postroom_milter_unsigned_no_key_total": 1.0,
         "postroom_watcher_bounced_total": 4.0,
     }
-    looked = survey(grown=grown)
-    assert numbers(figures.came_in(looked)) == {"API": 5, "SMTP": 11, "sendmail": 0, "refused": 3}
-    way = numbers(figures.on_the_way(looked))
+    snapshot = make_snapshot(grown=grown)
+    assert numbers(figures.came_in(snapshot)) == {"API": 5, "SMTP": 11, "sendmail": 0, "refused": 3}
+    way = numbers(figures.on_the_way(snapshot))
     assert (way["handed over"], way["held by a limit"], way["signed"], way["not signed"]) == (7, 2, 13, 2)
-    assert numbers(figures.tries(looked)) == {"delivered": 0, "relayed": 0, "deferred": 0, "bounced": 4}
+    assert numbers(figures.tries(snapshot)) == {"delivered": 0, "relayed": 0, "deferred": 0, "bounced": 4}
 
 
 def test_what_a_silent_daemon_would_know_is_not_shown_as_nothing() -> None:
     """None, which the page shows as a dash."""
-    looked = survey(ages={word: [1.0] for word in DAEMONS if word != "policy"})
-    assert numbers(figures.came_in(looked)) == {"API": 0, "SMTP": None, "sendmail": None, "refused": None}
-    looked = survey(ages={}, queue=Unanswered("gone"))
+    snapshot = make_snapshot(ages={word: [1.0] for word in DAEMONS if word != "policy"})
+    assert numbers(figures.came_in(snapshot)) == {"API": 0, "SMTP": None, "sendmail": None, "refused": None}
+    snapshot = make_snapshot(ages={}, queue=Unanswered("gone"))
     for table in (figures.came_in, figures.on_the_way, figures.tries, figures.waiting):
-        assert set(numbers(table(looked)).values()) == {None}
+        assert set(numbers(table(snapshot)).values()) == {None}
 
 
 def test_what_waits_is_shown_with_its_age() -> None:
@@ -204,7 +204,7 @@ def test_what_waits_is_shown_with_its_age() -> None:
         "postroom_submission_oldest_waiting_seconds": 300.0,
     }
     queue = QueueCount({**dict.fromkeys(QUEUES, 0), "active": 1, "deferred": 8}, int(NOW) - 7_200, is_whole=True)
-    outbox, _, postfix = figures.waiting(survey(gauges=gauges, queue=queue))
+    outbox, _, postfix = figures.waiting(make_snapshot(gauges=gauges, queue=queue))
     assert (outbox.number, outbox.note) == (5, "deliveries; the oldest for 5 min")
     assert (postfix.number, postfix.note) == (9, "1 active, 8 deferred, the oldest for 2 h")
 

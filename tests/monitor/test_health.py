@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from tests.monitor.conftest import DAEMONS, EXPECTED, survey
+from tests.monitor.conftest import DAEMONS, EXPECTED, make_snapshot
 
 from postroom.monitor.health import Expected, judge, span
-from postroom.monitor.health_document import report
+from postroom.monitor.health_document import health_document
 from postroom.monitor.snapshot import Unanswered
 from postroom.postfix.queue import QueueCount
 
@@ -15,7 +15,7 @@ AGES = {word: [2.0] for word in DAEMONS}
 
 def test_a_host_that_is_well_has_no_findings() -> None:
     """The expected daemons are ok; others that beat are shown with them."""
-    health = judge(survey(ages={**AGES, "monitor": [1.0]}), EXPECTED)
+    health = judge(make_snapshot(ages={**AGES, "monitor": [1.0]}), EXPECTED)
     assert (health.findings, health.is_well) == ([], True)
     assert [(daemon.word, daemon.state) for daemon in health.daemons] == [
         (word, "ok") for word in (*DAEMONS, "monitor")
@@ -63,7 +63,7 @@ def test_a_host_that_is_well_has_no_findings() -> None:
 )
 def test_each_failure_is_found_alone(changed: dict[str, Any], found: str, where: str) -> None:
     """What, where and how to mend; one failure is enough not to be well."""
-    health = judge(survey(**changed), EXPECTED)
+    health = judge(make_snapshot(**changed), EXPECTED)
     (finding,) = health.findings
     assert finding.what.startswith(found)
     assert where in finding.where
@@ -88,7 +88,7 @@ def test_each_failure_is_found_alone(changed: dict[str, Any], found: str, where:
 )
 def test_each_notice_is_found_alone(changed: dict[str, Any], found: str) -> None:
     """Someone should look; the host is well all the same."""
-    health = judge(survey(**changed), EXPECTED)
+    health = judge(make_snapshot(**changed), EXPECTED)
     (finding,) = health.findings
     assert finding.what.startswith(found)
     assert finding.where
@@ -99,20 +99,21 @@ def test_each_notice_is_found_alone(changed: dict[str, Any], found: str) -> None
 def test_what_is_not_yet_too_much_is_no_finding() -> None:
     """One missed beat, a delivery that waits, a log that is read a little behind."""
     gauges = {"postroom_submission_oldest_waiting_seconds": 3_599.0, "postroom_watcher_lag_seconds": 59.0}
-    assert judge(survey(ages={word: [15.0] for word in DAEMONS}, gauges=gauges), EXPECTED).findings == []
+    assert judge(make_snapshot(ages={word: [15.0] for word in DAEMONS}, gauges=gauges), EXPECTED).findings == []
 
 
 def test_failures_stand_before_notices() -> None:
     """Whatever order they are found in."""
     found = judge(
-        survey(gauges={"postroom_submission_deliveries_in_doubt": 1.0, "postroom_watcher_lag_seconds": 99.0}), EXPECTED
+        make_snapshot(gauges={"postroom_submission_deliveries_in_doubt": 1.0, "postroom_watcher_lag_seconds": 99.0}),
+        EXPECTED,
     )
     assert [finding.is_failure for finding in found.findings] == [True, False]
 
 
 def test_a_process_that_was_replaced_does_not_make_its_daemon_late() -> None:
     """A worker of the milter died and another took its place: the youngest beat counts."""
-    health = judge(survey(ages={**AGES, "milter": [1.0, 4.0, 3_000.0]}), EXPECTED)
+    health = judge(make_snapshot(ages={**AGES, "milter": [1.0, 4.0, 3_000.0]}), EXPECTED)
     (milter,) = [daemon for daemon in health.daemons if daemon.word == "milter"]
     assert (milter.state, milter.age_s, milter.processes) == ("ok", 1.0, 2)
     assert health.is_well
@@ -120,14 +121,14 @@ def test_a_process_that_was_replaced_does_not_make_its_daemon_late() -> None:
 
 def test_daemons_nobody_expects_are_no_finding() -> None:
     """A host without an SMTP door has no policy daemon; one that stopped is shown as it is."""
-    health = judge(survey(ages={"submission": [1.0], "policy": [300.0]}), Expected(("submission",), 60.0, "/x"))
+    health = judge(make_snapshot(ages={"submission": [1.0], "policy": [300.0]}), Expected(("submission",), 60.0, "/x"))
     assert health.findings == []
     assert [(daemon.word, daemon.state) for daemon in health.daemons] == [("submission", "ok"), ("policy", "missing")]
 
 
 def test_without_the_shared_store_no_daemon_is_blamed() -> None:
     """Their beats lie there: how they are is not known, and one finding says so."""
-    health = judge(survey(shared=Unanswered("gone"), ages={}), EXPECTED)
+    health = judge(make_snapshot(shared=Unanswered("gone"), ages={}), EXPECTED)
     assert {daemon.state for daemon in health.daemons} == {"unknown"}
     (finding,) = health.findings
     assert finding.what.startswith("shared.db")
@@ -135,14 +136,14 @@ def test_without_the_shared_store_no_daemon_is_blamed() -> None:
 
 def test_the_report_has_null_for_what_nobody_can_tell() -> None:
     """Not 0, which would be an answer."""
-    looked = survey(ages={}, queue=Unanswered("gone"))
-    shown = report(looked, judge(looked, EXPECTED))
+    snapshot = make_snapshot(ages={}, queue=Unanswered("gone"))
+    shown = health_document(snapshot, judge(snapshot, EXPECTED))
     assert shown["well"] is False
     assert shown["queue"] is None
     assert shown["outbox"] == {"waiting": None, "oldest_s": None, "in_doubt": None}
     assert shown["watcher"] == {"lag_s": None, "gaps_last_hour": None}
-    looked = survey()
-    shown = report(looked, judge(looked, EXPECTED))
+    snapshot = make_snapshot()
+    shown = health_document(snapshot, judge(snapshot, EXPECTED))
     assert shown["outbox"] == {"waiting": 0, "oldest_s": 0, "in_doubt": 0}
 
 

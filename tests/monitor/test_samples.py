@@ -6,20 +6,20 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
-from tests.monitor.conftest import EXPECTED, survey
+from tests.monitor.conftest import EXPECTED, make_snapshot
 
 from postroom.monitor.exposition import exposition
 from postroom.monitor.health import judge
-from postroom.monitor.metric_help import HELP, help_of
-from postroom.monitor.samples import Series, readable, series
+from postroom.monitor.metric_help import HELP, metric_help
+from postroom.monitor.samples import Series, parse_samples, parse_series
 from postroom.monitor.snapshot import Unanswered
 from postroom.postfix.queue import QUEUES, QueueCount
 
 
 def served(**changed: object) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    """What /metrics serves of a survey, as Prometheus would read it: name and labels → value."""
-    looked = survey(**changed)
-    text = exposition(looked, judge(looked, EXPECTED)).decode("utf-8")
+    """What /metrics serves of a snapshot, as Prometheus would read it: name and labels → value."""
+    snapshot = make_snapshot(**changed)
+    text = exposition(snapshot, judge(snapshot, EXPECTED)).decode("utf-8")
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
@@ -49,14 +49,14 @@ def served(**changed: object) -> dict[tuple[str, tuple[tuple[str, str], ...]], f
 )
 def test_a_sample_is_read_or_passed_over(written: str, read: Series | None) -> None:
     """A name of ours with labels as Prometheus escapes them, and nothing else."""
-    assert series(written) == read
+    assert parse_series(written) == read
 
 
 @given(st.dictionaries(st.text(), st.one_of(st.floats(), st.integers(), st.booleans(), st.text()), max_size=5))
 @example({"postroom_x": float("nan"), "postroom_y": float("inf"), "postroom_z": 10**400, "postroom_b": True})
 def test_what_is_no_finite_number_is_passed_over(samples: dict[str, float]) -> None:
     """A beat can hold anything; what is served are numbers under names of ours."""
-    for one, value in readable(samples).items():
+    for one, value in parse_samples(samples).items():
         assert one.name.startswith("postroom_")
         assert abs(value) < float("inf")
 
@@ -69,7 +69,7 @@ def test_a_hostile_label_value_arrives_as_it_is(labels: dict[str, str]) -> None:
         name: value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n") for name, value in labels.items()
     }
     written = "postroom_x{" + ",".join(f'{name}="{value}"' for name, value in escaped.items()) + "}"
-    if (one := series(written)) is None:
+    if (one := parse_series(written)) is None:
         assert any("\n" in value or len(value) > 200 for value in labels.values()) or not written.isprintable()
         return
     assert dict(one.labels) == labels
@@ -87,17 +87,17 @@ def test_everything_served_is_well_formed() -> None:
     ]
     counters = {Series(name): 2.0 for name in names if name.endswith("_total")}
     gauges = {name: 1.0 for name in names if not name.endswith("_total") and "_monitor_" not in name}
-    looked = survey(
+    snapshot = make_snapshot(
         totals=counters, gauges=gauges, queue=QueueCount(dict.fromkeys(QUEUES, 3), 1_799_999_000, is_whole=True)
     )
-    text = exposition(looked, judge(looked, EXPECTED)).decode("utf-8")
+    text = exposition(snapshot, judge(snapshot, EXPECTED)).decode("utf-8")
     families = list(text_string_to_metric_families(text))
     # The parser gives counters without their suffix, as the library keeps them.
     assert {family.name + ("_total" if family.type == "counter" else "") for family in families} == set(names)
     for family in families:
         assert family.type == ("counter" if f"{family.name}_total" in names else "gauge")
         assert family.documentation
-        assert family.documentation != help_of("postroom_other_thing")
+        assert family.documentation != metric_help("postroom_other_thing")
         assert not re.search(r"_(s|ms|sec|b|kb|mb|m|h|d)(_|$)", family.name)
     assert text.count("# TYPE") == len(families), "each family once"
 

@@ -39,7 +39,7 @@ class Chart:
 
 
 def chart(bars: Sequence[Bar]) -> Chart:
-    """Lay out the bars."""
+    """Lay out the bars from left to right, their pieces from the ground up."""
     top = ceiling(max((sum(bar.counts.values()) for bar in bars), default=0))
     pieces = []
     for number, bar in enumerate(bars):

@@ -15,7 +15,7 @@ BUGS: growth while the store was away counts in the minute in which it is back. 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 
-from postroom.monitor.samples import Series, readable
+from postroom.monitor.samples import Series, parse_samples
 from postroom.store.shared.interface import Beat
 
 HOUR_S = 3_600
@@ -43,7 +43,9 @@ class CounterTotals:
         seen: dict[Process, dict[Series, float]] = {}
         for beat in beats:
             process = (beat.word, beat.host, beat.pid)
-            counters = {one: value for one, value in readable(beat.samples).items() if one.is_counter and value >= 0}
+            counters = {
+                one: value for one, value in parse_samples(beat.samples).items() if one.is_counter and value >= 0
+            }
             before = self._last.get(process, {})
             for one, value in counters.items():
                 last = before.get(one, 0.0)

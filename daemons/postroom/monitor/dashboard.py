@@ -1,4 +1,4 @@
-"""The first page: HTML from a survey, without scripts, without anything from elsewhere.
+"""The dashboard: HTML from a snapshot, without scripts, without anything from elsewhere.
 
 The style sheet stands in the page, and its hash is what the Content-Security-Policy lets through; all else
 the policy forbids, so that even a word that found its way in unescaped could load and run nothing.
@@ -26,7 +26,7 @@ NOT_KNOWN = "\N{EN DASH}"
 
 
 class Dashboard:
-    """The page of one host.
+    """The dashboard of one host.
 
     Args:
         hostname: in its title.
@@ -35,7 +35,7 @@ class Dashboard:
 
     def __init__(self, hostname: str, folder: Path = PAGES) -> None:
         self._hostname = hostname
-        self._css = (folder / "page.css").read_text(encoding="utf-8")
+        self._css = (folder / "dashboard.css").read_text(encoding="utf-8")
         environment = Environment(
             loader=FileSystemLoader(folder),
             autoescape=True,
@@ -44,7 +44,7 @@ class Dashboard:
             lstrip_blocks=True,
         )
         environment.filters.update(number=number, clock=clock, span=span, words=words)
-        self._template = environment.get_template("first.html")
+        self._template = environment.get_template("dashboard.html")
 
     @property
     def policy(self) -> str:
@@ -55,29 +55,29 @@ class Dashboard:
             "frame-ancestors 'none'"
         )
 
-    def render(self, survey: Snapshot, health: Health) -> str:
-        """The page as it stands now."""
-        outcomes = () if isinstance(survey.outcomes, Unanswered) else survey.outcomes
-        bars = figures.bars(outcomes, survey.since)
+    def render(self, snapshot: Snapshot, health: Health) -> str:
+        """The page for this snapshot."""
+        outcomes = () if isinstance(snapshot.outcomes, Unanswered) else snapshot.outcomes
+        bars = figures.bars(outcomes, snapshot.since)
         became = figures.became(outcomes)
         return self._template.render(
             css=self._css,
             hostname=self._hostname,
             refresh_s=REFRESH_S,
-            at=survey.at,
-            since=survey.since,
-            watched_since=survey.at - survey.watched_s,
-            is_hour_watched=survey.watched_s >= HOUR_S,
+            at=snapshot.at,
+            since=snapshot.since,
+            watched_since=snapshot.at - snapshot.watched_s,
+            is_hour_watched=snapshot.watched_s >= HOUR_S,
             health=health,
-            is_track_known=not isinstance(survey.outcomes, Unanswered),
+            is_track_known=not isinstance(snapshot.outcomes, Unanswered),
             bars=bars,
             chart=chart(bars),
             became=became,
             bounces=figures.bounces(outcomes),
-            came_in=figures.came_in(survey),
-            on_the_way=figures.on_the_way(survey),
-            tries=figures.tries(survey),
-            waiting=figures.waiting(survey),
+            came_in=figures.came_in(snapshot),
+            on_the_way=figures.on_the_way(snapshot),
+            tries=figures.tries(snapshot),
+            waiting=figures.waiting(snapshot),
         )
 
 

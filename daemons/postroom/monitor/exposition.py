@@ -10,17 +10,17 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from postroom.monitor.health import Health
-from postroom.monitor.metric_help import help_of
+from postroom.monitor.metric_help import metric_help
 from postroom.monitor.samples import Series
 from postroom.monitor.snapshot import Snapshot, Unanswered
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def exposition(survey: Snapshot, health: Health) -> bytes:
+def exposition(snapshot: Snapshot, health: Health) -> bytes:
     """All counters and gauges of the beats, and what the monitor itself has found."""
     registry = CollectorRegistry()
-    registry.register(_Samples({**survey.totals, **survey.gauges, **_found(survey, health)}))
+    registry.register(_Samples({**snapshot.totals, **snapshot.gauges, **_found(snapshot, health)}))
     return generate_latest(registry)
 
 
@@ -34,12 +34,12 @@ class _Samples(Collector):
             family = families.get(one.name)
             if family is None:
                 make = CounterMetricFamily if one.is_counter else GaugeMetricFamily
-                family = families[one.name] = make(one.name, help_of(one.name))
+                family = families[one.name] = make(one.name, metric_help(one.name))
             family.add_sample(one.name, dict(one.labels), value)
         yield from families.values()
 
 
-def _found(survey: Snapshot, health: Health) -> dict[Series, float]:
+def _found(snapshot: Snapshot, health: Health) -> dict[Series, float]:
     failures = sum(finding.is_failure for finding in health.findings)
     found = {
         _series("postroom_monitor_findings", kind="failure"): float(failures),
@@ -48,16 +48,16 @@ def _found(survey: Snapshot, health: Health) -> dict[Series, float]:
     for daemon in health.daemons:
         found[_series("postroom_monitor_daemon_up", daemon=daemon.word)] = float(daemon.state == "ok")
     for store, is_readable in (
-        ("shared", survey.shared is None),
-        ("limits", survey.limits is None),
-        ("track", not isinstance(survey.outcomes, Unanswered)),
+        ("shared", snapshot.shared is None),
+        ("limits", snapshot.limits is None),
+        ("track", not isinstance(snapshot.outcomes, Unanswered)),
     ):
         found[_series("postroom_monitor_store_readable", store=store)] = float(is_readable)
-    if not isinstance(survey.queue, Unanswered):
-        for queue, mails in survey.queue.mails.items():
+    if not isinstance(snapshot.queue, Unanswered):
+        for queue, mails in snapshot.queue.mails.items():
             found[_series("postroom_monitor_queue_messages", queue=queue)] = float(mails)
-        oldest_at = survey.queue.oldest_at
-        age_s = 0.0 if oldest_at is None else max(0.0, survey.at - oldest_at)
+        oldest_at = snapshot.queue.oldest_at
+        age_s = 0.0 if oldest_at is None else max(0.0, snapshot.at - oldest_at)
         found[Series("postroom_monitor_queue_oldest_seconds")] = age_s
     return found
 

@@ -1,4 +1,4 @@
-"""The figures of the last hour, as the first page shows them: rows of names and numbers. Pure.
+"""The figures of the last hour, as the dashboard shows them: rows of names and numbers. Pure.
 
 Two sources, and each table of the page says which is its own:
 
@@ -67,7 +67,7 @@ class Bar:
 
 
 def became(outcomes: Sequence[OutcomeCount]) -> list[FigureRow]:
-    """What became of deliveries."""
+    """How many deliveries are in each state."""
     states: Counter[State] = Counter()
     for outcome in outcomes:
         states[outcome.state] += outcome.count
@@ -99,74 +99,76 @@ def bars(outcomes: Sequence[OutcomeCount], since: float) -> list[Bar]:
     ]
 
 
-def came_in(survey: Snapshot) -> list[FigureRow]:
-    """Messages by the door they came through; None where no daemon of that door was heard."""
+def came_in(snapshot: Snapshot) -> list[FigureRow]:
+    """Messages by the door they came through; None where that daemon sent no beat."""
     return [
-        FigureRow("API", _grown(survey, "submission", "accepted_total"), "messages accepted"),
-        FigureRow("SMTP", _grown(survey, "policy", "messages_smtp_total"), "messages let through to Postfix"),
-        FigureRow("sendmail", _grown(survey, "policy", "messages_sendmail_total"), "messages let through to Postfix"),
+        FigureRow("API", _grown(snapshot, "submission", "accepted_total"), "messages accepted"),
+        FigureRow("SMTP", _grown(snapshot, "policy", "messages_smtp_total"), "messages let through to Postfix"),
+        FigureRow("sendmail", _grown(snapshot, "policy", "messages_sendmail_total"), "messages let through to Postfix"),
         FigureRow(
-            "refused", _grown(survey, "policy", "refused_total"), "recipients and messages, at SMTP and sendmail"
+            "refused", _grown(snapshot, "policy", "refused_total"), "recipients and messages, at SMTP and sendmail"
         ),
     ]
 
 
-def on_the_way(survey: Snapshot) -> list[FigureRow]:
+def on_the_way(snapshot: Snapshot) -> list[FigureRow]:
     """What was done with it up to Postfix."""
-    unsigned = sum(count for name, count in survey.grown.items() if name.startswith("postroom_milter_unsigned_"))
+    unsigned = sum(count for name, count in snapshot.grown.items() if name.startswith("postroom_milter_unsigned_"))
     return [
         FigureRow(
-            "held by a limit", _grown(survey, "submission", "held_deferred_total"), "times a delivery had to wait"
+            "held by a limit", _grown(snapshot, "submission", "held_deferred_total"), "times a delivery had to wait"
         ),
-        FigureRow("suppressed", _grown(survey, "submission", "held_suppressed_total"), "deliveries not sent"),
-        FigureRow("handed over", _grown(survey, "submission", "queued_total"), "deliveries Postfix took from the API"),
-        FigureRow("not taken for now", _grown(survey, "submission", "deferred_total"), "Postfix is asked again"),
-        FigureRow("failed", _grown(survey, "submission", "failed_total"), "deliveries Postfix never took"),
-        FigureRow("signed", _grown(survey, "milter", "signed_total"), "messages, all doors"),
-        FigureRow("not signed", unsigned if "milter" in survey.ages else None, "inbound mail is never signed"),
+        FigureRow("suppressed", _grown(snapshot, "submission", "held_suppressed_total"), "deliveries not sent"),
+        FigureRow(
+            "handed over", _grown(snapshot, "submission", "queued_total"), "deliveries Postfix took from the API"
+        ),
+        FigureRow("not taken for now", _grown(snapshot, "submission", "deferred_total"), "Postfix is asked again"),
+        FigureRow("failed", _grown(snapshot, "submission", "failed_total"), "deliveries Postfix never took"),
+        FigureRow("signed", _grown(snapshot, "milter", "signed_total"), "messages, all doors"),
+        FigureRow("not signed", unsigned if "milter" in snapshot.ages else None, "inbound mail is never signed"),
     ]
 
 
-def tries(survey: Snapshot) -> list[FigureRow]:
+def tries(snapshot: Snapshot) -> list[FigureRow]:
     """What Postfix's log says of all mail, whichever door it came through."""
     return [
-        FigureRow(state, _grown(survey, "watcher", f"{state}_total"))
+        FigureRow(state, _grown(snapshot, "watcher", f"{state}_total"))
         for state in (State.DELIVERED, State.RELAYED, State.DEFERRED, State.BOUNCED)
     ]
 
 
-def waiting(survey: Snapshot) -> list[FigureRow]:
+def waiting(snapshot: Snapshot) -> list[FigureRow]:
     """What waits now, in the outbox and in Postfix's queue."""
-    outbox = outbox_waits(survey)
-    oldest_s = gauge(survey, "postroom_submission_oldest_waiting_seconds")
-    in_doubt = gauge(survey, "postroom_submission_deliveries_in_doubt")
+    outbox = outbox_waits(snapshot)
+    oldest_s = gauge(snapshot, "postroom_submission_oldest_waiting_seconds")
+    in_doubt = gauge(snapshot, "postroom_submission_deliveries_in_doubt")
     return [
         FigureRow("in the outbox", outbox, f"deliveries; the oldest for {span(oldest_s)}" if outbox else "deliveries"),
         FigureRow("in doubt", None if outbox is None else in_doubt, "deliveries"),
-        _queue(survey),
+        _queue(snapshot),
     ]
 
 
-def _queue(survey: Snapshot) -> FigureRow:
+def _queue(snapshot: Snapshot) -> FigureRow:
     name = "in Postfix's queue"
-    if isinstance(survey.queue, Unanswered):
+    if isinstance(snapshot.queue, Unanswered):
         return FigureRow(name, None, "messages, of all mail")
-    mails, oldest_at = survey.queue.mails, survey.queue.oldest_at
+    mails, oldest_at = snapshot.queue.mails, snapshot.queue.oldest_at
     parts = [f"{count} {queue}" for queue, count in mails.items() if count]
     if oldest_at is not None:
-        parts.append(f"the oldest for {span(max(0.0, survey.at - oldest_at))}")
-    if not survey.queue.is_whole:
+        parts.append(f"the oldest for {span(max(0.0, snapshot.at - oldest_at))}")
+    if not snapshot.queue.is_whole:
         parts.append("and more")
     return FigureRow(name, sum(mails.values()), ", ".join(parts) or "messages, of all mail")
 
 
-def outbox_waits(survey: Snapshot) -> float | None:
-    """Deliveries in the outbox whose hand-over is to come; None when submission was not heard."""
-    if "submission" not in survey.ages:
+def outbox_waits(snapshot: Snapshot) -> float | None:
+    """Deliveries in the outbox whose hand-over is to come; None when submission sent no beat."""
+    if "submission" not in snapshot.ages:
         return None
-    return sum(gauge(survey, f"postroom_submission_deliveries_{state}") for state in ("accepted", "deferred"))
+    return sum(gauge(snapshot, f"postroom_submission_deliveries_{state}") for state in ("accepted", "deferred"))
 
 
-def _grown(survey: Snapshot, word: str, counter: str) -> float | None:
-    """How much a counter grew; None when its daemon was not heard in the last hour."""
-    return survey.grown.get(f"postroom_{word}_{counter}", 0.0) if word in survey.ages else None
+def _grown(snapshot: Snapshot, word: str, counter: str) -> float | None:
+    """How much a counter grew; None when its daemon sent no beat in the last hour."""
+    return snapshot.grown.get(f"postroom_{word}_{counter}", 0.0) if word in snapshot.ages else None

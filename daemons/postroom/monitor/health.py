@@ -1,4 +1,4 @@
-"""Is this host well: what is found in a survey, in plain words. Pure.
+"""Is this host well: the findings in a snapshot, in plain words. Pure.
 
 A finding is a failure (mail waits or nobody knows: /healthz says 503) or a notice (someone should look).
 Each says what is so, where, and how to mend it.
@@ -70,25 +70,25 @@ class Health:
         return not any(finding.is_failure for finding in self.findings)
 
 
-def judge(survey: Snapshot, expected: Expected) -> Health:
-    """How this host is."""
-    words = dict.fromkeys([*expected.daemons, *sorted(survey.ages)])
-    daemons = [_daemon(word, survey) for word in words]
+def judge(snapshot: Snapshot, expected: Expected) -> Health:
+    """Judge a snapshot by what is expected here."""
+    words = dict.fromkeys([*expected.daemons, *sorted(snapshot.ages)])
+    daemons = [_daemon(word, snapshot) for word in words]
     findings = [
         *_silent(daemons, expected),
-        *_stores(survey),
-        *_postfix(survey, expected),
-        *_waiting(survey, expected),
-        *_watcher(survey),
-        *_waves(survey),
-        *_last_hour(survey),
+        *_stores(snapshot),
+        *_postfix(snapshot, expected),
+        *_waiting(snapshot, expected),
+        *_watcher(snapshot),
+        *_waves(snapshot),
+        *_last_hour(snapshot),
     ]
     return Health(daemons, sorted(findings, key=lambda finding: not finding.is_failure))
 
 
-def gauge(survey: Snapshot, name: str) -> float:
+def gauge(snapshot: Snapshot, name: str) -> float:
     """A gauge without labels; 0 when no living process says it."""
-    return survey.gauges.get(Series(name), 0.0)
+    return snapshot.gauges.get(Series(name), 0.0)
 
 
 def span(seconds: float) -> str:
@@ -99,11 +99,11 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _daemon(word: str, survey: Snapshot) -> DaemonHealth:
-    ages = survey.ages.get(word, ())
+def _daemon(word: str, snapshot: Snapshot) -> DaemonHealth:
+    ages = snapshot.ages.get(word, ())
     living = sum(age_s <= LATE_S for age_s in ages)
     age_s = min(ages, default=None)
-    if survey.shared is not None:
+    if snapshot.shared is not None:
         return DaemonHealth(word, "unknown", None, 0)
     if age_s is None or age_s > MISSING_S:
         return DaemonHealth(word, "missing", age_s, living)
@@ -121,11 +121,11 @@ def _silent(daemons: Sequence[DaemonHealth], expected: Expected) -> Iterator[Hea
             )
 
 
-def _stores(survey: Snapshot) -> Iterator[HealthFinding]:
-    outcomes = survey.outcomes if isinstance(survey.outcomes, Unanswered) else None
+def _stores(snapshot: Snapshot) -> Iterator[HealthFinding]:
+    outcomes = snapshot.outcomes if isinstance(snapshot.outcomes, Unanswered) else None
     for store, effect, trouble in (
-        ("shared.db", "how the daemons are is not known, and who is suppressed neither", survey.shared),
-        ("limits.db", "each daemon counts for itself", survey.limits),
+        ("shared.db", "how the daemons are is not known, and who is suppressed neither", snapshot.shared),
+        ("limits.db", "each daemon counts for itself", snapshot.limits),
         ("track.db", "what became of deliveries is not known", outcomes),
     ):
         if trouble is not None:
@@ -133,21 +133,21 @@ def _stores(survey: Snapshot) -> Iterator[HealthFinding]:
             yield HealthFinding(f"{store} cannot be read: {effect}", reason, mend)
 
 
-def _postfix(survey: Snapshot, expected: Expected) -> Iterator[HealthFinding]:
-    if isinstance(survey.queue, Unanswered):
+def _postfix(snapshot: Snapshot, expected: Expected) -> Iterator[HealthFinding]:
+    if isinstance(snapshot.queue, Unanswered):
         yield HealthFinding(
             "Postfix does not tell its queue",
-            survey.queue.reason,
+            snapshot.queue.reason,
             "`postfix status`; see `handover.showq`, and that this daemon is a member of group postdrop",
         )
-    elif not survey.queue.is_whole:
+    elif not snapshot.queue.is_whole:
         yield HealthFinding(
             "Postfix's queue is so large that it could not be counted in time; the figures are a part of it",
             expected.showq,
             "`postqueue -p` shows it whole",
             is_failure=False,
         )
-    if survey.gauges.get(Series("postroom_submission_handover_available")) == 0:
+    if snapshot.gauges.get(Series("postroom_submission_handover_available")) == 0:
         yield HealthFinding(
             "Postfix does not take mail from submission; what was accepted waits",
             "`handover.socket`",
@@ -155,15 +155,15 @@ def _postfix(survey: Snapshot, expected: Expected) -> Iterator[HealthFinding]:
         )
 
 
-def _waiting(survey: Snapshot, expected: Expected) -> Iterator[HealthFinding]:
-    oldest_s = gauge(survey, "postroom_submission_oldest_waiting_seconds")
+def _waiting(snapshot: Snapshot, expected: Expected) -> Iterator[HealthFinding]:
+    oldest_s = gauge(snapshot, "postroom_submission_oldest_waiting_seconds")
     if oldest_s >= expected.waiting_late_s:
         yield HealthFinding(
             f"a delivery has waited in the outbox for {span(oldest_s)}",
             "mail.db of postroom-submission",
             "`postroom status`; a limit, or Postfix's refusal, may hold it (`monitor.waiting_late`)",
         )
-    if doubts := gauge(survey, "postroom_submission_deliveries_in_doubt"):
+    if doubts := gauge(snapshot, "postroom_submission_deliveries_in_doubt"):
         yield HealthFinding(
             f"{doubts:.0f} {'delivery is' if doubts == 1 else 'deliveries are'} in doubt",
             "mail.db of postroom-submission",
@@ -172,8 +172,8 @@ def _waiting(survey: Snapshot, expected: Expected) -> Iterator[HealthFinding]:
         )
 
 
-def _watcher(survey: Snapshot) -> Iterator[HealthFinding]:
-    lag_s = gauge(survey, "postroom_watcher_lag_seconds")
+def _watcher(snapshot: Snapshot) -> Iterator[HealthFinding]:
+    lag_s = gauge(snapshot, "postroom_watcher_lag_seconds")
     if lag_s >= LAG_LATE_S:
         yield HealthFinding(
             f"the watcher is {span(lag_s)} behind Postfix's log",
@@ -182,10 +182,10 @@ def _watcher(survey: Snapshot) -> Iterator[HealthFinding]:
         )
 
 
-def _waves(survey: Snapshot) -> Iterator[HealthFinding]:
-    if survey.waves:
+def _waves(snapshot: Snapshot) -> Iterator[HealthFinding]:
+    if snapshot.waves:
         yield HealthFinding(
-            f"{survey.waves} {'burst' if survey.waves == 1 else 'bursts'} of suppressions held for review: "
+            f"{snapshot.waves} {'burst' if snapshot.waves == 1 else 'bursts'} of suppressions held for review: "
             "mail to these recipients goes on",
             "shared.db",
             "`postroom suppress waves`, then `postroom suppress wave accept` or `undo`",
@@ -222,9 +222,9 @@ NOTICES: tuple[tuple[str, Callable[[float], str], str, str], ...] = (
 """Counters that should stand still: each that grew in the last hour is a notice."""
 
 
-def _last_hour(survey: Snapshot) -> Iterator[HealthFinding]:
+def _last_hour(snapshot: Snapshot) -> Iterator[HealthFinding]:
     for counter, what, where, mend in NOTICES:
-        if count := survey.grown.get(counter, 0.0):
+        if count := snapshot.grown.get(counter, 0.0):
             yield HealthFinding(f"{what(count)}, in the last hour", where, mend, is_failure=False)
 
 

@@ -1,4 +1,4 @@
-"""The answer of /healthz: the survey and what was found in it, as a document. Pure."""
+"""The answer of /healthz: a snapshot and its findings as one JSON object. Pure."""
 
 from collections.abc import Mapping
 
@@ -7,9 +7,9 @@ from postroom.monitor.health import Health, HealthFinding, gauge
 from postroom.monitor.snapshot import Snapshot, Unanswered
 
 
-def report(survey: Snapshot, health: Health) -> Mapping[str, object]:
-    """Everything that was looked at; numbers nobody can tell now are null."""
-    is_submission_heard, is_watcher_heard = "submission" in survey.ages, "watcher" in survey.ages
+def health_document(snapshot: Snapshot, health: Health) -> Mapping[str, object]:
+    """All that was queried; numbers that are unknown now are null."""
+    has_submission, has_watcher = "submission" in snapshot.ages, "watcher" in snapshot.ages
     return {
         "well": health.is_well,
         "findings": [_finding(finding) for finding in health.findings],
@@ -22,25 +22,25 @@ def report(survey: Snapshot, health: Health) -> Mapping[str, object]:
             for daemon in health.daemons
         },
         "stores": {
-            "shared": survey.shared is None,
-            "limits": survey.limits is None,
-            "track": not isinstance(survey.outcomes, Unanswered),
+            "shared": snapshot.shared is None,
+            "limits": snapshot.limits is None,
+            "track": not isinstance(snapshot.outcomes, Unanswered),
         },
         "outbox": {
-            "waiting": outbox_waits(survey),
-            "oldest_s": gauge(survey, "postroom_submission_oldest_waiting_seconds") if is_submission_heard else None,
-            "in_doubt": gauge(survey, "postroom_submission_deliveries_in_doubt") if is_submission_heard else None,
+            "waiting": outbox_waits(snapshot),
+            "oldest_s": gauge(snapshot, "postroom_submission_oldest_waiting_seconds") if has_submission else None,
+            "in_doubt": gauge(snapshot, "postroom_submission_deliveries_in_doubt") if has_submission else None,
         },
         "watcher": {
-            "lag_s": gauge(survey, "postroom_watcher_lag_seconds") if is_watcher_heard else None,
-            "gaps_last_hour": survey.grown.get("postroom_watcher_gaps_total", 0.0) if is_watcher_heard else None,
+            "lag_s": gauge(snapshot, "postroom_watcher_lag_seconds") if has_watcher else None,
+            "gaps_last_hour": snapshot.grown.get("postroom_watcher_gaps_total", 0.0) if has_watcher else None,
         },
         "queue": None
-        if isinstance(survey.queue, Unanswered)
+        if isinstance(snapshot.queue, Unanswered)
         else {
-            "messages": dict(survey.queue.mails),
-            "oldest_s": None if survey.queue.oldest_at is None else round(survey.at - survey.queue.oldest_at),
-            "is_whole": survey.queue.is_whole,
+            "messages": dict(snapshot.queue.mails),
+            "oldest_s": None if snapshot.queue.oldest_at is None else round(snapshot.at - snapshot.queue.oldest_at),
+            "is_whole": snapshot.queue.is_whole,
         },
     }
 

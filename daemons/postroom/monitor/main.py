@@ -1,7 +1,7 @@
-"""postroom-monitor: health, metrics and the first page of this host, wired.
+"""postroom-monitor: health, metrics and the dashboard of this host, wired.
 
-Reads from top to bottom: stores, pulse, survey, socket, beat, ready, drain. It starts whatever is missing, for to
-say so is its work; it writes nothing but its own beat.
+Reads from top to bottom: stores, beats, collector, socket, beat, ready, drain. It starts whatever is missing, since
+it is there to report that; it writes nothing but its own beat.
 """
 
 import socket
@@ -43,7 +43,7 @@ NEEDS_RESTART = (
 
 
 async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Life) -> None:
-    """The daemon's whole life.
+    """Run the monitor until it is told to stop.
 
     Args:
         reread: reads the configuration anew, at each reload.
@@ -55,11 +55,11 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
     async with AsyncExitStack() as at_end:
         shared = SqliteSharedStore(paths.shared_db(config).parent)
         at_end.push_async_callback(shared.close)
-        pulse = HostBeats(shared, socket.gethostname(), boottime_s)
+        beats = HostBeats(shared, socket.gethostname(), boottime_s)
         track, showq = TrackReader(paths.track_db(config)), config.handover.showq
-        surveyor = Collector(pulse, shared, track, showq, time.time, boottime_s)
-        at_end.callback(surveyor.close)
-        server = MonitorServer(surveyor, _expected(config), Dashboard(config.hostname), log, metrics)
+        collector = Collector(beats, shared, track, showq, time.time, boottime_s)
+        at_end.callback(collector.close)
+        server = MonitorServer(collector, _expected(config), Dashboard(config.hostname), log, metrics)
 
         listener = listen_unix(settings.socket, settings.socket_mode, settings.socket_group)
         at_end.callback(listener.close)
@@ -72,9 +72,9 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         async def samples() -> Mapping[str, float]:
             return metrics.samples()
 
-        await pulse.listen()
+        await beats.read()
         background = Background()
-        background.start(pulse.listen_forever())
+        background.start(beats.read_forever())
         background.start(beat_forever(WORD, shared, samples, log))
         await web.SockSite(runner, listener.sock, backlog=BACKLOG).start()
 

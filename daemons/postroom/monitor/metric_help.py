@@ -1,4 +1,4 @@
-"""What each metric counts: the HELP of the exposition, and the table in docs/operating.md.
+"""What each metric counts: the HELP of the exposition, and the table in docs/operating.md. Pure.
 
 `{state}` and `{reason}` stand for a word. A test holds the three together: these, the docs and the code that counts.
 """
@@ -56,7 +56,7 @@ _SLOT = re.compile(r"\\\{[a-z]+\\\}")
 _PATTERNS = [(re.compile(_SLOT.sub("[a-z_]+", re.escape(name))), text) for name, text in HELP.items()]
 
 
-def help_of(name: str) -> str:
+def metric_help(name: str) -> str:
     """The help of a metric by its whole name; for one of another release, that it is not described here."""
     if name in HELP:
         return HELP[name]

@@ -31,7 +31,7 @@ class Series:
         return self.name.endswith("_total")
 
 
-def series(written: str) -> Series | None:
+def parse_series(written: str) -> Series | None:
     """The series of a sample's name as a daemon wrote it; None when it is none."""
     found = _NAME.fullmatch(written)
     if found is None:
@@ -40,9 +40,9 @@ def series(written: str) -> Series | None:
     return Series(found[1], tuple(sorted(labels.items())))
 
 
-def readable(samples: Mapping[str, float]) -> dict[Series, float]:
-    """The samples that are such, by their series."""
-    read = ((series(written), value) for written, value in samples.items())
+def parse_samples(samples: Mapping[str, float]) -> dict[Series, float]:
+    """The samples by their series, without those that are none."""
+    read = ((parse_series(written), value) for written, value in samples.items())
     return {one: float(value) for one, value in read if one is not None and _is_number(value)}
 
 

@@ -1,6 +1,6 @@
-"""The monitor's socket: HTTP, four addresses, each made from one survey.
+"""The monitor's socket: HTTP, four addresses, each but /livez made from one snapshot.
 
-    GET /         the page       GET /healthz  200 when all is well, else 503; JSON with the findings
+    GET /         dashboard      GET /healthz  200 when all is well, else 503; JSON with the findings
     GET /metrics  Prometheus     GET /livez    200 while the process lives; looks at nothing
 
 Who may connect may read: mode and group of the socket are the whole of the rights, and there is nothing to
@@ -19,7 +19,7 @@ from postroom.monitor.collector import Collector
 from postroom.monitor.dashboard import Dashboard
 from postroom.monitor.exposition import CONTENT_TYPE, exposition
 from postroom.monitor.health import Expected, Health, judge
-from postroom.monitor.health_document import report
+from postroom.monitor.health_document import health_document
 from postroom.monitor.snapshot import Snapshot
 from postroom.runtime.log import Log, error_fields
 from postroom.runtime.metrics import Metrics
@@ -28,30 +28,32 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class MonitorServer:
-    """The handlers.
+    """The handlers of these addresses.
 
     Args:
         expected: what is to be well here; may be replaced between two requests.
     """
 
-    def __init__(self, surveyor: Collector, expected: Expected, page: Dashboard, log: Log, metrics: Metrics) -> None:
-        self._surveyor = surveyor
+    def __init__(
+        self, collector: Collector, expected: Expected, dashboard: Dashboard, log: Log, metrics: Metrics
+    ) -> None:
+        self._collector = collector
         self.expected = expected
-        self._page = page
+        self._dashboard = dashboard
         self._log = log
         self._metrics = metrics
 
     def application(self) -> web.Application:
-        """The aiohttp application."""
-        app = web.Application(middlewares=[self._answered])
-        app.router.add_get("/", self._first)
-        app.router.add_get("/healthz", self._healthz)
-        app.router.add_get("/livez", self._livez)
-        app.router.add_get("/metrics", self._metricz)
+        """The aiohttp application with these routes."""
+        app = web.Application(middlewares=[self._answer])
+        app.router.add_get("/", self._get_dashboard)
+        app.router.add_get("/healthz", self._get_healthz)
+        app.router.add_get("/livez", self._get_livez)
+        app.router.add_get("/metrics", self._get_metrics)
         return app
 
     @web.middleware
-    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.monotonic()
         try:
             response = await handler(request)
@@ -63,7 +65,7 @@ class MonitorServer:
             self._log.error("monitor.fault", route=_route(request), **error_fields(error))
             response = web.Response(status=500, text="a fault of Postroom; its log names the place (monitor.fault)\n")
         response.headers["Cache-Control"] = "no-store"
-        response.headers["Content-Security-Policy"] = self._page.policy
+        response.headers["Content-Security-Policy"] = self._dashboard.policy
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers["X-Content-Type-Options"] = "nosniff"
         self._metrics.count(f'postroom_monitor_requests_total{{path="{_route(request)}"}}')
@@ -71,23 +73,23 @@ class MonitorServer:
         self._log.debug("monitor.answered", route=_route(request), status=response.status, took_ms=took_ms)
         return response
 
-    async def _look(self) -> tuple[Snapshot, Health]:
-        survey = await self._surveyor.look()
-        return survey, judge(survey, self.expected)
+    async def _judge(self) -> tuple[Snapshot, Health]:
+        snapshot = await self._collector.collect()
+        return snapshot, judge(snapshot, self.expected)
 
-    async def _first(self, _request: web.Request) -> web.Response:
-        return web.Response(text=self._page.render(*await self._look()), content_type="text/html")
+    async def _get_dashboard(self, _request: web.Request) -> web.Response:
+        return web.Response(text=self._dashboard.render(*await self._judge()), content_type="text/html")
 
-    async def _healthz(self, _request: web.Request) -> web.Response:
-        survey, health = await self._look()
-        text = json.dumps(report(survey, health), ensure_ascii=False, indent=1) + "\n"
+    async def _get_healthz(self, _request: web.Request) -> web.Response:
+        snapshot, health = await self._judge()
+        text = json.dumps(health_document(snapshot, health), ensure_ascii=False, indent=1) + "\n"
         return web.Response(status=200 if health.is_well else 503, text=text, content_type="application/json")
 
-    async def _livez(self, _request: web.Request) -> web.Response:
+    async def _get_livez(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
-    async def _metricz(self, _request: web.Request) -> web.Response:
-        return web.Response(body=exposition(*await self._look()), headers={"Content-Type": CONTENT_TYPE})
+    async def _get_metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=exposition(*await self._judge()), headers={"Content-Type": CONTENT_TYPE})
 
 
 def _route(request: web.Request) -> str:

@@ -1,6 +1,6 @@
-"""What one look at this host has found; nothing in it is needed. Pure.
+"""What was found out about this host at one moment. Pure.
 
-What could not be read is a Trouble in its place; the page and the answers are made from what there is.
+Whatever could not be read is Unanswered in its place; dashboard, /healthz and metrics are made from what there is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,13 +26,13 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one look has found.
+    """The state of this host at one moment, as far as it could be read.
 
     Attributes:
         at:        Unix seconds.
         since:     when the first slot of `outcomes` began.
         waves:     bursts of suppressions that wait for review.
-        ages:      word → seconds since the last beat of each of its processes, the youngest first.
+        ages:      daemon → seconds since the last beat of each of its processes, the youngest first.
         grown:     counter → its growth in the last hour, or since the monitor began to watch.
         watched_s: how long that is; an hour at most.
     """
