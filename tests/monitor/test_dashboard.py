@@ -89,10 +89,10 @@ def test_findings_stand_at_the_top_in_plain_words() -> None:
     """What, where, how to mend; and the title tells without looking."""
     html = rendered(make_snapshot(ages={**{word: [1.0] for word in DAEMONS}, "watcher": [40.0]}))
     shown = text(html)
-    assert "Something is wrong watcher: no word for 40 s Where: postroom-watcher Mend:" in shown
+    assert "Something is wrong watcher: no heartbeat for 40 s Where: postroom-watcher Mend:" in shown
     assert "<code>systemctl status postroom-watcher</code>" in html
     assert "<title>! mail.example.org" in html
-    assert html.index("no word for 40 s") < html.index("Waiting now")
+    assert html.index("no heartbeat for 40 s") < html.index("Waiting now")
     assert "All is well" not in shown
 
 

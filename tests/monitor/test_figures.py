@@ -100,14 +100,14 @@ def test_the_hour_has_sharp_edges(bed: Bed) -> None:
     assert [bar.began_at for bar in bars] == [SINCE + number * SLOT_S for number in range(SLOTS)]
 
 
-def test_bounces_are_told_apart_by_what_they_speak_of(bed: Bed) -> None:
-    """The most frequent first; a status that says nothing is `not said`."""
+def test_bounces_are_told_apart_by_what_they_concern(bed: Bed) -> None:
+    """The most frequent first; a status that says nothing is `not stated`."""
     for status in ("5.1.1", "5.1.10", "5.7.26", "5.0.0", ""):
         bed.tried(State.BOUNCED, status, NOW - 60)
     bed.tried(State.DEFERRED, "4.2.2", NOW - 60)
     assert figures.bounces(bed.outcomes()) == [
         FigureRow("the address", 2, "5.1.x"),
-        FigureRow("not said", 2),
+        FigureRow("not stated", 2),
         FigureRow("policy or security", 1, "5.7.x"),
     ]
 

@@ -25,11 +25,11 @@ def test_a_host_that_is_well_has_no_findings() -> None:
 @pytest.mark.parametrize(
     ("changed", "found", "where"),
     [
-        ({"ages": {**AGES, "watcher": [40.0]}}, "watcher: no word for 40 s", "postroom-watcher"),
-        ({"ages": {**AGES, "policy": [400.0]}}, "policy: no word for 6 min", "postroom-policy"),
+        ({"ages": {**AGES, "watcher": [40.0]}}, "watcher: no heartbeat for 40 s", "postroom-watcher"),
+        ({"ages": {**AGES, "policy": [400.0]}}, "policy: no heartbeat for 6 min", "postroom-policy"),
         (
             {"ages": {word: AGES[word] for word in DAEMONS[:3]}},
-            "watcher: no word in the last hour",
+            "watcher: no heartbeat in the last hour",
             "postroom-watcher",
         ),
         (
@@ -41,12 +41,12 @@ def test_a_host_that_is_well_has_no_findings() -> None:
         ({"outcomes": Unanswered("/x/track.db: cannot be opened")}, "track.db cannot be read", "/x/track.db"),
         (
             {"queue": Unanswered("/x/showq: Connection refused")},
-            "Postfix does not tell its queue",
+            "Postfix's queue cannot be read",
             "/x/showq: Connection refused",
         ),
         (
             {"gauges": {"postroom_submission_handover_available": 0.0}},
-            "Postfix does not take mail from submission",
+            "Postfix does not accept mail from submission",
             "handover.socket",
         ),
         (
@@ -75,7 +75,7 @@ def test_each_failure_is_found_alone(changed: dict[str, Any], found: str, where:
 @pytest.mark.parametrize(
     ("changed", "found"),
     [
-        ({"queue": QueueCount({"deferred": 9}, 1, is_whole=False)}, "Postfix's queue is so large"),
+        ({"queue": QueueCount({"deferred": 9}, 1, is_whole=False)}, "Postfix's queue is too large"),
         ({"gauges": {"postroom_submission_deliveries_in_doubt": 1.0}}, "1 delivery is in doubt"),
         ({"gauges": {"postroom_submission_deliveries_in_doubt": 2.0}}, "2 deliveries are in doubt"),
         ({"waves": 1}, "1 burst of suppressions held for review"),
@@ -83,7 +83,7 @@ def test_each_failure_is_found_alone(changed: dict[str, Any], found: str, where:
         ({"grown": {"postroom_watcher_gaps_total": 1.0}}, "1 gap in Postfix's log"),
         ({"grown": {"postroom_policy_unanswered_total": 3.0}}, "3 of Postfix's questions got no answer"),
         ({"grown": {"postroom_policy_decided_in_process_total": 4.0}}, "the limits of 4 messages were decided"),
-        ({"grown": {"postroom_milter_faults_total": 5.0}}, "5 messages were refused for now"),
+        ({"grown": {"postroom_milter_faults_total": 5.0}}, "5 messages refused for now"),
     ],
 )
 def test_each_notice_is_found_alone(changed: dict[str, Any], found: str) -> None:

@@ -95,7 +95,7 @@ def test_with_everything_missing_it_starts_and_says_so(bed: Path, make_monitor: 
     monitor.start()
     assert monitor.get("/healthz").status == 503
     assert sorted(what.partition(" ")[0] for what in monitor.findings()) == [
-        "Postfix",
+        "Postfix's",
         "limits.db",
         "shared.db",
         "track.db",
@@ -181,13 +181,13 @@ def test_a_daemon_that_falls_silent_is_late_then_missed(make_monitor: MakeMonito
     assert document["daemons"]["watcher"]["last_beat_s"] is None
     what = monitor.findings()
     for beginning in (
-        "policy: no word for 4",
-        "Postfix does not take mail",
+        "policy: no heartbeat for 4",
+        "Postfix does not accept mail",
         "a delivery has waited in the outbox for 10 min",
         "1 delivery is in doubt",
     ):
         assert any(one.startswith(beginning) for one in what), (beginning, what)
-    assert "watcher: no word in the last hour" in what
+    assert "watcher: no heartbeat in the last hour" in what
 
 
 def expected(monitor: MonitorDaemon) -> list[str]:
@@ -273,7 +273,7 @@ def test_a_slow_postfix_is_waited_for_so_long_and_no_longer(
         assert document["queue"]["is_whole"] is False
         assert document["queue"]["messages"]["deferred"] == 2
         assert document["well"] is True
-        assert document["findings"][0]["what"].startswith("Postfix's queue is so large")
+        assert document["findings"][0]["what"].startswith("Postfix's queue is too large")
 
 
 def test_it_answers_what_it_has_and_nothing_else(make_monitor: MakeMonitor) -> None:

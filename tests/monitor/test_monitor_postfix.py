@@ -125,7 +125,7 @@ def test_the_figures_are_those_of_the_mail_that_went(host: Host) -> None:
 
 
 def test_postfix_being_away_is_found_and_forgotten(host: Host) -> None:
-    """The queue that nobody tells, the mail that waits; when Postfix is back all is well."""
+    """The queue that cannot be read, the mail that waits; when Postfix is back all is well."""
     host.postfix.stop()
     host.post("ada")
 
@@ -136,8 +136,8 @@ def test_postfix_being_away_is_found_and_forgotten(host: Host) -> None:
         lambda: (
             found()
             == {
-                "Postfix does not tell its",
-                "Postfix does not take mail",
+                "Postfix's queue cannot be read",
+                "Postfix does not accept mail",
                 "a delivery has waited in",
             }
         ),

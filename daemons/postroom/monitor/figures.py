@@ -24,7 +24,7 @@ SUBJECTS = {
     "1": "the address",
     "2": "the mailbox",
     "3": "the receiving system",
-    "4": "the way there",
+    "4": "network or routing",
     "5": "the protocol",
     "6": "the content",
     "7": "policy or security",
@@ -38,13 +38,13 @@ BARS = {
 """What is drawn, from the ground up, and the states that count for it."""
 
 _BECAME = {
-    State.DELIVERED: "taken by the recipient's server",
-    State.RELAYED: "taken by the relayhost; what came after is not seen",
+    State.DELIVERED: "accepted by the recipient's server",
+    State.RELAYED: "accepted by the relayhost; what follows is not seen",
     State.DEFERRED: "refused for now; Postfix tries again",
     State.BOUNCED: "refused for good",
     State.EXPIRED: "given up by Postfix",
-    State.DISCARDED: "thrown away by Postfix",
-    State.UNTRACKED: "their end is in missing lines of the log",
+    State.DISCARDED: "discarded or deleted in Postfix",
+    State.UNTRACKED: "left the queue in a gap of the log",
 }
 _ALWAYS_SHOWN = (State.DELIVERED, State.DEFERRED, State.BOUNCED)
 
@@ -84,7 +84,7 @@ def bounces(outcomes: Sequence[OutcomeCount]) -> list[FigureRow]:
             subject = rest.partition(".")[0]
             subjects[subject if subject in SUBJECTS else ""] += outcome.count
     ordered = sorted(subjects.items(), key=lambda entry: (-entry[1], not entry[0], entry[0]))
-    return [FigureRow(SUBJECTS.get(one, "not said"), count, f"5.{one}.x" if one else "") for one, count in ordered]
+    return [FigureRow(SUBJECTS.get(one, "not stated"), count, f"5.{one}.x" if one else "") for one, count in ordered]
 
 
 def bars(outcomes: Sequence[OutcomeCount], since: float) -> list[Bar]:
@@ -120,10 +120,14 @@ def on_the_way(snapshot: Snapshot) -> list[FigureRow]:
         ),
         FigureRow("suppressed", _grown(snapshot, "submission", "held_suppressed_total"), "deliveries not sent"),
         FigureRow(
-            "handed over", _grown(snapshot, "submission", "queued_total"), "deliveries Postfix took from the API"
+            "handed over", _grown(snapshot, "submission", "queued_total"), "deliveries Postfix accepted from the API"
         ),
-        FigureRow("not taken for now", _grown(snapshot, "submission", "deferred_total"), "Postfix is asked again"),
-        FigureRow("failed", _grown(snapshot, "submission", "failed_total"), "deliveries Postfix never took"),
+        FigureRow(
+            "refused for now",
+            _grown(snapshot, "submission", "deferred_total"),
+            "temporary refusals by Postfix",
+        ),
+        FigureRow("failed", _grown(snapshot, "submission", "failed_total"), "deliveries Postfix never accepted"),
         FigureRow("signed", _grown(snapshot, "milter", "signed_total"), "messages, all doors"),
         FigureRow("not signed", unsigned if "milter" in snapshot.ages else None, "inbound mail is never signed"),
     ]

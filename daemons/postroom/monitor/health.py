@@ -115,43 +115,43 @@ def _silent(daemons: Sequence[DaemonHealth], expected: Expected) -> Iterator[Hea
         if daemon.word in expected.daemons and daemon.state in {"late", "missing"}:
             silent = "in the last hour" if daemon.age_s is None else f"for {span(daemon.age_s)}"
             yield HealthFinding(
-                f"{daemon.word}: no word {silent}",
+                f"{daemon.word}: no heartbeat {silent}",
                 f"postroom-{daemon.word}",
-                f"`systemctl status postroom-{daemon.word}`; where it is not to run, take it out of `monitor.daemons`",
+                f"`systemctl status postroom-{daemon.word}`; if it need not run here, remove it from `monitor.daemons`",
             )
 
 
 def _stores(snapshot: Snapshot) -> Iterator[HealthFinding]:
     outcomes = snapshot.outcomes if isinstance(snapshot.outcomes, Unanswered) else None
     for store, effect, trouble in (
-        ("shared.db", "how the daemons are is not known, and who is suppressed neither", snapshot.shared),
-        ("limits.db", "each daemon counts for itself", snapshot.limits),
-        ("track.db", "what became of deliveries is not known", outcomes),
+        ("shared.db", "the state of the daemons and the suppression list are unknown", snapshot.shared),
+        ("limits.db", "each daemon counts on its own", snapshot.limits),
+        ("track.db", "what became of deliveries is unknown", outcomes),
     ):
         if trouble is not None:
-            reason, mend = _parted(trouble, "`postroom store init`, and check its owner and mode")
+            reason, mend = _parted(trouble, "run `postroom store init`, and check its owner and mode")
             yield HealthFinding(f"{store} cannot be read: {effect}", reason, mend)
 
 
 def _postfix(snapshot: Snapshot, expected: Expected) -> Iterator[HealthFinding]:
     if isinstance(snapshot.queue, Unanswered):
         yield HealthFinding(
-            "Postfix does not tell its queue",
+            "Postfix's queue cannot be read",
             snapshot.queue.reason,
-            "`postfix status`; see `handover.showq`, and that this daemon is a member of group postdrop",
+            "`postfix status`; check `handover.showq`, and that postroom-monitor is in group postdrop",
         )
     elif not snapshot.queue.is_whole:
         yield HealthFinding(
-            "Postfix's queue is so large that it could not be counted in time; the figures are a part of it",
+            "Postfix's queue is too large to be counted in time; the figures cover only a part of it",
             expected.showq,
-            "`postqueue -p` shows it whole",
+            "`postqueue -p` shows all of it",
             is_failure=False,
         )
     if snapshot.gauges.get(Series("postroom_submission_handover_available")) == 0:
         yield HealthFinding(
-            "Postfix does not take mail from submission; what was accepted waits",
+            "Postfix does not accept mail from submission; accepted messages wait in the outbox",
             "`handover.socket`",
-            "`postroom status` says why; `postfix status`",
+            "`postroom status` shows why; `postfix status`",
         )
 
 
@@ -161,13 +161,13 @@ def _waiting(snapshot: Snapshot, expected: Expected) -> Iterator[HealthFinding]:
         yield HealthFinding(
             f"a delivery has waited in the outbox for {span(oldest_s)}",
             "mail.db of postroom-submission",
-            "`postroom status`; a limit, or Postfix's refusal, may hold it (`monitor.waiting_late`)",
+            "`postroom status` shows why: a limit or a refusal by Postfix may be holding it (`monitor.waiting_late`)",
         )
     if doubts := gauge(snapshot, "postroom_submission_deliveries_in_doubt"):
         yield HealthFinding(
             f"{doubts:.0f} {'delivery is' if doubts == 1 else 'deliveries are'} in doubt",
             "mail.db of postroom-submission",
-            "the watcher looks into it; `postroom status` tells (`handover.in_doubt`)",
+            "the watcher is looking into it; `postroom status` shows it (`handover.in_doubt`)",
             is_failure=False,
         )
 
@@ -178,43 +178,50 @@ def _watcher(snapshot: Snapshot) -> Iterator[HealthFinding]:
         yield HealthFinding(
             f"the watcher is {span(lag_s)} behind Postfix's log",
             "postroom-watcher",
-            "it catches up by itself; if not: `journalctl -u postroom-watcher`",
+            "it should catch up by itself; if it does not: `journalctl -u postroom-watcher`",
         )
 
 
 def _waves(snapshot: Snapshot) -> Iterator[HealthFinding]:
     if snapshot.waves:
         yield HealthFinding(
-            f"{snapshot.waves} {'burst' if snapshot.waves == 1 else 'bursts'} of suppressions held for review: "
-            "mail to these recipients goes on",
+            f"{_counted(snapshot.waves, 'burst')} of suppressions held for review: "
+            "mail to their recipients still goes out",
             "shared.db",
             "`postroom suppress waves`, then `postroom suppress wave accept` or `undo`",
             is_failure=False,
         )
 
 
+_LAST_HOUR = "in the last hour"
+
+
+def _counted(count: float, noun: str) -> str:
+    return f"{count:.0f} {noun}" if count == 1 else f"{count:.0f} {noun}s"
+
+
 NOTICES: tuple[tuple[str, Callable[[float], str], str, str], ...] = (
     (
         "postroom_watcher_gaps_total",
-        lambda count: f"{count:.0f} {'gap' if count == 1 else 'gaps'} in Postfix's log: doubts of before stay",
+        lambda count: f"{_counted(count, 'gap')} in Postfix's log {_LAST_HOUR}: what was in doubt stays in doubt",
         "postroom-watcher",
         "`journalctl POSTROOM_EVENT=watcher.gap`; raise journald's rate limit for Postfix's unit",
     ),
     (
         "postroom_policy_unanswered_total",
-        lambda count: f"{count:.0f} of Postfix's questions got no answer: its default_action held",
+        lambda count: f"{count:.0f} of Postfix's questions got no answer {_LAST_HOUR}: its default_action applied",
         "postroom-policy",
         "`journalctl POSTROOM_EVENT=policy.unanswered`",
     ),
     (
         "postroom_policy_decided_in_process_total",
-        lambda count: f"the limits of {count:.0f} messages were decided without the store",
+        lambda count: f"the limits of {_counted(count, 'message')} were decided without the store {_LAST_HOUR}",
         "limits.db",
         "`journalctl POSTROOM_EVENT=store.unavailable`",
     ),
     (
         "postroom_milter_faults_total",
-        lambda count: f"{count:.0f} messages were refused for now by a fault of the milter",
+        lambda count: f"{_counted(count, 'message')} refused for now {_LAST_HOUR} because of a fault in the milter",
         "postroom-milter",
         "`journalctl POSTROOM_EVENT=milter.fault`",
     ),
@@ -225,7 +232,7 @@ NOTICES: tuple[tuple[str, Callable[[float], str], str, str], ...] = (
 def _last_hour(snapshot: Snapshot) -> Iterator[HealthFinding]:
     for counter, what, where, mend in NOTICES:
         if count := snapshot.grown.get(counter, 0.0):
-            yield HealthFinding(f"{what(count)}, in the last hour", where, mend, is_failure=False)
+            yield HealthFinding(what(count), where, mend, is_failure=False)
 
 
 def _parted(trouble: Unanswered, mend: str) -> tuple[str, str]:

@@ -141,7 +141,7 @@ class Follower:
                 source=self._source.name,
                 reason=gap.reason,
                 lines=gap.lines or None,
-                effect="doubts of before stay",
+                effect="what is in doubt stays in doubt",
             )
         tried = [fact for fact in facts if isinstance(fact, DeliveryTried)]
         for state in (State.DELIVERED, State.RELAYED, State.DEFERRED, State.BOUNCED):

@@ -94,7 +94,11 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             raise StartRefused(str(error)) from error
         if is_gap:
             metrics.count("postroom_watcher_gaps_total")
-            log.warning("watcher.gap", reason="another boot or source than before", effect="doubts of before stay")
+            log.warning(
+                "watcher.gap",
+                reason="another boot or source than before",
+                effect="what is in doubt stays in doubt",
+            )
         clock = ForwardClock(time.time, read_at)
         follower = Follower(source, store, correlator, log=log, metrics=metrics, now=clock.now)
         at_end.push_async_callback(follower.close)

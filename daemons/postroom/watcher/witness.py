@@ -95,7 +95,9 @@ class WitnessTask:
                 if self._clock.went_back():
                     await self._store.clock_went_back()
                     self._metrics.count("postroom_watcher_gaps_total")
-                    self._log.warning("watcher.gap", reason="the clock was set back", effect="doubts of before stay")
+                    self._log.warning(
+                        "watcher.gap", reason="the clock was set back", effect="what is in doubt stays in doubt"
+                    )
                 since, gaps = await self._store.coverage()
                 if since is None:
                     await self._cover(gaps)
