@@ -33,7 +33,7 @@ need_environment()
 
 from postroom.bounces.classify import classify  # noqa: E402
 from postroom.bounces.mime import ParseError  # noqa: E402
-from postroom.bounces.report import ReturnedMail, report  # noqa: E402
+from postroom.bounces.report import ReturnedMail, read_report  # noqa: E402
 
 DEAD = {"invalid_recipient", "invalid_domain", "inactive"}
 KINDS = {"not_bounce": "other", "challenge_response": "other", "unrecognised_by_source": "other"}
@@ -151,7 +151,7 @@ def _score_reply(item: dict[str, Any], scores: dict[str, Score]) -> None:
 def _score_message(path: Path, item: dict[str, Any], scores: dict[str, Score]) -> None:
     score = scores.setdefault(item["source"], Score())
     try:
-        found = report(path.read_bytes())
+        found = read_report(path.read_bytes())
     except ParseError as error:
         found = ReturnedMail("other")
         score.errors.append(f"{path.name}: {error}")

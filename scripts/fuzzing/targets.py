@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from postroom.bounces.classify import classify
-from postroom.bounces.report import ParseError, report
+from postroom.bounces.report import ParseError, read_report
 from postroom.policy.protocol import PolicyProtocolError, RequestReader
 from postroom.postfix.showq import RecordReader, ShowqError
 from postroom.watcher.correlate import Correlator
@@ -50,7 +50,7 @@ def records(octets: bytes) -> None:
 def reports(octets: bytes) -> None:
     """A mail to the return path: DSN, complaint, letter."""
     try:
-        report(octets)
+        read_report(octets)
     except ParseError:
         return
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postroom.bounces.mime import ParseError
-from postroom.bounces.report import ReturnedMail, report
+from postroom.bounces.report import ReturnedMail, read_report
 
 MESSAGES = Path(__file__).parents[1] / "data" / "bounces" / "messages"
 EXPECTED = json.loads((MESSAGES / "expected.json").read_text(encoding="utf-8"))
@@ -38,7 +38,7 @@ def letter(text: str, *headers: str) -> bytes:
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_a_message_of_another_server_is_understood(name: str) -> None:
     """Kind, recipients, classes and what follows for each."""
-    found = report((MESSAGES / name).read_bytes())
+    found = read_report((MESSAGES / name).read_bytes())
     assert found.kind == EXPECTED[name]["kind"]
     assert [
         {
@@ -67,13 +67,13 @@ def test_a_message_of_another_server_is_understood(name: str) -> None:
 )
 def test_the_action_says_what_a_report_is(action: str, status: str, kind: str, suppress: str) -> None:
     """Only what failed can suppress, whatever reply stands beside."""
-    found = report(dsn(action, status, "550 5.1.1 user unknown" if status[0] == "5" else "user unknown"))
+    found = read_report(dsn(action, status, "550 5.1.1 user unknown" if status[0] == "5" else "user unknown"))
     assert (found.kind, [each.suppress for each in found.recipients]) == (kind, [suppress])
 
 
 def test_a_name_server_names_a_local_part_and_where_it_stands() -> None:
     """phquery: each NAME@domain it says mail goes to, and nobody of the other addresses in its advice."""
-    found = report(
+    found = read_report(
         letter(
             " --------Message not delivered to the following:\n\n jdoe    No matches to nameserver query\n"
             " asmith    No matches to nameserver query\n\n"
@@ -90,13 +90,13 @@ def test_a_name_server_names_a_local_part_and_where_it_stands() -> None:
 
 def test_the_letter_helps_where_the_report_gives_no_reason() -> None:
     """Some write the reason for people only."""
-    found = report(dsn("failed", "5.0.0", letter="<jane@example.net>: unknown user"))
+    found = read_report(dsn("failed", "5.0.0", letter="<jane@example.net>: unknown user"))
     assert said(found) == [("jane@example.net", "failed", "invalid_recipient", "now")]
 
 
 def test_the_mail_that_came_back_says_nothing() -> None:
     """It was written by us, or by a stranger."""
-    assert said(report(dsn("failed", "5.0.0"))) == [("jane@example.net", "failed", "unknown", "never")]
+    assert said(read_report(dsn("failed", "5.0.0"))) == [("jane@example.net", "failed", "unknown", "never")]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_the_mail_that_came_back_says_nothing() -> None:
 )
 def test_a_letter_is_read(text: str, recipients: list[tuple[str, str, str, str]]) -> None:
     """Those whom it names, each with what is said of it; nobody to turn to, nobody of the copied mail."""
-    found = report(letter(text))
+    found = read_report(letter(text))
     assert said(found) == recipients
     assert found.kind == ("bounce" if recipients else "other")
 
@@ -224,7 +224,7 @@ def test_a_letter_is_read(text: str, recipients: list[tuple[str, str, str, str]]
 )
 def test_what_is_no_bounce_suppresses_nobody(headers: tuple[str, ...], text: str, kind: str) -> None:
     """Answers of people and their programs, challenges, and quoted bounces."""
-    found = report(letter(text, *headers))
+    found = read_report(letter(text, *headers))
     assert (found.kind, said(found)) == (kind, [])
 
 
@@ -263,14 +263,14 @@ To: Jane <jane@example.net>
 )
 def test_a_complaint_names_who_complained(kind: str, fields: str, address: str, suppress: str) -> None:
     """RFC 5965; reports of failed authentication (RFC 6591) and of "not spam" (RFC 6430) suppress nobody."""
-    found = report(ARF.format(kind=kind, fields=fields).encode())
+    found = read_report(ARF.format(kind=kind, fields=fields).encode())
     assert (found.kind, said(found)) == ("complaint", [(address, "complained", "complaint", suppress)])
 
 
 def test_an_empty_message_is_an_error() -> None:
     """As the parts have it."""
     with pytest.raises(ParseError, match="empty"):
-        report(b"\n")
+        read_report(b"\n")
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_an_empty_message_is_an_error() -> None:
 def test_a_letter_made_to_be_slow_is_not(text: str) -> None:
     """Here under 0.5 s each; quadratic time would be minutes."""
     began = time.process_time()
-    report(letter(text))
+    read_report(letter(text))
     assert time.process_time() - began < 5
 
 
@@ -321,7 +321,7 @@ SOME = st.sampled_from(
 def test_any_message_is_a_report_or_an_error(lines: list[str]) -> None:
     """And only a bounce or a complaint suppresses."""
     try:
-        found = report("\n".join(lines).encode("utf-8", "surrogatepass"))
+        found = read_report("\n".join(lines).encode("utf-8", "surrogatepass"))
     except ParseError:
         return
     if found.kind not in {"bounce", "complaint"}:

@@ -19,7 +19,7 @@ Suppress = Literal["now", "after", "never"]
 
 @dataclass(frozen=True, slots=True)
 class FaultClass:
-    """One class.
+    """A class of faults, and the most that can follow from it.
 
     Attributes:
         name:     its stable name; the cause of a suppression.

@@ -41,7 +41,7 @@ _AT_MAIL = CLASSES["policy"]
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a refusal means.
+    """Whose fault a refusal was, and what follows for its recipient.
 
     Attributes:
         fault:    its class.

@@ -32,7 +32,7 @@ class Complaint:
         return self.feedback_type not in {"auth-failure", "not-spam", "dmarc"}
 
 
-def complaint(found: list[MimePart]) -> Complaint | None:
+def read_complaint(found: list[MimePart]) -> Complaint | None:
     """The complaint a message is; None for another message."""
     for part in found:
         if part.type == "message/feedback-report":

@@ -1,6 +1,6 @@
 """Delivery status notifications: the fields of message/delivery-status as values. Pure.
 
-Written for the standard and read with patience: addresses without their type, in angle brackets or with comments,
+Written for the standard and read leniently: addresses without their type, in angle brackets or with comments,
 status codes with text behind them, words around the action, groups without a Final-Recipient.
 
 Source:  RFC 3464 §2.2 and §2.3 (fields), RFC 6533 §3 (utf-8 addresses), RFC 3461 §5 (xtext, envelope id).
@@ -47,7 +47,7 @@ class RecipientStatus:
     diagnostic: str
 
 
-def statuses(block: bytes) -> list[RecipientStatus]:
+def read_statuses(block: bytes) -> list[RecipientStatus]:
     """The recipients of a delivery-status part, in their order; a group that names none is left out."""
     found: list[RecipientStatus] = []
     for group in _groups(block):
@@ -104,7 +104,7 @@ def _character(code: int) -> str:
     return chr(code) if 0x20 < code < 0x110000 and not 0xD800 <= code < 0xE000 else ""
 
 
-def embedded(text: str) -> list[RecipientStatus]:
+def read_embedded_statuses(text: str) -> list[RecipientStatus]:
     """Statuses in plain text, for reports whose MIME was lost on the way."""
     start = re.search(r"(?mi)^[ \t]{0,8}(?:final|original)-recipient[ \t]{0,8}:", text)
     if start is None:
@@ -113,4 +113,4 @@ def embedded(text: str) -> list[RecipientStatus]:
         line.strip() if re.match(r"[ \t]{0,8}[\w-]{3,40}[ \t]{0,8}:", line) else line
         for line in text[start.start() :].split("\n")
     )
-    return statuses("\n".join(lines).encode("utf-8", "replace"))
+    return read_statuses("\n".join(lines).encode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""Told apart by their headers and words: notices of mail servers, automatic replies of people, challenges. Pure.
+"""Tells notices of mail servers, automatic replies of people and challenges apart, by headers and words. Pure.
 
 Source:  RFC 3834 (Auto-Submitted), RFC 3464 §2 (the null sender of reports); headers of vacation programs in use.
 BUGS:    an automatic reply without any mark, under a subject of its own, is `other`.

@@ -13,7 +13,7 @@ from postroom.bounces.dsn import RecipientStatus
 MAX_CHARS = 200_000
 
 
-def notification(text: str) -> list[RecipientStatus] | Complaint | None:
+def read_notification(text: str) -> list[RecipientStatus] | Complaint | None:
     """What a notification says; None when the text is none."""
     start = text.find("{")
     if start < 0 or text[:start].strip() or "otificationType" not in text[:MAX_CHARS]:

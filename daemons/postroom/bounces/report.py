@@ -16,10 +16,10 @@ from typing import Literal
 from postroom.bounces import kinds, notices
 from postroom.bounces.classes import Suppress
 from postroom.bounces.classify import Judgement, classify
-from postroom.bounces.complaints import Complaint, complaint, returned_recipients
-from postroom.bounces.dsn import RecipientStatus, embedded, statuses
+from postroom.bounces.complaints import Complaint, read_complaint, returned_recipients
+from postroom.bounces.dsn import RecipientStatus, read_embedded_statuses, read_statuses
 from postroom.bounces.mime import MimePart, ParseError, parts
-from postroom.bounces.notifications import notification
+from postroom.bounces.notifications import read_notification
 
 Kind = Literal["bounce", "delay", "success", "complaint", "autoreply", "other"]
 
@@ -67,28 +67,28 @@ class ReturnedMail:
     senders: tuple[str, ...] = ()
 
 
-def report(message: bytes) -> ReturnedMail:
+def read_report(message: bytes) -> ReturnedMail:
     """Understand a message; any octets will do.
 
     Raises:
         ParseError: it is empty, or has more parts or levels than reports have.
     """
     found = parts(message)
-    if (complained := complaint(found)) is not None:
+    if (complained := read_complaint(found)) is not None:
         return _complaint(complained)
     text = _letter_text(found)
-    match notification(text):
+    match read_notification(text):
         case Complaint() as complained:
             return _complaint(complained)
-        case list() as said:
-            return _report(said, [])
+        case list() as statuses:
+            return _report(statuses, [])
     lines = notices.letter(text)
     letter = "\n".join(lines)
-    made = _reported(found, text, lines) or _prose(found, lines)
+    returned = _reported(found, text, lines) or _prose(found, lines)
     # A challenge is no bounce, however it is dressed.
-    is_challenge = made is not None and kinds.is_challenge(letter) and not _is_proven(made)
-    if made is not None and not is_challenge:
-        return made
+    is_challenge = returned is not None and kinds.is_challenge(letter) and not _is_proven(returned)
+    if returned is not None and not is_challenge:
+        return returned
     return ReturnedMail("autoreply" if kinds.is_answer(found[0]) and not is_challenge else "other")
 
 
@@ -103,27 +103,27 @@ def _complaint(complained: Complaint) -> ReturnedMail:
 
 def _reported(found: list[MimePart], text: str, lines: list[str]) -> ReturnedMail | None:
     """What the machine-readable part says, also where its MIME was lost; None without one."""
-    said = [status for part in found if part.type in _REPORTS for status in statuses(part.decoded())]
-    if not said and kinds.is_of_a_mail_system(found[0]):
-        said = embedded(text)
-    return _report(said, lines) if said else None
+    statuses = [status for part in found if part.type in _REPORTS for status in read_statuses(part.decoded())]
+    if not statuses and kinds.is_of_a_mail_system(found[0]):
+        statuses = read_embedded_statuses(text)
+    return _report(statuses, lines) if statuses else None
 
 
-def _is_proven(made: ReturnedMail) -> bool:
-    return any(each.suppress == "now" for each in made.recipients)
+def _is_proven(returned: ReturnedMail) -> bool:
+    return any(each.suppress == "now" for each in returned.recipients)
 
 
-def _report(said: list[RecipientStatus], lines: list[str]) -> ReturnedMail:
+def _report(statuses: list[RecipientStatus], lines: list[str]) -> ReturnedMail:
     """The report of a delivery-status part; the letter beside it helps where that gives no reason."""
     letter = "\n".join(lines)
-    told = {each.address.lower(): each.reason for each in notices.named(lines, frozenset())}
+    reasons_of_letter = {each.address.lower(): each.reason for each in notices.named(lines, frozenset())}
     recipients: dict[tuple[str, str], ReportedRecipient] = {}
     # What a letter says of several recipients cannot be told apart by each.
-    is_of_one = len({(each.address or each.original).lower() for each in said}) == 1
-    for each in said:
+    is_of_one = len({(each.address or each.original).lower() for each in statuses}) == 1
+    for each in statuses:
         action = each.action or _ACTIONS_BY_STATUS.get(each.status[:1], "failed")
         address = each.address or each.original
-        reasons = (each.diagnostic, told.get(address.lower(), ""), letter if is_of_one else "")
+        reasons = (each.diagnostic, reasons_of_letter.get(address.lower(), ""), letter if is_of_one else "")
         recipient = _recipient(address, action, each.status, reasons, each.original)
         key = (address.lower(), action)
         if key not in recipients or recipients[key].suppress != "now":
@@ -215,4 +215,4 @@ def _returned(found: list[MimePart]) -> ReturnedMail | None:
     return ReturnedMail("bounce", (ReportedRecipient(returned[0], "failed", "", "unknown", "never"),))
 
 
-__all__ = ["COMPLAINT", "ParseError", "ReportedRecipient", "ReturnedMail", "report"]
+__all__ = ["COMPLAINT", "ParseError", "ReportedRecipient", "ReturnedMail", "read_report"]

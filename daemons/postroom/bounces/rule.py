@@ -21,7 +21,7 @@ _UNBOUNDED = re.compile(r"(?<!\\)(?:[*+]|\{\d+,\})")
 
 @dataclass(frozen=True, slots=True)
 class BounceRule:
-    """One rule.
+    """A pattern, the class it speaks for, and why.
 
     Attributes:
         id:       stable name, `provider.what` or `words.what`.

@@ -51,14 +51,14 @@ def parse(files: tuple[Path, ...]) -> None:
     Exit 1 when a file cannot be read or taken apart; its object then has `error`.
     """
     from postroom.bounces.mime import MAX_OCTETS, ParseError
-    from postroom.bounces.report import report
+    from postroom.bounces.report import read_report
 
     is_fine = True
     for file in files:
         document: dict[str, Any] = {"file": str(file), "kind": "other", "recipients": []}
         try:
             with file.open("rb") as stream:
-                found = report(stream.read(MAX_OCTETS))
+                found = read_report(stream.read(MAX_OCTETS))
         except (OSError, ParseError) as error:
             is_fine = False
             document["error"] = error.strerror if isinstance(error, OSError) else str(error)

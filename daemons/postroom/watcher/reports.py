@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from postroom.bounces.mime import ParseError
-from postroom.bounces.report import COMPLAINT, Kind, ReportedRecipient, ReturnedMail, report
+from postroom.bounces.report import COMPLAINT, Kind, ReportedRecipient, ReturnedMail, read_report
 from postroom.mail.hashes import recipient_hash
 from postroom.mail.return_addresses import ReturnAddresses
 from postroom.store.track.facts import BounceReport, RecipientFault
@@ -63,7 +63,7 @@ class MailReader:
         if self._is_loop(mail):
             return ReadMail("loop")
         try:
-            returned = report(mail.octets)
+            returned = read_report(mail.octets)
         except ParseError:
             return ReadMail("unreadable")
         if returned.kind == "complaint" and takes_complaints:
