@@ -43,13 +43,13 @@ class Host:
 
     def accept(self, number: int, *recipients: str) -> None:
         body = b"Subject: hello\r\n\r\nhello\r\n"
-        self.run(self.mail.accept(letter(number, self.now), recipients, body, "{}", None, 1000))
+        self.run(self.mail.acceptance.accept(letter(number, self.now), recipients, body, "{}", None, 1000))
 
     def hand_over(self, token: str, queue_id: str) -> None:
         """The delivery that is due next."""
-        (claimed,) = self.run(self.mail.claim(1, self.now))
-        self.run(self.mail.handing(claimed.delivery, token, self.now))
-        self.run(self.mail.queued(claimed.delivery, queue_id, self.now))
+        (claimed,) = self.run(self.mail.handover.claim(1, self.now))
+        self.run(self.mail.handover.start_attempt(claimed.delivery, token, self.now))
+        self.run(self.mail.handover.mark_queued(claimed.delivery, queue_id, self.now))
 
     def bounce(self, token: str, queue_id: str, recipient: str, *, has_left: bool = True) -> None:
         """Postfix's log tells that it bounced."""
@@ -135,7 +135,7 @@ def test_a_report_names_every_place(host: Host, postroom: Postroom) -> None:
 def test_who_is_erased_is_found_nowhere_but_stays_suppressed(host: Host, postroom: Postroom, state: Path) -> None:
     """As a hash alone. The figures stay as they are, and so does everybody else."""
     told(host)
-    before, joe = host.run(host.mail.figures()), reported(postroom, JOE)
+    before, joe = host.run(host.mail.queries.figures()), reported(postroom, JOE)
     done = postroom("privacy", "erase", JANE)
     assert (done.returncode, done.stdout, done.stderr) == (0, "erased; still suppressed, as a hash\n", "")
     jane = reported(postroom, JANE)
@@ -143,9 +143,9 @@ def test_who_is_erased_is_found_nowhere_but_stays_suppressed(host: Host, postroo
     (entry,) = entries_of(jane)
     assert (entry["domain"], entry["hint"], entry["evidence"]) == ("", "", "")
     assert postroom("suppress", "why", JANE).returncode == 0
-    assert host.run(host.mail.figures()) == before
+    assert host.run(host.mail.queries.figures()) == before
     assert {**reported(postroom, JOE), "limits": {}} == {**joe, "limits": {}}
-    view = host.run(host.mail.message(letter(1, host.now).id))
+    view = host.run(host.mail.queries.message(letter(1, host.now).id))
     assert view is not None
     assert (view.deliveries[0].recipient.hint, view.deliveries[0].reason) == ("erased", None)
     host.close()

@@ -104,7 +104,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         gate = Gate(check, limiter, recipient_key, config.hostname, time.time)
         track = TrackReader(paths.track_db(config))
         outbox = Outbox(
-            store,
+            store.handover,
             gate,
             _handover(config),
             key,
@@ -116,7 +116,8 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             random=random,
         )
         api = Api(
-            store,
+            store.acceptance,
+            store.queries,
             outbox,
             writer,
             clients,
@@ -147,7 +148,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         background.start(beat_forever(WORD, shared, _samples(store, outbox, metrics), log))
         background.start(_sweep_forever(store, shared, lambda: in_force, log))
         learner = Learner(shared, proof_of_classes(config.suppression), guard(config.suppression), log)
-        looking = Confirmation(store, track, learner, queued_at(config.handover.showq), log)
+        looking = Confirmation(store.queries, track, learner, queued_at(config.handover.showq), log)
         background.start(looking.run())
         site = web.SockSite(runner, listener.sock, backlog=BACKLOG)
         await site.start()
@@ -252,7 +253,7 @@ def _handover(config: Config) -> HandoverSettings:
 
 def _samples(store: MailStore, outbox: Outbox, metrics: Metrics) -> Callable[[], Awaitable[Mapping[str, float]]]:
     async def samples() -> Mapping[str, float]:
-        figures = await store.figures()
+        figures = await store.queries.figures()
         deliveries = {
             f"postroom_submission_deliveries_{state}": float(figures.deliveries.get(state, 0)) for state in OUTBOX
         }

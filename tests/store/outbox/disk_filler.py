@@ -52,14 +52,14 @@ async def main(folder: Path) -> None:
     try:
         # Small changes find room in the WAL for a while: ask until it is used up.
         for _ in range(10_000):
-            await store.retry(1, NOW, None, "451 later", NOW)
+            await store.handover.retry(1, NOW, None, "451 later", NOW)
         print("it was never full")
     except StoreUnavailable as error:
         print(f"no change fits any more: {type(error).__name__}")
     ballast.unlink()
     print(f"with space again: {type(await put(store, 1_000_000)).__name__}")
     acknowledged.add(letter(1_000_000).id)
-    claimed = {one.message for one in await store.claim(10_000, NOW)}
+    claimed = {one.message for one in await store.handover.claim(10_000, NOW)}
     print(f"all that was acknowledged can be claimed: {claimed == acknowledged}")
     print(f"faults: {faults_of(path)}")
     await store.close()

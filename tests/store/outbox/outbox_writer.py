@@ -41,23 +41,23 @@ async def work(store: MailStore, numbers: "itertools.count[int]", chance: random
             max_waiting=10**6,
         )
         say("done", "accept", letter(number).id, count)
-        for claimed in await store.claim(2, NOW):
+        for claimed in await store.handover.claim(2, NOW):
             token = f"t{number}.{claimed.delivery}"
             step = chance.choice(("queued", "queued", "retry", "fail", "doubt", "release"))
             say("begin", step, claimed.delivery)
-            body = await store.handing(claimed.delivery, token, NOW)
+            body = await store.handover.start_attempt(claimed.delivery, token, NOW)
             assert body.startswith(f"body of {claimed.message}".encode())
             match step:
                 case "queued":
-                    await store.queued(claimed.delivery, f"Q{claimed.delivery}", NOW)
+                    await store.handover.mark_queued(claimed.delivery, f"Q{claimed.delivery}", NOW)
                 case "retry":
-                    await store.retry(claimed.delivery, NOW + 60, "4.3.0", "451 4.3.0 later", NOW)
+                    await store.handover.retry(claimed.delivery, NOW + 60, "4.3.0", "451 4.3.0 later", NOW)
                 case "fail":
-                    await store.fail(claimed.delivery, "5.1.1", "550 5.1.1 no", NOW)
+                    await store.handover.fail(claimed.delivery, "5.1.1", "550 5.1.1 no", NOW)
                 case "doubt":
-                    await store.doubt(claimed.delivery, "no answer", NOW)
+                    await store.handover.mark_in_doubt(claimed.delivery, "no answer", NOW)
                 case "release":
-                    await store.release(claimed.delivery)
+                    await store.handover.release(claimed.delivery)
             say("done", step, claimed.delivery)
 
 

@@ -34,8 +34,10 @@ async def put(
     max_waiting: int = 1000,
 ) -> Accepted | Repeated | Mismatch:
     """Accept letter `number`; its answer is "answer NUMBER"."""
-    idempotency = None if key is None else Idempotency(key, store.fingerprint(body))
-    return await store.accept(letter(number, at), recipients, body, f"answer {number}", idempotency, max_waiting)
+    idempotency = None if key is None else Idempotency(key, store.acceptance.fingerprint(body))
+    return await store.acceptance.accept(
+        letter(number, at), recipients, body, f"answer {number}", idempotency, max_waiting
+    )
 
 
 def rows(path: Path, query: str) -> list[Any]:

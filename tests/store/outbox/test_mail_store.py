@@ -33,14 +33,14 @@ JANE = masked_recipient(KEY, "jane@example.net")
 def test_what_is_accepted_is_all_there(mail_store: MailStore, run: Run) -> None:
     """The message, its size and each delivery, in the order of the recipients."""
     assert run(put(mail_store, 1, ("jane@example.net", "joe@example.com"))) == Accepted()
-    view = run(mail_store.message(letter(1).id))
+    view = run(mail_store.queries.message(letter(1).id))
     assert view is not None
     assert (view.message, view.size) == (letter(1), len(BODY))
     assert view.deliveries == tuple(
         DeliveryView(masked_recipient(KEY, recipient), State.ACCEPTED, 0, None, None, None, NOW, NOW)
         for recipient in ("jane@example.net", "joe@example.com")
     )
-    assert run(mail_store.message(letter(2).id)) is None
+    assert run(mail_store.queries.message(letter(2).id)) is None
 
 
 def test_the_same_key_with_the_same_body_gets_the_first_answer(mail_store: MailStore, run: Run) -> None:
@@ -48,26 +48,29 @@ def test_the_same_key_with_the_same_body_gets_the_first_answer(mail_store: MailS
     assert run(put(mail_store, 1, key="k")) == Accepted()
     assert run(put(mail_store, 2, key="k")) == Repeated("answer 1")
     assert run(put(mail_store, 3, key="k")) == Repeated("answer 1")
-    assert run(mail_store.figures()).deliveries[State.ACCEPTED] == 1
-    idempotency = mail_store.fingerprint(BODY)
-    assert idempotency == mail_store.fingerprint(BODY) != mail_store.fingerprint(BODY + b" ")
+    assert run(mail_store.queries.figures()).deliveries[State.ACCEPTED] == 1
+    idempotency = mail_store.acceptance.fingerprint(BODY)
+    assert idempotency == mail_store.acceptance.fingerprint(BODY) != mail_store.acceptance.fingerprint(BODY + b" ")
 
 
 def test_the_same_key_with_another_body_is_a_mismatch(mail_store: MailStore, run: Run) -> None:
     """Nothing is stored, and the first answer is still the key's."""
     run(put(mail_store, 1, key="k"))
     assert run(put(mail_store, 2, key="k", body=b"another")) == Mismatch()
-    assert run(mail_store.message(letter(2).id)) is None
+    assert run(mail_store.queries.message(letter(2).id)) is None
     assert run(put(mail_store, 3, key="k")) == Repeated("answer 1")
 
 
 def test_a_key_is_looked_up_without_sending(mail_db: Path, mail_store: MailStore, run: Run) -> None:
     """replay tells the three cases apart, client by client, and stores nothing."""
     run(put(mail_store, 1, key="k"))
-    same, other = Idempotency("k", mail_store.fingerprint(BODY)), Idempotency("k", mail_store.fingerprint(b"another"))
-    assert run(mail_store.replay("shop", same)) == Repeated("answer 1")
-    assert run(mail_store.replay("shop", other)) == Mismatch()
-    assert run(mail_store.replay("forum", same)) is None
+    same, other = (
+        Idempotency("k", mail_store.acceptance.fingerprint(BODY)),
+        Idempotency("k", mail_store.acceptance.fingerprint(b"another")),
+    )
+    assert run(mail_store.acceptance.replay("shop", same)) == Repeated("answer 1")
+    assert run(mail_store.acceptance.replay("shop", other)) == Mismatch()
+    assert run(mail_store.acceptance.replay("forum", same)) is None
     assert rows(mail_db, "SELECT client, key FROM idem") == [("shop", "k")]
 
 
@@ -91,8 +94,8 @@ def test_a_full_outbox_takes_no_more(mail_db: Path, mail_store: MailStore, run: 
     assert rows(mail_db, "SELECT count(*) FROM message") == [(1,)]
     assert rows(mail_db, "SELECT * FROM idem") == []
     assert run(put(mail_store, 3, ("c@example.net",), max_waiting=3)) == Accepted()
-    for claimed in run(mail_store.claim(10, NOW)):
-        run(mail_store.queued(claimed.delivery, "4XyZ", NOW))
+    for claimed in run(mail_store.handover.claim(10, NOW)):
+        run(mail_store.handover.mark_queued(claimed.delivery, "4XyZ", NOW))
     assert run(put(mail_store, 4, ("e@example.net", "f@example.net"), key="k", max_waiting=3)) == Accepted()
 
 
@@ -112,7 +115,7 @@ def test_an_id_used_twice_fails_alone(mail_store: MailStore, run: Run) -> None:
     first, second, third = run(main())
     assert (first, third) == (Accepted(), Accepted())
     assert isinstance(second, Exception)
-    assert run(mail_store.figures()).deliveries == {State.ACCEPTED: 2}
+    assert run(mail_store.queries.figures()).deliveries == {State.ACCEPTED: 2}
 
 
 # What stays of a recipient
@@ -124,26 +127,26 @@ def test_the_address_goes_when_a_delivery_ends(mail_db: Path, run: Run, end: str
     mail_store = MailStore.open(mail_db, KEY)
     suppressed = {"secret.jane@example.net": Unsent("5.1.1", "no")} if end == "suppressed at once" else {}
     run(
-        mail_store.accept(
+        mail_store.acceptance.accept(
             letter(1), ("secret.jane@example.net", "joe@example.net"), BODY, "answer", None, 2, suppressed
         )
     )
-    claimed = run(mail_store.claim(1, NOW))[0].delivery
+    claimed = run(mail_store.handover.claim(1, NOW))[0].delivery
     match end:
         case "queued":
-            run(mail_store.queued(claimed, "4XyZ", NOW))
+            run(mail_store.handover.mark_queued(claimed, "4XyZ", NOW))
         case "fail":
-            run(mail_store.fail(claimed, "5.1.1", "550 5.1.1 no", NOW))
+            run(mail_store.handover.fail(claimed, "5.1.1", "550 5.1.1 no", NOW))
         case "end":
-            run(mail_store.end(claimed, State.SUPPRESSED, "5.1.1", "no", NOW))
+            run(mail_store.handover.end(claimed, State.SUPPRESSED, "5.1.1", "no", NOW))
         case "queued after doubt":
-            run(mail_store.handing(claimed, "t1", NOW))
-            run(mail_store.doubt(claimed, "no answer", NOW))
+            run(mail_store.handover.start_attempt(claimed, "t1", NOW))
+            run(mail_store.handover.mark_in_doubt(claimed, "no answer", NOW))
             assert rows(mail_db, "SELECT recipient FROM delivery WHERE id = 1") == [("secret.jane@example.net",)]
-            run(mail_store.queued(claimed, "4XyZ", NOW))
+            run(mail_store.handover.mark_queued(claimed, "4XyZ", NOW))
     assert rows(mail_db, "SELECT recipient FROM delivery ORDER BY id") == [("",), ("joe@example.net",)]
     jane = masked_recipient(KEY, "secret.jane@example.net")
-    view = run(mail_store.message(letter(1).id))
+    view = run(mail_store.queries.message(letter(1).id))
     assert view is not None
     assert [each.recipient for each in view.deliveries] == [jane, masked_recipient(KEY, "joe@example.net")]
     run(mail_store.close())
@@ -171,9 +174,9 @@ def test_a_file_with_addresses_of_before_is_brought_up_to_date(tmp_path: Path, r
         ("joe@b.c", None),
         ("jim@b.c", None),
     ]
-    (claimed,) = run(store.claim(10, NOW))
+    (claimed,) = run(store.handover.claim(10, NOW))
     assert (claimed.recipient, claimed.recipients) == ("joe@b.c", ("joe@b.c",))
-    view = run(store.message("m"))
+    view = run(store.queries.message("m"))
     assert view is not None
     assert view.deliveries[0].recipient == masked_recipient(KEY, "jane.doe@b.c")
     run(store.close())
@@ -187,34 +190,34 @@ def test_claiming_leases_each_delivery_once(mail_store: MailStore, run: Run) -> 
 
     async def main() -> list[ClaimedDelivery]:
         await asyncio.gather(*(put(mail_store, number) for number in range(50)))
-        batches = await asyncio.gather(*(mail_store.claim(7, NOW) for _ in range(10)))
+        batches = await asyncio.gather(*(mail_store.handover.claim(7, NOW) for _ in range(10)))
         return [claimed for batch in batches for claimed in batch]
 
     claimed = run(main())
     assert len(claimed) == 50
     assert len({one.delivery for one in claimed}) == 50
-    assert run(mail_store.claim(7, NOW)) == []
-    assert run(mail_store.next_due()) is None
+    assert run(mail_store.handover.claim(7, NOW)) == []
+    assert run(mail_store.handover.next_due()) is None
 
 
 def test_the_longest_due_is_claimed_first_and_none_before_its_time(mail_store: MailStore, run: Run) -> None:
     """By due time, not by age; what is due later stays, and next_due says when it is."""
     for number, at in ((1, NOW + 2), (2, NOW), (3, NOW + 1), (4, NOW + 9)):
         run(put(mail_store, number, at=at))
-    assert [one.message for one in run(mail_store.claim(2, NOW + 5))] == [letter(2).id, letter(3, NOW + 1).id]
-    assert run(mail_store.next_due()) == NOW + 2
-    assert [one.message for one in run(mail_store.claim(9, NOW + 5))] == [letter(1, NOW + 2).id]
-    assert run(mail_store.claim(9, NOW + 8.9)) == []
-    assert run(mail_store.next_due()) == NOW + 9
+    assert [one.message for one in run(mail_store.handover.claim(2, NOW + 5))] == [letter(2).id, letter(3, NOW + 1).id]
+    assert run(mail_store.handover.next_due()) == NOW + 2
+    assert [one.message for one in run(mail_store.handover.claim(9, NOW + 5))] == [letter(1, NOW + 2).id]
+    assert run(mail_store.handover.claim(9, NOW + 8.9)) == []
+    assert run(mail_store.handover.next_due()) == NOW + 9
 
 
 def one_claimed(store: MailStore, run: Run, now: float = NOW) -> ClaimedDelivery:
-    (claimed,) = run(store.claim(10, now))
+    (claimed,) = run(store.handover.claim(10, now))
     return claimed
 
 
 def delivery(store: MailStore, run: Run, number: int = 1) -> DeliveryView:
-    view = run(store.message(letter(number).id))
+    view = run(store.queries.message(letter(number).id))
     assert view is not None
     return view.deliveries[0]
 
@@ -227,7 +230,7 @@ def test_a_claim_has_what_the_hand_over_needs(mail_store: MailStore, run: Run) -
         claimed.delivery, letter(1).id, "jane@example.net", "*@bounces.example.org", NOW, 0, len(BODY),
         "shop", "#anna", "news", ("jane@example.net",), False,
     )  # fmt: skip
-    assert run(mail_store.handing(claimed.delivery, "token", NOW)) == BODY
+    assert run(mail_store.handover.start_attempt(claimed.delivery, "token", NOW)) == BODY
 
 
 def test_a_file_of_before_streams_is_brought_up_to_date(tmp_path: Path, run: Run) -> None:
@@ -246,7 +249,7 @@ def test_a_file_of_before_streams_is_brought_up_to_date(tmp_path: Path, run: Run
     store = MailStore.open(path, KEY)
     claimed = one_claimed(store, run)
     assert (claimed.recipient, claimed.sender, claimed.stream) == ("a@b.c", "#anna", "")
-    view = run(store.message("m"))
+    view = run(store.queries.message("m"))
     assert view is not None
     assert (view.message.stream, view.size) == ("", 4)
     run(store.close())
@@ -256,20 +259,20 @@ def test_the_claims_of_one_message_know_each_other(mail_store: MailStore, run: R
     """All its recipients but those suppressed; once one was offered to Postfix, the others need not be counted."""
     recipients = ("a@example.net", "b@example.net", "c@example.net")
     unsent = {"b@example.net": Unsent("5.1.1", "recipient is suppressed: manual, since 2026-11-24")}
-    run(mail_store.accept(letter(1), recipients, BODY, "answer", None, 2, unsent))
-    a, c = run(mail_store.claim(10, NOW))
+    run(mail_store.acceptance.accept(letter(1), recipients, BODY, "answer", None, 2, unsent))
+    a, c = run(mail_store.handover.claim(10, NOW))
     assert (a.recipients, a.is_counted) == (c.recipients, c.is_counted) == (("a@example.net", "c@example.net"), False)
-    run(mail_store.hold(a.delivery, NOW + 5, "4.7.1", "over the limit", NOW))
-    run(mail_store.retry(c.delivery, NOW + 6, "4.3.0", "later", NOW))
-    (a,) = run(mail_store.claim(10, NOW + 5))
+    run(mail_store.handover.hold(a.delivery, NOW + 5, "4.7.1", "over the limit", NOW))
+    run(mail_store.handover.retry(c.delivery, NOW + 6, "4.3.0", "later", NOW))
+    (a,) = run(mail_store.handover.claim(10, NOW + 5))
     assert (a.recipients, a.is_counted, a.attempts) == (("a@example.net", "c@example.net"), True, 0)
 
 
 def test_a_suppressed_recipient_is_a_delivery_that_is_done(mail_db: Path, mail_store: MailStore, run: Run) -> None:
     """It says why, is never claimed, and does not wait; the others go out, and then the body goes."""
     unsent = {"b@example.net": Unsent("5.1.1", "recipient is suppressed: manual, since 2026-11-24")}
-    run(mail_store.accept(letter(1), ("a@example.net", "b@example.net"), BODY, "answer", None, 1, unsent))
-    view = run(mail_store.message(letter(1).id))
+    run(mail_store.acceptance.accept(letter(1), ("a@example.net", "b@example.net"), BODY, "answer", None, 1, unsent))
+    view = run(mail_store.queries.message(letter(1).id))
     assert view is not None
     assert view.deliveries[1] == DeliveryView(
         masked_recipient(KEY, "b@example.net"),
@@ -282,7 +285,7 @@ def test_a_suppressed_recipient_is_a_delivery_that_is_done(mail_db: Path, mail_s
         NOW,
     )
     claimed = one_claimed(mail_store, run)
-    run(mail_store.end(claimed.delivery, State.SUPPRESSED, "5.1.1", "recipient is suppressed", NOW))
+    run(mail_store.handover.end(claimed.delivery, State.SUPPRESSED, "5.1.1", "recipient is suppressed", NOW))
     assert rows(mail_db, "SELECT * FROM body") == []
     assert faults_of(mail_db) == []
 
@@ -294,22 +297,22 @@ def test_a_queued_delivery_is_done(mail_db: Path, mail_store: MailStore, run: Ru
     """It has its queue id, is not due again, and its body is gone."""
     run(put(mail_store, 1))
     claimed = one_claimed(mail_store, run)
-    run(mail_store.retry(claimed.delivery, NOW, "4.3.0", "try later", NOW))
+    run(mail_store.handover.retry(claimed.delivery, NOW, "4.3.0", "try later", NOW))
     claimed = one_claimed(mail_store, run)
-    run(mail_store.handing(claimed.delivery, "token", NOW))
-    run(mail_store.queued(claimed.delivery, "4XyZ", NOW + 1))
+    run(mail_store.handover.start_attempt(claimed.delivery, "token", NOW))
+    run(mail_store.handover.mark_queued(claimed.delivery, "4XyZ", NOW + 1))
     assert delivery(mail_store, run) == DeliveryView(
         JANE, State.QUEUED, 2, "4XyZ", None, None, None, NOW + 1, ("token",)
     )
     assert rows(mail_db, "SELECT * FROM body") == []
-    assert run(mail_store.next_due()) is None
+    assert run(mail_store.handover.next_due()) is None
 
 
 def test_a_refused_delivery_is_due_again_when_it_was_said(mail_db: Path, mail_store: MailStore, run: Run) -> None:
     """Deferred, with the reason and the next try; the attempt counts; the body is kept."""
     run(put(mail_store, 1))
     claimed = one_claimed(mail_store, run)
-    run(mail_store.retry(claimed.delivery, NOW + 60, "4.7.1", "451 4.7.1 later", NOW + 1))
+    run(mail_store.handover.retry(claimed.delivery, NOW + 60, "4.7.1", "451 4.7.1 later", NOW + 1))
     assert delivery(mail_store, run) == DeliveryView(
         JANE,
         State.DEFERRED,
@@ -321,14 +324,14 @@ def test_a_refused_delivery_is_due_again_when_it_was_said(mail_db: Path, mail_st
         NOW + 1,
     )
     assert rows(mail_db, "SELECT octets FROM body") == [(BODY,)]
-    assert run(mail_store.claim(10, NOW + 59)) == []
+    assert run(mail_store.handover.claim(10, NOW + 59)) == []
     assert one_claimed(mail_store, run, NOW + 60).attempts == 1
 
 
 def test_a_failed_delivery_is_done(mail_db: Path, mail_store: MailStore, run: Run) -> None:
     """It has its reason, is not due again, and its body is gone."""
     run(put(mail_store, 1))
-    run(mail_store.fail(one_claimed(mail_store, run).delivery, "5.1.1", "550 5.1.1 no such user", NOW + 1))
+    run(mail_store.handover.fail(one_claimed(mail_store, run).delivery, "5.1.1", "550 5.1.1 no such user", NOW + 1))
     assert delivery(mail_store, run) == DeliveryView(
         JANE,
         State.FAILED,
@@ -347,12 +350,12 @@ def test_a_released_delivery_is_as_it_was(mail_store: MailStore, run: Run) -> No
     run(put(mail_store, 1))
     before = delivery(mail_store, run)
     first = one_claimed(mail_store, run)
-    run(mail_store.release(first.delivery))
+    run(mail_store.handover.release(first.delivery))
     again = one_claimed(mail_store, run)
-    run(mail_store.handing(again.delivery, "token", NOW))
-    run(mail_store.release(again.delivery))
+    run(mail_store.handover.start_attempt(again.delivery, "token", NOW))
+    run(mail_store.handover.release(again.delivery))
     assert delivery(mail_store, run) == replace(before, tokens=("token",))
-    assert run(mail_store.recover(NOW)) == 0
+    assert run(mail_store.handover.recover(NOW)) == 0
     assert one_claimed(mail_store, run) == first
 
 
@@ -362,12 +365,12 @@ def test_a_doubtful_delivery_is_not_sent_again_and_keeps_its_body(
     """It may be queued or not: neither due nor forgotten."""
     run(put(mail_store, 1))
     claimed = one_claimed(mail_store, run)
-    run(mail_store.handing(claimed.delivery, "token", NOW))
-    run(mail_store.doubt(claimed.delivery, "no answer", NOW + 1))
+    run(mail_store.handover.start_attempt(claimed.delivery, "token", NOW))
+    run(mail_store.handover.mark_in_doubt(claimed.delivery, "no answer", NOW + 1))
     assert delivery(mail_store, run) == DeliveryView(
         JANE, State.IN_DOUBT, 1, None, None, "no answer", None, NOW + 1, ("token",)
     )
-    assert run(mail_store.claim(10, NOW + 1e6)) == []
+    assert run(mail_store.handover.claim(10, NOW + 1e6)) == []
     assert rows(mail_db, "SELECT octets FROM body") == [(BODY,)]
 
 
@@ -376,13 +379,13 @@ def test_an_attempt_that_was_in_doubt_counts_once(mail_store: MailStore, run: Ru
     """Doubted and then found in Postfix's queue, it is one attempt, however the doubt came about."""
     run(put(mail_store, 1))
     claimed = one_claimed(mail_store, run)
-    run(mail_store.handing(claimed.delivery, "token", NOW))
+    run(mail_store.handover.start_attempt(claimed.delivery, "token", NOW))
     if stopped:
-        run(mail_store.recover(NOW))
+        run(mail_store.handover.recover(NOW))
     else:
-        run(mail_store.doubt(claimed.delivery, "no answer", NOW))
+        run(mail_store.handover.mark_in_doubt(claimed.delivery, "no answer", NOW))
     assert delivery(mail_store, run).attempts == 1
-    run(mail_store.queued(claimed.delivery, "4XyZ", NOW))
+    run(mail_store.handover.mark_queued(claimed.delivery, "4XyZ", NOW))
     assert (delivery(mail_store, run).state, delivery(mail_store, run).attempts) == (State.QUEUED, 1)
 
 
@@ -391,12 +394,12 @@ def test_the_body_stays_until_the_last_delivery_needs_it_no_more(
 ) -> None:
     """Three recipients, three ends; only after the last one is the body gone."""
     run(put(mail_store, 1, ("a@example.net", "b@example.net", "c@example.net")))
-    first, second, third = (claimed.delivery for claimed in run(mail_store.claim(3, NOW)))
-    run(mail_store.queued(first, "4XyZ", NOW))
-    run(mail_store.doubt(second, "no answer", NOW))
-    run(mail_store.fail(third, None, "no", NOW))
+    first, second, third = (claimed.delivery for claimed in run(mail_store.handover.claim(3, NOW)))
+    run(mail_store.handover.mark_queued(first, "4XyZ", NOW))
+    run(mail_store.handover.mark_in_doubt(second, "no answer", NOW))
+    run(mail_store.handover.fail(third, None, "no", NOW))
     assert rows(mail_db, "SELECT octets FROM body") == [(BODY,)]
-    run(mail_store.queued(second, "4XyZ2", NOW))
+    run(mail_store.handover.mark_queued(second, "4XyZ2", NOW))
     assert rows(mail_db, "SELECT * FROM body") == []
     assert faults_of(mail_db) == []
 
@@ -409,19 +412,19 @@ def test_recovery_tells_what_was_leased_from_what_was_handed_over(mail_db: Path,
     store = MailStore.open(mail_db, KEY)
     for number in range(3):
         run(put(store, number, at=NOW + number))
-    handed, leased = run(store.claim(2, NOW + 1))
-    run(store.handing(handed.delivery, "token", NOW + 1))
+    handed, leased = run(store.handover.claim(2, NOW + 1))
+    run(store.handover.start_attempt(handed.delivery, "token", NOW + 1))
     run(store.close())
 
     store = MailStore.open(mail_db, KEY)
-    assert run(store.recover(NOW + 5)) == 1
-    view = run(store.message(handed.message))
+    assert run(store.handover.recover(NOW + 5)) == 1
+    view = run(store.queries.message(handed.message))
     assert view is not None
     assert (view.deliveries[0].state, view.deliveries[0].changed_at) == (State.IN_DOUBT, NOW + 5)
     assert "stopped before the answer" in (view.deliveries[0].reason or "")
-    assert next(claimed.delivery for claimed in run(store.claim(9, NOW + 5))) == leased.delivery
-    assert run(store.figures()).deliveries[State.ACCEPTED] == 2
-    assert run(store.recover(NOW + 6)) == 0
+    assert next(claimed.delivery for claimed in run(store.handover.claim(9, NOW + 5))) == leased.delivery
+    assert run(store.queries.figures()).deliveries[State.ACCEPTED] == 2
+    assert run(store.handover.recover(NOW + 6)) == 0
     run(store.close())
 
 
@@ -429,9 +432,9 @@ def test_what_was_shown_not_queued_is_sent_again_at_once(mail_store: MailStore, 
     """Due now, with its reason; the next try is an attempt of its own. One that was queued meanwhile stays so."""
     run(put(mail_store, 1))
     claimed = one_claimed(mail_store, run)
-    run(mail_store.handing(claimed.delivery, "first", NOW))
-    run(mail_store.doubt(claimed.delivery, "no answer", NOW + 1))
-    run(mail_store.unqueued(claimed.delivery, "shown not queued", NOW + 2))
+    run(mail_store.handover.start_attempt(claimed.delivery, "first", NOW))
+    run(mail_store.handover.mark_in_doubt(claimed.delivery, "no answer", NOW + 1))
+    run(mail_store.handover.resend(claimed.delivery, "shown not queued", NOW + 2))
     assert delivery(mail_store, run) == DeliveryView(
         JANE,
         State.DEFERRED,
@@ -443,11 +446,11 @@ def test_what_was_shown_not_queued_is_sent_again_at_once(mail_store: MailStore, 
         NOW + 2,
         ("first",),
     )
-    assert run(mail_store.doubts(0, 9)) == []
+    assert run(mail_store.handover.in_doubt(0, 9)) == []
     assert one_claimed(mail_store, run, NOW + 2).attempts == 1
-    assert run(mail_store.handing(claimed.delivery, "second", NOW + 3)) == BODY
-    run(mail_store.queued(claimed.delivery, "4XyZ", NOW + 3))
-    run(mail_store.unqueued(claimed.delivery, "shown not queued", NOW + 4))
+    assert run(mail_store.handover.start_attempt(claimed.delivery, "second", NOW + 3)) == BODY
+    run(mail_store.handover.mark_queued(claimed.delivery, "4XyZ", NOW + 3))
+    run(mail_store.handover.resend(claimed.delivery, "shown not queued", NOW + 4))
     after = delivery(mail_store, run)
     assert (after.state, after.attempts, after.tokens) == (State.QUEUED, 2, ("first", "second"))
 
@@ -456,14 +459,14 @@ def test_doubts_come_page_by_page_with_every_sender_that_was_used(mail_store: Ma
     """In the order of their ids, none twice; the star of the return path is the token of each attempt."""
     for number in range(5):
         run(put(mail_store, number))
-    for claimed in run(mail_store.claim(5, NOW)):
-        run(mail_store.handing(claimed.delivery, f"first{claimed.delivery}", NOW))
-        run(mail_store.retry(claimed.delivery, NOW, None, "451 later", NOW))
-    for claimed in run(mail_store.claim(5, NOW))[1:]:
-        run(mail_store.handing(claimed.delivery, f"second{claimed.delivery}", NOW + 1))
-        run(mail_store.doubt(claimed.delivery, "no answer", NOW + 2))
+    for claimed in run(mail_store.handover.claim(5, NOW)):
+        run(mail_store.handover.start_attempt(claimed.delivery, f"first{claimed.delivery}", NOW))
+        run(mail_store.handover.retry(claimed.delivery, NOW, None, "451 later", NOW))
+    for claimed in run(mail_store.handover.claim(5, NOW))[1:]:
+        run(mail_store.handover.start_attempt(claimed.delivery, f"second{claimed.delivery}", NOW + 1))
+        run(mail_store.handover.mark_in_doubt(claimed.delivery, "no answer", NOW + 2))
     pages, after = [], 0
-    while page := run(mail_store.doubts(after, 3)):
+    while page := run(mail_store.handover.in_doubt(after, 3)):
         pages.append(page)
         after = page[-1].delivery
     assert [len(page) for page in pages] == [3, 1]

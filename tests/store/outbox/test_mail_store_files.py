@@ -48,11 +48,11 @@ def test_making_it_again_keeps_what_is_in_it(mail_db: Path, run: Run) -> None:
     run(put(store, 1, key="k"))
     assert not MailStore.init(mail_db)
     assert run(put(store, 2)) == Accepted()
-    fingerprint = store.fingerprint(BODY)
+    fingerprint = store.acceptance.fingerprint(BODY)
     run(store.close())
     store = MailStore.open(mail_db, KEY)
-    assert store.fingerprint(BODY) == fingerprint
-    assert run(store.figures()).deliveries[State.ACCEPTED] == 2
+    assert store.acceptance.fingerprint(BODY) == fingerprint
+    assert run(store.queries.figures()).deliveries[State.ACCEPTED] == 2
     run(store.close())
 
 
@@ -116,8 +116,8 @@ def test_the_octets_of_a_body_are_gone_with_it(mail_db: Path, run: Run) -> None:
     store = MailStore.open(mail_db, KEY)
     run(put(store, 1, body=BODY * 300))
     assert found()
-    (claimed,) = run(store.claim(1, NOW))
-    run(store.queued(claimed.delivery, "4XyZ", NOW))
+    (claimed,) = run(store.handover.claim(1, NOW))
+    run(store.handover.mark_queued(claimed.delivery, "4XyZ", NOW))
     run(store.close())
     assert not found()
 

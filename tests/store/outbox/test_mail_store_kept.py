@@ -16,14 +16,14 @@ from postroom.store.outbox.messages import Accepted, Repeated
 
 def test_figures_tell_states_and_the_oldest_that_waits(mail_store: MailStore, run: Run) -> None:
     """One that is leased still waits; one in doubt or ended does not."""
-    assert run(mail_store.figures()).oldest_waiting is None
+    assert run(mail_store.queries.figures()).oldest_waiting is None
     for number in range(3):
         run(put(mail_store, number, at=NOW + number))
-    oldest, second, _ = run(mail_store.claim(3, NOW + 9))
-    assert run(mail_store.figures()).oldest_waiting == NOW
-    run(mail_store.queued(oldest.delivery, "4XyZ", NOW + 9))
-    run(mail_store.doubt(second.delivery, "no answer", NOW + 9))
-    figures = run(mail_store.figures())
+    oldest, second, _ = run(mail_store.handover.claim(3, NOW + 9))
+    assert run(mail_store.queries.figures()).oldest_waiting == NOW
+    run(mail_store.handover.mark_queued(oldest.delivery, "4XyZ", NOW + 9))
+    run(mail_store.handover.mark_in_doubt(second.delivery, "no answer", NOW + 9))
+    figures = run(mail_store.queries.figures())
     assert figures.oldest_waiting == NOW + 2
     assert {state: count for state, count in figures.deliveries.items() if count} == {
         State.ACCEPTED: 1,
@@ -36,15 +36,15 @@ def test_sweeping_deletes_what_has_ended_and_never_what_waits(mail_db: Path, mai
     """Old and ended goes, with deliveries and attempts; old and waiting, deferred or in doubt stays; young stays."""
     for number in range(6):
         run(put(mail_store, number, at=NOW if number < 5 else NOW + 100, key=str(number)))
-    waiting, deferred, doubted, queued, failed, young = run(mail_store.claim(9, NOW + 100))
-    run(mail_store.release(waiting.delivery))
-    run(mail_store.retry(deferred.delivery, NOW + 999, None, "451", NOW))
-    run(mail_store.handing(doubted.delivery, "t1", NOW))
-    run(mail_store.doubt(doubted.delivery, "no answer", NOW))
-    run(mail_store.handing(queued.delivery, "t2", NOW))
-    run(mail_store.queued(queued.delivery, "4XyZ", NOW))
-    run(mail_store.fail(failed.delivery, None, "550", NOW))
-    run(mail_store.queued(young.delivery, "4XyZ2", NOW + 100))
+    waiting, deferred, doubted, queued, failed, young = run(mail_store.handover.claim(9, NOW + 100))
+    run(mail_store.handover.release(waiting.delivery))
+    run(mail_store.handover.retry(deferred.delivery, NOW + 999, None, "451", NOW))
+    run(mail_store.handover.start_attempt(doubted.delivery, "t1", NOW))
+    run(mail_store.handover.mark_in_doubt(doubted.delivery, "no answer", NOW))
+    run(mail_store.handover.start_attempt(queued.delivery, "t2", NOW))
+    run(mail_store.handover.mark_queued(queued.delivery, "4XyZ", NOW))
+    run(mail_store.handover.fail(failed.delivery, None, "550", NOW))
+    run(mail_store.handover.mark_queued(young.delivery, "4XyZ2", NOW + 100))
 
     assert run(mail_store.sweep(NOW + 50, NOW + 50, 100)) == 5 + 2
     assert {id_ for (id_,) in rows(mail_db, "SELECT id FROM message")} == {
@@ -60,8 +60,8 @@ def test_sweeping_keeps_to_its_budget(mail_store: MailStore, run: Run) -> None:
     """Keys and messages share it; a full one says that there is more."""
     for number in range(5):
         run(put(mail_store, number, key=str(number)))
-    for claimed in run(mail_store.claim(9, NOW)):
-        run(mail_store.fail(claimed.delivery, None, "550", NOW))
+    for claimed in run(mail_store.handover.claim(9, NOW)):
+        run(mail_store.handover.fail(claimed.delivery, None, "550", NOW))
     assert [run(mail_store.sweep(NOW + 1, NOW + 1, 3)) for _ in range(5)] == [3, 3, 3, 1, 0]
 
 
@@ -75,10 +75,10 @@ def test_a_swept_key_may_be_used_again(mail_store: MailStore, run: Run) -> None:
 
 
 ALL_THE_TIME: dict[str, Callable[[MailStore], Coroutine[Any, Any, Any]]] = {
-    "figures": lambda store: store.figures(),
-    "next_due": lambda store: store.next_due(),
-    "claim": lambda store: store.claim(10, NOW),
-    "doubts": lambda store: store.doubts(0, 10),
+    "figures": lambda store: store.queries.figures(),
+    "next_due": lambda store: store.handover.next_due(),
+    "claim": lambda store: store.handover.claim(10, NOW),
+    "doubts": lambda store: store.handover.in_doubt(0, 10),
     "sweep": lambda store: store.sweep(NOW - 1, NOW - 1, 10),
     "accept": lambda store: put(store, 2**31, key="k"),
 }
@@ -112,7 +112,7 @@ def test_what_has_ended_costs_those_who_ask_nothing(mail_store: MailStore, run: 
             ten_steps += 1
             return False
 
-        run(mail_store.figures())
+        run(mail_store.queries.figures())
         connection = mail_store._thread._connection
         assert connection is not None
         connection.set_progress_handler(count, 10)
@@ -125,6 +125,6 @@ def test_what_has_ended_costs_those_who_ask_nothing(mail_store: MailStore, run: 
     end(0, 10)
     run(put(mail_store, 2**30, key="other"))
     few = steps()
-    run(mail_store.recover(NOW))
+    run(mail_store.handover.recover(NOW))
     end(10, 2000)
     assert steps() <= few + 5

@@ -74,7 +74,7 @@ def reopened(path: Path, run: Run) -> int:
     """Open it as the next start does; returns how many deliveries are in doubt by that."""
     store = MailStore.open(path, KEY)
     try:
-        return run(store.recover(NOW))
+        return run(store.handover.recover(NOW))
     finally:
         run(store.close())
 

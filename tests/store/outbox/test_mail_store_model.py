@@ -70,7 +70,7 @@ class Outbox(RuleBasedStateMachine):
     @rule(most=st.integers(1, 4), later=st.integers(0, 3))
     def claim(self, most: int, later: int) -> None:
         self.now += later
-        claimed = self.runner.run(self.store.claim(most, self.now))
+        claimed = self.runner.run(self.store.handover.claim(most, self.now))
         due = sorted(
             (one.due_at, id_)
             for id_, one in self.plain.items()
@@ -91,24 +91,24 @@ class Outbox(RuleBasedStateMachine):
         one = self.plain[id_]
         self.tokens += 1
         if end != "retry" or data.draw(st.booleans(), "refused after the body"):
-            self.runner.run(self.store.handing(id_, f"t{self.tokens}", self.now))
+            self.runner.run(self.store.handover.start_attempt(id_, f"t{self.tokens}", self.now))
             one.handing = True
         match end:
             case "queued":
-                self.runner.run(self.store.queued(id_, f"Q{id_}", self.now))
+                self.runner.run(self.store.handover.mark_queued(id_, f"Q{id_}", self.now))
                 one.end(State.QUEUED)
             case "retry":
                 due_at = self.now + data.draw(st.integers(0, 5), "pause")
-                self.runner.run(self.store.retry(id_, due_at, "4.3.0", "451 later", self.now))
+                self.runner.run(self.store.handover.retry(id_, due_at, "4.3.0", "451 later", self.now))
                 one.end(State.DEFERRED, due_at)
             case "fail":
-                self.runner.run(self.store.fail(id_, "5.1.1", "550 no", self.now))
+                self.runner.run(self.store.handover.fail(id_, "5.1.1", "550 no", self.now))
                 one.end(State.FAILED)
             case "doubt":
-                self.runner.run(self.store.doubt(id_, "no answer", self.now))
+                self.runner.run(self.store.handover.mark_in_doubt(id_, "no answer", self.now))
                 one.end(State.IN_DOUBT)
             case "release":
-                self.runner.run(self.store.release(id_))
+                self.runner.run(self.store.handover.release(id_))
                 one.leased = one.handing = False
 
     @precondition(lambda self: self.leased())
@@ -120,18 +120,18 @@ class Outbox(RuleBasedStateMachine):
         one.state, one.due_at, one.leased = end, None, False
         if end is State.DEFERRED:
             one.due_at = self.now + data.draw(st.integers(0, 5), "pause")
-            self.runner.run(self.store.hold(id_, one.due_at, "4.7.1", "over a limit", self.now))
+            self.runner.run(self.store.handover.hold(id_, one.due_at, "4.7.1", "over a limit", self.now))
         else:
-            self.runner.run(self.store.end(id_, end, "5.1.1", "suppressed", self.now))
+            self.runner.run(self.store.handover.end(id_, end, "5.1.1", "suppressed", self.now))
 
     @rule()
     def find_doubts_in_the_queue(self) -> None:
-        doubts = self.runner.run(self.store.doubts(0, 1000))
+        doubts = self.runner.run(self.store.handover.in_doubt(0, 1000))
         assert [doubt.delivery for doubt in doubts] == sorted(
             id_ for id_, one in self.plain.items() if one.state is State.IN_DOUBT
         )
         for doubt in doubts[:1]:
-            self.runner.run(self.store.queued(doubt.delivery, "Q", self.now))
+            self.runner.run(self.store.handover.mark_queued(doubt.delivery, "Q", self.now))
             self.plain[doubt.delivery].end(State.QUEUED)
 
     @rule()
@@ -139,7 +139,7 @@ class Outbox(RuleBasedStateMachine):
         self.runner.run(self.store.close())
         self.store = MailStore.open(self.path, KEY)
         handing = [one for one in self.plain.values() if one.handing]
-        assert self.runner.run(self.store.recover(self.now)) == len(handing)
+        assert self.runner.run(self.store.handover.recover(self.now)) == len(handing)
         for one in handing:
             one.end(State.IN_DOUBT)
         for one in self.plain.values():
@@ -168,12 +168,12 @@ class Outbox(RuleBasedStateMachine):
     @invariant()
     def figures_and_next_due_are_those_of_the_model(self) -> None:
         waiting = [one for one in self.plain.values() if one.state in WAITING]
-        figures = self.runner.run(self.store.figures())
+        figures = self.runner.run(self.store.queries.figures())
         assert sum(figures.deliveries.values()) == len(self.plain)
         assert sum(figures.deliveries.get(state, 0) for state in WAITING) == len(waiting)
         assert figures.oldest_waiting == min((one.accepted_at for one in waiting), default=None)
         free = [one.due_at for one in waiting if one.due_at is not None and not one.leased]
-        assert self.runner.run(self.store.next_due()) == min(free, default=None)
+        assert self.runner.run(self.store.handover.next_due()) == min(free, default=None)
 
 
 Outbox.TestCase.settings = settings(max_examples=20, stateful_step_count=30, derandomize=True, deadline=None)

@@ -1,4 +1,4 @@
-"""story.py: of all that Postfix says of an attempt, what concerns its recipient."""
+"""history.py: of all that Postfix says of an attempt, what concerns its recipient."""
 
 import pytest
 

@@ -97,7 +97,7 @@ class OutboxBed:
         )
 
     async def deliveries(self, message: str) -> Sequence[DeliveryView]:
-        view = await self.store.message(message)
+        view = await self.store.queries.message(message)
         assert view is not None
         return view.deliveries
 
@@ -107,7 +107,7 @@ class OutboxBed:
         try:
             async with asyncio.timeout(WITHIN_S):
                 while view is None or tuple(delivery.state for delivery in view.deliveries) != states:
-                    view = await self.store.message(message)
+                    view = await self.store.queries.message(message)
                     await asyncio.sleep(0.002)
         except TimeoutError:
             raise TimeoutError(f"not {states} within {WITHIN_S:g} s: {view and view.deliveries}") from None
@@ -133,7 +133,7 @@ async def stored(
     parts = StoredMessage(
         message, "shop", f"{message}@example.org", "*@bounces.example.org", now, sender="#anna", stream=stream
     )
-    assert isinstance(await store.accept(parts, recipients, body, "{}", None, 1_000_000), Accepted)
+    assert isinstance(await store.acceptance.accept(parts, recipients, body, "{}", None, 1_000_000), Accepted)
     return message
 
 
@@ -180,7 +180,7 @@ async def outbox_at(
     check = RecipientCheck(shared, KEY, CircuitBreaker("shared", "", log), 1.0)
     async with ScriptedPostfix(folder / "in", script, break_body_at) as postfix:
         outbox = Outbox(
-            store,
+            store.handover,
             Gate(check, limiter, KEY, "mail.example.org", clock),
             HandoverSettings(
                 socket=postfix.path,

@@ -1,4 +1,4 @@
-"""confirming.py: what only a log file says of a recipient counts when we handed over that very mail."""
+"""confirmation.py: what only a log file says of a recipient counts when we handed over that very mail."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -80,10 +80,10 @@ async def test_a_bounce_counts_when_it_is_of_mail_we_handed_over_and_that_is_gon
         if counts:
             learner = Learner(away, RULES, WaveGuard(20, 60.0, 20), log)
             with pytest.raises(StoreUnavailable):
-                await Confirmation(at.store, reader, learner, queued, log).confirm(0.0, 0.0)
+                await Confirmation(at.store.queries, reader, learner, queued, log).confirm(0.0, 0.0)
         learner = Learner(at.shared, RULES, WaveGuard(20, 60.0, 20), log)
         for _ in range(2):
-            await Confirmation(at.store, reader, learner, queued, log).confirm(0.0, 0.0)
+            await Confirmation(at.store.queries, reader, learner, queued, log).confirm(0.0, 0.0)
         hints = [suppression.hint for suppression in await at.shared.suppressions(("", ""), 9, NOW)]
     await away.close()
     await track.close()
@@ -125,7 +125,7 @@ async def test_a_delivery_lifts_when_it_is_of_mail_we_handed_over(bed: Path, to:
         async def queued(tokens: Collection[str]) -> set[str]:
             raise AssertionError(f"a delivery needs no look into the queue: {tokens}")
 
-        await Confirmation(at.store, TrackReader(bed / "track.db"), learner, queued, log).confirm(0.0, 0.0)
+        await Confirmation(at.store.queries, TrackReader(bed / "track.db"), learner, queued, log).confirm(0.0, 0.0)
         found = await at.shared.suppressed([recipient.hash], now=NOW)
     await track.close()
     assert (found == {}) is counts

@@ -1,20 +1,39 @@
-"""The outbox's door: accepting a message once, durably."""
+"""Accepting a message into the outbox, durably, and once for its idempotency key: what the API does with mail.db."""
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import apsw
 
 from postroom.mail.recipients import masked_recipient
 from postroom.mail.states import WAITING, State
 from postroom.store.outbox.messages import Accepted, Idempotency, Mismatch, OutboxFull, Repeated, StoredMessage, Unsent
-from postroom.store.outbox.part import Part
+from postroom.store.sqlite.rows import insert_row
+from postroom.store.sqlite.thread import StoreThread
 
 _WAITING = ", ".join(f"'{state}'" for state in WAITING)
 
 
-class Accepting(Part):
-    """Operations of the API."""
+class OutboxAcceptance:
+    """Accepts messages.
+
+    Args:
+        fingerprint_key: request bodies are hashed with it.
+        recipient_key:   recipients are hashed with it.
+        reach:           called at each fault point that is passed.
+    """
+
+    def __init__(
+        self, thread: StoreThread, fingerprint_key: bytes, recipient_key: bytes, reach: Callable[[str], None]
+    ) -> None:
+        self._thread = thread
+        self._fingerprint_key = fingerprint_key
+        self._recipient_key = recipient_key
+        self._reach = reach
+
+    def fingerprint(self, body: bytes) -> bytes:
+        """Keyed hash of a request's body: tells the same body from another, and says nothing of it."""
+        return hmac.digest(self._fingerprint_key, body, "sha256")
 
     async def accept(
         self,
@@ -43,34 +62,39 @@ class Accepting(Part):
                 known = _known(connection, message.client, idempotency)
                 if known is not None:
                     return known
-                connection.execute(
-                    "INSERT INTO idem VALUES (?, ?, ?, ?, ?)",
-                    (message.client, idempotency.key, idempotency.fingerprint, answer, message.accepted_at),
+                insert_row(
+                    connection,
+                    "idem",
+                    {
+                        "client": message.client,
+                        "key": idempotency.key,
+                        "fingerprint": idempotency.fingerprint,
+                        "answer": answer,
+                        "accepted_at": message.accepted_at,
+                    },
                 )
             waiting = _waiting(connection)
             if waiting + len(recipients) - len(unsent) > max_waiting:
                 raise OutboxFull(waiting, max_waiting)
-            connection.execute(
-                "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    message.id,
-                    message.client,
-                    message.message_id,
-                    message.return_path,
-                    message.accepted_at,
-                    len(body),
-                    message.template,
-                    message.template_version,
-                    message.sender,
-                    message.stream,
-                ),
+            insert_row(
+                connection,
+                "message",
+                {
+                    "id": message.id,
+                    "client": message.client,
+                    "message_id": message.message_id,
+                    "return_path": message.return_path,
+                    "accepted_at": message.accepted_at,
+                    "size": len(body),
+                    "template": message.template,
+                    "template_version": message.template_version,
+                    "sender": message.sender,
+                    "stream": message.stream,
+                },
             )
-            connection.execute("INSERT INTO body VALUES (?, ?)", (message.id, body))
-            connection.executemany(
-                "INSERT INTO delivery (message, recipient, recipient_hash, hint, state, due_at, enhanced_status,"
-                " reason, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [self._delivery(message, recipient, unsent.get(recipient)) for recipient in recipients],
-            )
+            insert_row(connection, "body", {"message": message.id, "octets": body})
+            for recipient in recipients:
+                insert_row(connection, "delivery", self._delivery(message, recipient, unsent.get(recipient)))
             self._reach("accept.before_commit")
             return Accepted()
 
@@ -82,14 +106,23 @@ class Accepting(Part):
         """What is known of a client's idempotency key; None when it is new."""
         return await self._thread.run(lambda connection: _known(connection, client, idempotency))
 
-    def _delivery(
-        self, message: StoredMessage, recipient: str, unsent: Unsent | None
-    ) -> tuple[str | float | None, ...]:
+    def _delivery(self, message: StoredMessage, recipient: str, unsent: Unsent | None) -> dict[str, str | float | None]:
         kept, at = masked_recipient(self._recipient_key, recipient), message.accepted_at
+        row: dict[str, str | float | None] = {
+            "message": message.id,
+            "recipient_hash": kept.hash,
+            "hint": kept.hint,
+            "changed_at": at,
+        }
         if unsent is None:
-            return message.id, recipient, kept.hash, kept.hint, State.ACCEPTED, at, None, None, at
-        # It has ended: nobody needs the address.
-        return message.id, "", kept.hash, kept.hint, State.SUPPRESSED, None, unsent.enhanced_status, unsent.reason, at
+            return {**row, "recipient": recipient, "state": State.ACCEPTED, "due_at": at}
+        return {
+            **row,
+            "recipient": "",  # It has ended: nobody needs the address.
+            "state": State.SUPPRESSED,
+            "enhanced_status": unsent.enhanced_status,
+            "reason": unsent.reason,
+        }
 
 
 def _known(connection: apsw.Connection, client: str, idempotency: Idempotency) -> Repeated | Mismatch | None:

@@ -1,19 +1,31 @@
-"""The outbox's other door: leasing deliveries, and what became of their hand-over."""
+"""Handing over what is in the outbox: deliveries are leased, and what became of each is stored.
+
+The life of a delivery is drawn in mail_store.py.
+"""
 
 import json
-from typing import Any
+from collections.abc import Callable
 
 import apsw
 
 from postroom.mail.states import NEEDS_BODY, State
 from postroom.store.outbox.messages import ClaimedDelivery, DeliveryInDoubt
-from postroom.store.outbox.part import Part
+from postroom.store.sqlite.rows import insert_row, named_rows
+from postroom.store.sqlite.thread import StoreThread
 
 _NEEDS_BODY = ", ".join(f"'{state}'" for state in NEEDS_BODY)
 
 
-class Handing(Part):
-    """Operations of the hand-over; the life of a delivery is drawn in mail_store.py."""
+class OutboxHandover:
+    """Operations of the hand-over.
+
+    Args:
+        reach: called at each fault point that is passed.
+    """
+
+    def __init__(self, thread: StoreThread, reach: Callable[[str], None]) -> None:
+        self._thread = thread
+        self._reach = reach
 
     async def recover(self, now: float) -> int:
         """After a start: what a dead process had leased waits again, what it was handing over is in doubt.
@@ -39,18 +51,22 @@ class Handing(Part):
         """Lease up to `most` deliveries that are due, the longest due first."""
 
         def operation(connection: apsw.Connection) -> list[ClaimedDelivery]:
-            rows: list[Any] = connection.execute(
-                "SELECT d.id, d.message, d.recipient, m.return_path, m.accepted_at, d.attempts, m.size,"
+            rows = named_rows(
+                connection,
+                "SELECT d.id AS delivery, d.message, d.recipient, m.return_path, m.accepted_at, d.attempts, m.size,"
                 " m.client, m.sender, m.stream,"
                 " (SELECT json_group_array(recipient) FROM delivery"
-                "  WHERE message = d.message AND due_at IS NOT NULL),"
-                " EXISTS (SELECT 1 FROM delivery WHERE message = d.message AND attempts > 0)"
+                "  WHERE message = d.message AND due_at IS NOT NULL) AS recipients,"
+                " EXISTS (SELECT 1 FROM delivery WHERE message = d.message AND attempts > 0) AS is_counted"
                 " FROM delivery d JOIN message m ON m.id = d.message"
                 " WHERE d.due_at IS NOT NULL AND d.leased = 0 AND d.due_at <= ? ORDER BY d.due_at LIMIT ?",
                 (now, most),
-            ).fetchall()
-            connection.executemany("UPDATE delivery SET leased = 1 WHERE id = ?", [(row[0],) for row in rows])
-            return [ClaimedDelivery(*(*row[:10], tuple(json.loads(row[10])), bool(row[11]))) for row in rows]
+            )
+            connection.executemany("UPDATE delivery SET leased = 1 WHERE id = ?", [(row["delivery"],) for row in rows])
+            for row in rows:
+                row["recipients"] = tuple(json.loads(row["recipients"]))
+                row["is_counted"] = bool(row["is_counted"])
+            return [ClaimedDelivery(**row) for row in rows]
 
         claimed = await self._thread.run(operation)
         if claimed:
@@ -68,7 +84,7 @@ class Handing(Part):
 
         return await self._thread.run(operation)
 
-    async def handing(self, delivery: int, token: str, started_at: float) -> bytes:
+    async def start_attempt(self, delivery: int, token: str, started_at: float) -> bytes:
         """Store that the body of a leased delivery is about to go out under this token; returns the body.
 
         Args:
@@ -77,7 +93,7 @@ class Handing(Part):
 
         def operation(connection: apsw.Connection) -> bytes:
             connection.execute("UPDATE delivery SET handing = 1, token = ? WHERE id = ?", (token, delivery))
-            connection.execute("INSERT INTO attempt VALUES (?, ?, ?)", (token, delivery, started_at))
+            insert_row(connection, "attempt", {"token": token, "delivery": delivery, "started_at": started_at})
             row = connection.execute(
                 "SELECT octets FROM body WHERE message = (SELECT message FROM delivery WHERE id = ?)", (delivery,)
             ).fetchone()
@@ -88,7 +104,7 @@ class Handing(Part):
         self._reach("handing.committed")
         return body
 
-    async def queued(self, delivery: int, queue_id: str | None, now: float) -> None:
+    async def mark_queued(self, delivery: int, queue_id: str | None, now: float) -> None:
         """Postfix has it, under this queue id."""
 
         def operation(connection: apsw.Connection) -> None:
@@ -163,7 +179,7 @@ class Handing(Part):
 
         await self._thread.run(operation)
 
-    async def doubt(self, delivery: int, reason: str, now: float) -> None:
+    async def mark_in_doubt(self, delivery: int, reason: str, now: float) -> None:
         """The body went out and no answer came."""
 
         def operation(connection: apsw.Connection) -> None:
@@ -175,7 +191,7 @@ class Handing(Part):
 
         await self._thread.run(operation)
 
-    async def unqueued(self, delivery: int, reason: str, now: float) -> None:
+    async def resend(self, delivery: int, reason: str, now: float) -> None:
         """One in doubt is to be sent again, at once: as a new attempt."""
 
         def operation(connection: apsw.Connection) -> None:
@@ -187,26 +203,29 @@ class Handing(Part):
 
         await self._thread.run(operation)
 
-    async def doubts(self, after: int, most: int) -> list[DeliveryInDoubt]:
+    async def in_doubt(self, after: int, most: int) -> list[DeliveryInDoubt]:
         """Deliveries in doubt, in the order of their ids, from the first past `after`."""
 
         def operation(connection: apsw.Connection) -> list[DeliveryInDoubt]:
-            rows: list[Any] = connection.execute(
-                "SELECT d.id, d.message, m.return_path, d.token, a.started_at, d.changed_at"
+            rows = named_rows(
+                connection,
+                "SELECT d.id AS delivery, d.message, m.return_path, d.token, a.started_at, d.changed_at AS ended_at"
                 " FROM delivery d JOIN message m ON m.id = d.message JOIN attempt a ON a.token = d.token"
                 " WHERE d.state = 'in_doubt' AND d.id > ? ORDER BY d.id LIMIT ?",
                 (after, most),
-            ).fetchall()
+            )
             return [
                 DeliveryInDoubt(
-                    delivery,
-                    message,
-                    return_path.replace("*", token),
-                    tuple(return_path.replace("*", earlier) for earlier in tokens_of(connection, delivery)),
-                    started_at,
-                    ended_at,
+                    delivery=row["delivery"],
+                    message=row["message"],
+                    sender=row["return_path"].replace("*", row["token"]),
+                    envelope_senders=tuple(
+                        row["return_path"].replace("*", token) for token in tokens_of(connection, row["delivery"])
+                    ),
+                    started_at=row["started_at"],
+                    ended_at=row["ended_at"],
                 )
-                for delivery, message, return_path, token, started_at, ended_at in rows
+                for row in rows
             ]
 
         return await self._thread.run(operation)

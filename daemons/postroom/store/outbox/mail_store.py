@@ -6,18 +6,19 @@ is what makes a 202 durable. Each operation is one transaction.
 
 The life of a delivery:
 
-    accept ─► accepted ─ claim ─► (leased) ─ handing ─► (body on its way) ─► queued | retry | fail | doubt
-                  ▲                  │ release                                 │
-                  └──────────────────┴──────────────── deferred ◄──────────────┘
+    accept ─► accepted ─ claim ─► (leased) ─ start_attempt ─► (handing: body on its way) ─► queued | failed | in_doubt
+                  ▲                  │ release                         │ retry
+                  └──────────────────┴──────────── deferred ◄──────────┘
 
-`handing` is stored before the body goes out and cleared with the answer, so
-what is found `handing` after a crash is exactly what is in doubt.
+`handing` is stored before the body goes out and cleared with the answer, so what is found `handing` after a crash is
+exactly what is in doubt.
+
+Operations: acceptance.py (the API's), handover.py, queries.py.
 
 Privacy: a recipient is in clear until its delivery is queued, failed or suppressed, and with it the body. What stays is
          its keyed hash and masked form, for the log to be compared with and for whoever asks.
 """
 
-import hmac
 import os
 import secrets
 from collections.abc import Callable
@@ -27,26 +28,30 @@ from typing import Any
 import apsw
 
 from postroom.mail.recipients import masked_recipient, masked_reply
+from postroom.mail.states import NEEDS_BODY
 from postroom.store.errors import StoreUnavailable
 from postroom.store.lock import hold_alone
-from postroom.store.outbox.acceptance import Accepting
-from postroom.store.outbox.handover import Handing
-from postroom.store.outbox.queries import Reading
+from postroom.store.outbox.acceptance import OutboxAcceptance
+from postroom.store.outbox.handover import OutboxHandover
+from postroom.store.outbox.queries import OutboxQueries
 from postroom.store.outbox.schema import MAIL
 from postroom.store.sqlite.file import open_file, translated
 from postroom.store.sqlite.thread import StoreThread
 
+_NEEDS_BODY = ", ".join(f"'{state}'" for state in NEEDS_BODY)
 
-class MailStore(Accepting, Handing, Reading):
+
+class MailStore:
     """The outbox of this host. Made by `init`, opened by exactly one process."""
 
     def __init__(
         self, path: Path, lock_fd: int, fingerprint_key: bytes, recipient_key: bytes, reach: Callable[[str], None]
     ) -> None:
-        self._path = path
         self._lock_fd = lock_fd
-        self._fingerprint_key = fingerprint_key
-        super().__init__(StoreThread(path, lambda: _connect(path)), recipient_key, reach)
+        self._thread = StoreThread(path, lambda: _connect(path))
+        self.acceptance = OutboxAcceptance(self._thread, fingerprint_key, recipient_key, reach)
+        self.handover = OutboxHandover(self._thread, reach)
+        self.queries = OutboxQueries(self._thread)
 
     @staticmethod
     def init(path: Path) -> bool:
@@ -68,7 +73,8 @@ class MailStore(Accepting, Handing, Reading):
         connection = _connect(path)
         try:
             connection.execute(
-                "INSERT INTO meta VALUES ('fingerprint_key', ?) ON CONFLICT DO NOTHING", (secrets.token_bytes(32),)
+                "INSERT INTO meta (name, value) VALUES ('fingerprint_key', ?) ON CONFLICT DO NOTHING",
+                (secrets.token_bytes(32),),
             )
         except apsw.Error as error:
             raise translated(error, path) from error
@@ -82,7 +88,7 @@ class MailStore(Accepting, Handing, Reading):
 
         Args:
             recipient_key: recipients are hashed with it.
-            reach:         told when a fault point is passed.
+            reach:         called at each fault point that is passed.
 
         Raises:
             StoreUnavailable: missing, not ours, damaged, or open in another process.
@@ -111,9 +117,32 @@ class MailStore(Accepting, Handing, Reading):
         await self._thread.close()
         os.close(self._lock_fd)
 
-    def fingerprint(self, body: bytes) -> bytes:
-        """Keyed hash of a request's body: tells the same body from another, and says nothing of it."""
-        return hmac.digest(self._fingerprint_key, body, "sha256")
+    async def sweep(self, messages_before: float, keys_before: float, budget: int) -> int:
+        """Delete up to `budget` ended messages and idempotency keys accepted before these times (Unix seconds).
+
+        A message with a delivery that waits or is in doubt stays, however old.
+
+        Returns:
+            How many rows of the two were deleted.
+        """
+
+        def operation(connection: apsw.Connection) -> int:
+            connection.execute(
+                "DELETE FROM idem WHERE (client, key) IN"
+                " (SELECT client, key FROM idem WHERE accepted_at < ? ORDER BY accepted_at LIMIT ?)",
+                (keys_before, budget),
+            )
+            deleted = connection.changes()
+            old = connection.execute(
+                "SELECT id FROM message m WHERE accepted_at < ? AND NOT EXISTS"
+                f" (SELECT 1 FROM delivery WHERE message = m.id AND state IN ({_NEEDS_BODY}))"
+                " ORDER BY accepted_at LIMIT ?",
+                (messages_before, budget - deleted),
+            ).fetchall()
+            connection.executemany("DELETE FROM message WHERE id = ?", old)
+            return deleted + len(old)
+
+        return await self._thread.run(operation)
 
 
 def _hash_recipients(connection: apsw.Connection, recipient_key: bytes) -> None:

@@ -29,7 +29,7 @@ class StoredMessage:
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """A client's idempotency key, and the keyed hash of the body it came with (see `MailStore.fingerprint`)."""
+    """A client's idempotency key, and the keyed hash of the body it came with (`OutboxAcceptance.fingerprint`)."""
 
     key: str
     fingerprint: bytes

@@ -1,49 +1,54 @@
-"""What is in the outbox, and taking out what is old."""
-
-from typing import Any
+"""What is in the outbox, for whoever asks: the API, metrics, and the confirmation of what a log file says."""
 
 import apsw
 
 from postroom.mail.addresses import domain_of
 from postroom.mail.recipients import MaskedRecipient
-from postroom.mail.states import NEEDS_BODY, State
+from postroom.mail.states import State
 from postroom.store.outbox.handover import tokens_of
 from postroom.store.outbox.messages import DeliveryView, MessageView, OutboxFigures, StoredMessage
-from postroom.store.outbox.part import Part
+from postroom.store.sqlite.rows import Row, named_rows
+from postroom.store.sqlite.thread import StoreThread
 
-_NEEDS_BODY = ", ".join(f"'{state}'" for state in NEEDS_BODY)
 
+class OutboxQueries:
+    """Reads the outbox."""
 
-class Reading(Part):
-    """Operations of whoever asks, and of the sweep."""
+    def __init__(self, thread: StoreThread) -> None:
+        self._thread = thread
+
+    async def ping(self) -> None:
+        """Do nothing but show that the file can be used.
+
+        Raises:
+            StoreUnavailable: it cannot.
+        """
+        await self._thread.run(lambda connection: connection.execute("SELECT 1 FROM meta LIMIT 1").fetchall() and None)
 
     async def message(self, message: str) -> MessageView | None:
         """A message with its deliveries; None when there is none (any more)."""
 
         def operation(connection: apsw.Connection) -> MessageView | None:
-            row = connection.execute(
+            found = named_rows(
+                connection,
                 "SELECT id, client, message_id, return_path, accepted_at, template, template_version, sender, stream,"
                 " size FROM message WHERE id = ?",
                 (message,),
-            ).fetchone()
-            if row is None:
+            )
+            if not found:
                 return None
-            deliveries: list[Any] = connection.execute(
-                "SELECT id, recipient_hash, hint, state, attempts, queue_id, enhanced_status, reason, due_at,"
-                " changed_at FROM delivery WHERE message = ? ORDER BY id",
+            (row,) = found
+            size = row.pop("size")
+            deliveries = named_rows(
+                connection,
+                "SELECT id, recipient_hash, hint, state, attempts, queue_id, enhanced_status, reason,"
+                " due_at AS next_try, changed_at FROM delivery WHERE message = ? ORDER BY id",
                 (message,),
-            ).fetchall()
+            )
             return MessageView(
-                StoredMessage(*row[:9]),
-                row[9],
-                tuple(
-                    DeliveryView(
-                        MaskedRecipient(hashed, domain_of(hint), hint),
-                        State(state),
-                        *(*rest, tokens_of(connection, delivery)),
-                    )
-                    for delivery, hashed, hint, state, *rest in deliveries
-                ),
+                message=StoredMessage(**row),
+                size=size,
+                deliveries=tuple(_view(delivery, tokens_of(connection, delivery["id"])) for delivery in deliveries),
             )
 
         return await self._thread.run(operation)
@@ -61,8 +66,8 @@ class Reading(Part):
 
         return await self._thread.run(operation)
 
-    async def confirmed(self) -> int:
-        """The number of the last fact of the watcher's that was looked into (see confirming.py); 0 at first."""
+    async def confirmed_up_to(self) -> int:
+        """The number of the last fact of track.db that was looked into (handover/confirmation.py); 0 at first."""
 
         def operation(connection: apsw.Connection) -> int:
             row = connection.execute("SELECT value FROM meta WHERE name = 'confirmed'").fetchone()
@@ -70,11 +75,11 @@ class Reading(Part):
 
         return await self._thread.run(operation)
 
-    async def set_confirmed(self, number: int) -> None:
+    async def set_confirmed_up_to(self, number: int) -> None:
         """Facts up to this number were looked into."""
 
         def operation(connection: apsw.Connection) -> None:
-            connection.execute("REPLACE INTO meta VALUES ('confirmed', ?)", (str(number),))
+            connection.execute("REPLACE INTO meta (name, value) VALUES ('confirmed', ?)", (str(number),))
 
         await self._thread.run(operation)
 
@@ -82,7 +87,9 @@ class Reading(Part):
         """How many deliveries are in each state, and how long the oldest has waited."""
 
         def operation(connection: apsw.Connection) -> OutboxFigures:
-            deliveries = {State(state): count for state, count in connection.execute("SELECT * FROM tally")}
+            deliveries = {
+                State(state): count for state, count in connection.execute("SELECT state, deliveries FROM tally")
+            }
             # The smallest id is the oldest: ids are UUIDv7.
             row = connection.execute(
                 "SELECT m.accepted_at FROM message m WHERE m.id ="
@@ -92,29 +99,16 @@ class Reading(Part):
 
         return await self._thread.run(operation)
 
-    async def sweep(self, messages_before: float, keys_before: float, budget: int) -> int:
-        """Delete up to `budget` ended messages and idempotency keys accepted before these times (Unix seconds).
 
-        A message with a delivery that waits or is in doubt stays, however old.
-
-        Returns:
-            How many rows of the two were deleted.
-        """
-
-        def operation(connection: apsw.Connection) -> int:
-            connection.execute(
-                "DELETE FROM idem WHERE (client, key) IN"
-                " (SELECT client, key FROM idem WHERE accepted_at < ? ORDER BY accepted_at LIMIT ?)",
-                (keys_before, budget),
-            )
-            deleted = connection.changes()
-            old = connection.execute(
-                "SELECT id FROM message m WHERE accepted_at < ? AND NOT EXISTS"
-                f" (SELECT 1 FROM delivery WHERE message = m.id AND state IN ({_NEEDS_BODY}))"
-                " ORDER BY accepted_at LIMIT ?",
-                (messages_before, budget - deleted),
-            ).fetchall()
-            connection.executemany("DELETE FROM message WHERE id = ?", old)
-            return deleted + len(old)
-
-        return await self._thread.run(operation)
+def _view(delivery: Row, tokens: tuple[str, ...]) -> DeliveryView:
+    return DeliveryView(
+        recipient=MaskedRecipient(delivery["recipient_hash"], domain_of(delivery["hint"]), delivery["hint"]),
+        state=State(delivery["state"]),
+        attempts=delivery["attempts"],
+        queue_id=delivery["queue_id"],
+        enhanced_status=delivery["enhanced_status"],
+        reason=delivery["reason"],
+        next_try=delivery["next_try"],
+        changed_at=delivery["changed_at"],
+        tokens=tokens,
+    )

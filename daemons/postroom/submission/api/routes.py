@@ -21,8 +21,9 @@ from postroom.mail.ids import RANDOM_OCTETS, is_id, new_id
 from postroom.runtime.log import Field, Log, error_fields
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
-from postroom.store.outbox.mail_store import MailStore
+from postroom.store.outbox.acceptance import OutboxAcceptance
 from postroom.store.outbox.messages import Idempotency, Mismatch, OutboxFull, Repeated
+from postroom.store.outbox.queries import OutboxQueries
 from postroom.submission.api import responses
 from postroom.submission.api.auth import Client, Clients, Peer, peer_of
 from postroom.submission.api.histories import Histories
@@ -60,7 +61,8 @@ class Api:
 
     def __init__(
         self,
-        store: MailStore,
+        acceptance: OutboxAcceptance,
+        queries: OutboxQueries,
         outbox: Outbox,
         writer: Writer,
         clients: Clients,
@@ -74,7 +76,8 @@ class Api:
         metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
-        self._store = store
+        self._acceptance = acceptance
+        self._queries = queries
         self._outbox = outbox
         self.writer = writer
         """Replaced as a whole at a reload."""
@@ -195,9 +198,9 @@ class Api:
         if "Idempotency-Key" in request.headers:
             # Two of them, joined as RFC 9110 §5.3 says, are no key.
             key = idempotency_key(", ".join(request.headers.getall("Idempotency-Key")))
-            idempotency = Idempotency(key, self._store.fingerprint(body))
+            idempotency = Idempotency(key, self._acceptance.fingerprint(body))
             # Asked before the body is checked: the first answer stands, whatever changed since.
-            known = await self._store.replay(context.client.name, idempotency)
+            known = await self._acceptance.replay(context.client.name, idempotency)
             if known is not None:
                 return self._known(known, context)
         now = self._clock()
@@ -208,7 +211,7 @@ class Api:
         shown = responses.accepted(admitted.message, written.recipients, admitted.suppressed)
         text = _json(shown)
         try:
-            result = await self._store.accept(
+            result = await self._acceptance.accept(
                 admitted.message,
                 written.recipients,
                 written.octets,
@@ -261,7 +264,7 @@ class Api:
 
     async def _get_message(self, request: web.Request) -> web.Response:
         context, wanted = request[CONTEXT], request.match_info["id"]
-        view = await self._store.message(wanted) if is_id(wanted) else None
+        view = await self._queries.message(wanted) if is_id(wanted) else None
         # The message of another client is not there for this one: whether it exists is not told either.
         if view is None or not (context.client.admin or view.message.client == context.client.name):
             raise ApiProblem(404, "not_found", "there is no message of yours with this id, or it is past its retention")
@@ -274,7 +277,7 @@ class Api:
             raise ApiProblem(
                 403, "not_a_client", "only an admin client may read figures; mend: set `admin: true` for it"
             )
-        figures = responses.figures(await self._store.figures(), self._outbox.away, self._metrics.samples())
+        figures = responses.figures(await self._queries.figures(), self._outbox.away, self._metrics.samples())
         return web.Response(text=_json(figures), content_type="application/json")
 
     async def _livez(self, _request: web.Request) -> web.Response:
@@ -284,7 +287,7 @@ class Api:
         """Whether mail is accepted: the outbox answers and the daemon is not about to end."""
         if self._draining:
             raise ApiProblem(503, "unavailable", "this daemon is ending", retry_after_s=1.0)
-        await self._store.next_due()
+        await self._queries.ping()
         return web.Response(text='{"ready":true}', content_type="application/json")
 
 

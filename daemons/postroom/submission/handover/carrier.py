@@ -1,7 +1,7 @@
 """Carrying deliveries over one session, one behind the other.
 
-    envelope(1) ─► 3 replies ─► store: handing(1) ─► body(1) dot envelope(2)
-                     ─► answer(1), 3 replies ─► store: queued(1) and handing(2) ─► body(2) dot envelope(3) ─► …
+    envelope(1) ─► 3 replies ─► store: start_attempt(1) ─► body(1) dot envelope(2)
+                     ─► answer(1), 3 replies ─► store: queued(1) and start_attempt(2) ─► body(2) dot envelope(3) ─► …
 
 The envelope of the next delivery rides behind the dot of this one. That its
 body is about to go out is stored only when it is, in one commit with the
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from postroom.mail import tokens
 from postroom.runtime.fault_points import FaultPoints
 from postroom.store.errors import StoreUnavailable
-from postroom.store.outbox.mail_store import MailStore
+from postroom.store.outbox.handover import OutboxHandover
 from postroom.store.outbox.messages import ClaimedDelivery
 from postroom.submission.handover import smtp
 from postroom.submission.handover.outcomes import Outcomes
@@ -53,7 +53,7 @@ class Carrier:
 
     def __init__(
         self,
-        store: MailStore,
+        store: OutboxHandover,
         outcomes: Outcomes,
         key: bytes,
         reply_timeout_s: float,
@@ -90,7 +90,9 @@ class Carrier:
                         return Carried(is_usable=False)
                     following = self._begin_next(session)
                 else:
-                    body = await self._store.handing(under_way.claimed.delivery, under_way.token, session.opened_at)
+                    body = await self._store.start_attempt(
+                        under_way.claimed.delivery, under_way.token, session.opened_at
+                    )
                     following = await self._send_body(session, body)
                     if not await self._body_answered(session, under_way, is_fresh):
                         if following is not None:

@@ -19,7 +19,7 @@ from postroom.mail.tokens import of_sender
 from postroom.postfix.showq import ShowqError, queue_ids
 from postroom.runtime.log import Log
 from postroom.store.errors import StoreUnavailable
-from postroom.store.outbox.mail_store import MailStore
+from postroom.store.outbox.queries import OutboxQueries
 from postroom.store.shared.suppression import COMPLAINT
 from postroom.store.track.facts import LogHistory, SharedFact
 from postroom.store.track.reader import NO_STORY, TrackReader
@@ -50,8 +50,8 @@ def queued_at(showq: Path) -> Queued:
 class Confirmation:
     """Looks into what a log file says."""
 
-    def __init__(self, store: MailStore, track: TrackReader, learner: Learner, queued: Queued, log: Log) -> None:
-        self._store = store
+    def __init__(self, outbox: OutboxQueries, track: TrackReader, learner: Learner, queued: Queued, log: Log) -> None:
+        self._outbox = outbox
         self._track = track
         self._learner = learner
         self._queued = queued
@@ -77,7 +77,7 @@ class Confirmation:
             StoreUnavailable: a store cannot be used; what is left waits.
             ShowqError:       Postfix does not say what is in its queue.
         """
-        while facts := await self._track.unproven(await self._store.confirmed(), MOST):
+        while facts := await self._track.unproven(await self._outbox.confirmed_up_to(), MOST):
             waiting, story = set[str](), NO_STORY
             refused = {fact.token for fact in facts if _is_refusal(fact)}
             if refused:
@@ -97,10 +97,10 @@ class Confirmation:
                     self._log.warning("suppression.unconfirmed", queue_id=fact.queue_id, domain=fact.recipient.domain)
             await self._learner.learn(confirmed)
             # After a crash before this they are looked into again, and count once.
-            await self._store.set_confirmed(facts[-1].number)
+            await self._outbox.set_confirmed_up_to(facts[-1].number)
 
     async def _is_ours(self, fact: SharedFact) -> bool:
-        return await self._store.recipient_of(fact.token, fact.queue_id) == fact.recipient.hash
+        return await self._outbox.recipient_of(fact.token, fact.queue_id) == fact.recipient.hash
 
 
 def _is_refusal(fact: SharedFact) -> bool:

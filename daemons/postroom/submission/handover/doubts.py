@@ -19,7 +19,7 @@ from postroom.postfix.showq import ShowqError, queue_ids
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
-from postroom.store.outbox.mail_store import MailStore
+from postroom.store.outbox.handover import OutboxHandover
 from postroom.store.outbox.messages import DeliveryInDoubt
 from postroom.store.track.facts import Absent, Queued, Unproven
 from postroom.store.track.reader import TrackReader
@@ -74,7 +74,7 @@ class Doubts:
 
     def __init__(
         self,
-        store: MailStore,
+        store: OutboxHandover,
         showq: Path,
         timeout_s: float,
         witness: WatcherWitness,
@@ -129,7 +129,7 @@ class Doubts:
         after, left = 0, 0
         self._is_hopeful = False
         try:
-            while doubts := await self._store.doubts(after, BATCH):
+            while doubts := await self._store.in_doubt(after, BATCH):
                 after = doubts[-1].delivery
                 found = await self._in_queue(doubts) if with_queue else {}
                 for doubt in doubts:
@@ -180,11 +180,11 @@ class Doubts:
         return False
 
     async def _queued(self, doubt: DeliveryInDoubt, queue_id: str, shown_by: str) -> None:
-        await self._store.queued(doubt.delivery, queue_id, self._clock())
+        await self._store.mark_queued(doubt.delivery, queue_id, self._clock())
         self._metrics.count("postroom_submission_queued_total")
         self._log.info("handover.queued", queue_id=queue_id, id=doubt.message, shown_by=shown_by)
 
     async def _send_again(self, doubt: DeliveryInDoubt, reason: str) -> None:
-        await self._store.unqueued(doubt.delivery, reason, self._clock())
+        await self._store.resend(doubt.delivery, reason, self._clock())
         self._metrics.count("postroom_submission_resent_total")
         self._due()

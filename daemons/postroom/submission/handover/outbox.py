@@ -19,7 +19,7 @@ from postroom.runtime.fault_points import FaultPoints
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
-from postroom.store.outbox.mail_store import MailStore
+from postroom.store.outbox.handover import OutboxHandover
 from postroom.store.outbox.messages import ClaimedDelivery
 from postroom.submission.gate import Gate
 from postroom.submission.handover.backoff import wait_s
@@ -77,7 +77,7 @@ class Outbox:
 
     def __init__(
         self,
-        store: MailStore,
+        store: OutboxHandover,
         gate: Gate,
         settings: HandoverSettings,
         key: bytes,

@@ -15,7 +15,7 @@ from postroom.mail.status import Reply
 from postroom.runtime.log import Field, Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
-from postroom.store.outbox.mail_store import MailStore
+from postroom.store.outbox.handover import OutboxHandover
 from postroom.store.outbox.messages import ClaimedDelivery
 from postroom.submission.gate import Hold
 from postroom.submission.handover import smtp
@@ -37,7 +37,7 @@ class Outcomes:
 
     def __init__(
         self,
-        store: MailStore,
+        store: OutboxHandover,
         *,
         retry_first_s: float,
         retry_max_s: float,
@@ -67,7 +67,7 @@ class Outcomes:
         queue_id, now = smtp.queue_id(answer), self._clock()
         self._metrics.count("postroom_submission_queued_total")
         self._log.info("handover.queued", queue_id=queue_id, id=claimed.message, attempt=claimed.attempts + 1)
-        task = asyncio.ensure_future(self._record(lambda: self._store.queued(claimed.delivery, queue_id, now)))
+        task = asyncio.ensure_future(self._record(lambda: self._store.mark_queued(claimed.delivery, queue_id, now)))
         self._recording.add(task)
         task.add_done_callback(self._recording.discard)
 
@@ -110,7 +110,7 @@ class Outcomes:
             "handover.in_doubt", id=claimed.message, reason=reason, next="ask Postfix's queue and the watcher"
         )
         text = f"the answer to the body never came: {reason}"
-        await self._record(lambda: self._store.doubt(claimed.delivery, text, now))
+        await self._record(lambda: self._store.mark_in_doubt(claimed.delivery, text, now))
         self._doubtful.set()
 
     async def give_back(self, claimed: ClaimedDelivery) -> None:
