@@ -162,7 +162,7 @@ async def _store(source: LogSource, place: Path) -> None:
         source.resume(None)
         while (batch := source.read()) is not None and batch.read:
             facts = [fact for line in batch.lines for fact in correlator.facts(line)]
-            await track.apply(source.name, batch.after, batch.position, facts, time.time(), proven=source.proves)
+            await track.log.apply(source.name, batch.after, batch.position, facts, time.time(), proven=source.proves)
         source.close()
         await track.close()
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from postroom.store.track.reader import CLOCK_SLACK_S
+from postroom.store.track.witness import CLOCK_SLACK_S
 from sandbox.daemon import DEFAULTS, Daemon, indented
 from sandbox.journald import Journald
 from sandbox.process import until

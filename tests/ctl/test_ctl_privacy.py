@@ -17,7 +17,8 @@ from postroom.store.outbox.mail_store import MailStore
 from postroom.store.shared.interface import Demand
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import ProofRule, Refused, WaveGuard
-from postroom.store.track.facts import DeliveryTried, Fact, LeftQueue, RecipientFault, SeenInQueue
+from postroom.store.track.evidence import RecipientFault
+from postroom.store.track.facts import DeliveryTried, Fact, LeftQueue, SeenInQueue
 from postroom.store.track.track_store import TrackStore
 
 JANE, JOE = "jane@example.net", "joe@example.com"
@@ -63,7 +64,7 @@ class Host:
             *([LeftQueue(queue_id, self.now)] if has_left else []),
         ]
         after, self.position = self.position, f"{self.position or ''}+"
-        self.run(self.track.apply("log", after, self.position, facts, self.now, proven=True))
+        self.run(self.track.log.apply("log", after, self.position, facts, self.now, proven=True))
 
     def learn(self, recipient: str) -> None:
         """The shared store hears of it."""
@@ -161,10 +162,10 @@ def test_who_is_erased_is_found_nowhere_but_stays_suppressed(host: Host, postroo
 def test_who_is_forgotten_is_a_stranger(host: Host, postroom: Postroom) -> None:
     """Not suppressed, not counted, and what was on its way to the shared store never arrives."""
     told(host)
-    assert len(host.run(host.track.to_share(10))) == 2
+    assert len(host.run(host.track.sharing.waiting(10))) == 2
     assert postroom("privacy", "erase", JANE, "--forget").stdout == "erased\n"
     assert postroom("privacy", "report", JANE).stdout.splitlines()[1] == "nothing is kept"
-    assert [fact.recipient.domain for fact in host.run(host.track.to_share(10))] == ["example.com"]
+    assert [fact.recipient.domain for fact in host.run(host.track.sharing.waiting(10))] == ["example.com"]
     assert postroom("suppress", "why", JANE).returncode == 1
 
 
@@ -172,7 +173,7 @@ def test_what_is_on_its_way_arrives_as_a_hash(host: Host, postroom: Postroom) ->
     """Without --forget a suppression that the shared store has not heard of yet is not lost."""
     told(host)
     assert postroom("privacy", "erase", JANE).returncode == 0
-    assert [(fact.recipient.domain, fact.evidence == "") for fact in host.run(host.track.to_share(10))] == [
+    assert [(fact.recipient.domain, fact.evidence == "") for fact in host.run(host.track.sharing.waiting(10))] == [
         ("", True),
         ("example.com", False),
     ]
@@ -192,7 +193,7 @@ def test_mail_under_way_is_told_and_not_touched(host: Host, postroom: Postroom) 
     host.hand_over("t2", "Q2")
     host.bounce("t2", "Q2", JANE)
     after, host.position = host.position, "end"
-    host.run(host.track.apply("log", after, "end", [LeftQueue("Q1", host.now)], host.now, proven=True))
+    host.run(host.track.log.apply("log", after, "end", [LeftQueue("Q1", host.now)], host.now, proven=True))
     assert postroom("privacy", "erase", JANE).returncode == 0
     jane = reported(postroom, JANE)
     assert (jane["outbox"], jane["tracking"]) == (

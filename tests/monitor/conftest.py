@@ -16,7 +16,7 @@ from postroom.monitor.samples import Series
 from postroom.monitor.snapshot import Snapshot
 from postroom.postfix.queue import QUEUES, QueueCount
 from postroom.store.shared.sqlite import SqliteSharedStore
-from postroom.store.track.facts import OutcomeCount
+from postroom.store.track.history import OutcomeCount
 from postroom.store.track.track_store import TrackStore
 from sandbox.monitor import MonitorDaemon
 

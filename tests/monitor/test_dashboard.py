@@ -12,7 +12,7 @@ from postroom.mail.states import State
 from postroom.monitor.dashboard import NOT_KNOWN, PAGES, Dashboard, number
 from postroom.monitor.health import judge
 from postroom.monitor.snapshot import Snapshot, Unanswered
-from postroom.store.track.facts import OutcomeCount
+from postroom.store.track.history import OutcomeCount
 
 VOID = {"meta", "line", "rect", "link", "br", "img"}
 

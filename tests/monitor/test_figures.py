@@ -22,7 +22,8 @@ from postroom.monitor.snapshot import SLOT_S, SLOTS, Unanswered
 from postroom.postfix.queue import QUEUES, QueueCount
 from postroom.store.errors import StoreUnavailable
 from postroom.store.sqlite.file import open_file
-from postroom.store.track.facts import DeliveryTried, Fact, GaveUp, OutcomeCount, SeenInQueue
+from postroom.store.track.facts import DeliveryTried, Fact, GaveUp, SeenInQueue
+from postroom.store.track.history import OutcomeCount
 from postroom.store.track.reader import TrackReader
 from postroom.store.track.schema import TRACK
 from postroom.store.track.track_store import TrackStore
@@ -51,7 +52,7 @@ class Bed:
     def apply(self, *facts: Fact) -> None:
         position = rows(self.path, "SELECT position FROM position")
         after = position[0][0] if position else None
-        self._run(self.store.apply("log", after, str(int(after or 0) + 1), facts, NOW, proven=True))
+        self._run(self.store.log.apply("log", after, str(int(after or 0) + 1), facts, NOW, proven=True))
 
     @property
     def path(self) -> Path:

@@ -8,7 +8,7 @@ from postroom.mail.recipients import masked_recipient
 from postroom.runtime.log import Field, Level, Log
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import Learned, ProofRule, WaveGuard
-from postroom.store.track.facts import SharedFact
+from postroom.store.track.evidence import SharedFact
 from postroom.suppression.learner import Learner
 
 NOW = 1_790_000_000.0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from postroom.store.track.facts import RecipientFault
+from postroom.store.track.evidence import RecipientFault
 from postroom.watcher.correlate import fault_of_recipient
 
 AGAINST = [

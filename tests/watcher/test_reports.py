@@ -11,7 +11,8 @@ from postroom.bounces.classes import CLASSES
 from postroom.mail.hashes import recipient_hash
 from postroom.mail.return_addresses import DAY_S, ReturnAddresses
 from postroom.mail.tokens import mint
-from postroom.store.track.facts import BounceReport, RecipientFault
+from postroom.store.track.bounce_report import BounceReport
+from postroom.store.track.evidence import RecipientFault
 from postroom.watcher.lmtp import ReceivedMail
 from postroom.watcher.reports import MAX_HOPS, MAX_RECIPIENTS, MailReader
 from sandbox.bounce_mails import VACATION, complaint, dsn

@@ -16,7 +16,8 @@ from postroom.runtime.log import Field, Level, Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import Delivered, Learned, ProofRule, Refused, Suppression, WaveGuard
-from postroom.store.track.facts import DeliveryTried, Fact, RecipientFault, SeenInQueue
+from postroom.store.track.evidence import RecipientFault
+from postroom.store.track.facts import DeliveryTried, Fact, SeenInQueue
 from postroom.store.track.track_store import TrackStore
 from postroom.suppression.learner import Learner
 from postroom.watcher.sharing import share_forever
@@ -72,7 +73,7 @@ def track(tmp_path: Path, run: Run) -> Iterator[TrackStore]:
             RecipientFault("invalid_recipient", "now", "recipient.unknown", 1),
         )
         facts: list[Fact] = [SeenInQueue(token(number), f"A{number}B2C3", "postfix"), tried]
-        run(store.apply(f"log{number}", None, "1", facts, NOW, proven=number < 2))
+        run(store.log.apply(f"log{number}", None, "1", facts, NOW, proven=number < 2))
     yield store
     run(store.close())
 
@@ -85,9 +86,9 @@ async def shared(store: TrackStore, target: Counting, events: list[str], asked: 
 
     log = Log("debug", write)
     learner = Learner(target, {"invalid_recipient": ProofRule(3, 60, 60.0)}, WaveGuard(20, 60.0, 20), log)
-    sharing = asyncio.create_task(share_forever(store, learner, log, Metrics(), lambda: NOW, 0.01))
+    sharing = asyncio.create_task(share_forever(store.sharing, learner, log, Metrics(), lambda: NOW, 0.01))
     async with asyncio.timeout(5):
-        while target.asked < asked or (target.is_there and await store.to_share(9)):
+        while target.asked < asked or (target.is_there and await store.sharing.waiting(9)):
             await asyncio.sleep(0.005)
     sharing.cancel()
     with suppress(asyncio.CancelledError):
@@ -132,7 +133,7 @@ def test_a_delivery_lifts_what_bounces_suppressed(track: TrackStore, target: Cou
     tried = DeliveryTried(
         "A9B2C3", masked_recipient(KEY, "ada@example.net"), None, State.DELIVERED, "2.0.0", "250 ok", "mx:25", NOW + 9
     )
-    run(track.apply("log9", None, "1", [SeenInQueue(token(9), "A9B2C3", "postfix"), tried], NOW, proven=True))
+    run(track.log.apply("log9", None, "1", [SeenInQueue(token(9), "A9B2C3", "postfix"), tried], NOW, proven=True))
     run(shared(track, target, events, 2))
     assert [suppression.hint for suppression in listed(target, run)] == ["b…@example.net"]
     assert events[2:] == ["suppression.lifted"]

@@ -9,7 +9,7 @@ from postroom.monitor.cached_query import CachedQuery
 from postroom.monitor.snapshot import SLOT_S, SLOTS, Snapshot, Unanswered
 from postroom.postfix.showq import count
 from postroom.store.shared.interface import Demand, SharedStore
-from postroom.store.track.facts import OutcomeCount
+from postroom.store.track.history import OutcomeCount
 from postroom.store.track.reader import TrackReader
 
 FRESH_S = 2.0

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from postroom.mail.states import State
 from postroom.monitor.health import gauge, span
 from postroom.monitor.snapshot import SLOT_S, SLOTS, Snapshot, Unanswered
-from postroom.store.track.facts import OutcomeCount
+from postroom.store.track.history import OutcomeCount
 
 SUBJECTS = {
     "1": "the address",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from postroom.monitor.samples import Series
 from postroom.postfix.queue import QueueCount
-from postroom.store.track.facts import OutcomeCount
+from postroom.store.track.history import OutcomeCount
 
 SLOT_S, SLOTS = 300, 12
 """The last hour, in slots of five minutes. They end at whole fives of the clock, so the last one is still filling."""

@@ -36,7 +36,7 @@ from postroom.store.outbox.mail_store import MailStore
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.track.reader import TrackReader
 from postroom.submission.api.auth import Client, Clients
-from postroom.submission.api.histories import Histories
+from postroom.submission.api.history import Histories
 from postroom.submission.api.request_limits import Admission
 from postroom.submission.api.routes import Api
 from postroom.submission.api.writer import Writer
@@ -122,7 +122,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             writer,
             clients,
             gate,
-            Histories(track),
+            Histories(track.history),
             Admission(limiter).admit,
             request_timeout_s=config.submission.request_timeout,
             max_waiting=config.submission.max_waiting,

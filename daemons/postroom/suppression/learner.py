@@ -11,7 +11,7 @@ from typing import Protocol
 
 from postroom.runtime.log import Log
 from postroom.store.shared.suppression import COMPLAINT, Delivered, Learned, ProofRule, Refused, Suppression, WaveGuard
-from postroom.store.track.facts import SharedFact
+from postroom.store.track.evidence import SharedFact
 
 COMPLAINT_KEPT_S = 730 * 86_400.0
 """How long a recipient who complained gets no mail."""

@@ -11,6 +11,7 @@ from postroom.mail import tokens
 from postroom.mail.logsafe import safe
 from postroom.mail.recipients import masked_recipient, masked_reply
 from postroom.mail.states import State
+from postroom.store.track.evidence import RecipientFault
 from postroom.store.track.facts import (
     DeliveryTried,
     Fact,
@@ -18,7 +19,6 @@ from postroom.store.track.facts import (
     InstanceStarted,
     InstanceStopping,
     LeftQueue,
-    RecipientFault,
     SeenInQueue,
     SessionEnded,
     SessionOpened,

@@ -15,8 +15,9 @@ from postroom.mail.states import State
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
-from postroom.store.track.facts import Bounce, DeliveryTried, Fact, SessionEnded
-from postroom.store.track.track_store import PositionMoved, TrackStore
+from postroom.store.track.evidence import Bounce
+from postroom.store.track.facts import DeliveryTried, Fact, SessionEnded
+from postroom.store.track.log import PositionMoved, TrackLog
 from postroom.watcher.correlate import Correlator
 from postroom.watcher.source import Batch, LogSource, SourceUnavailable
 
@@ -38,7 +39,7 @@ class Follower:
     def __init__(
         self,
         source: LogSource,
-        store: TrackStore,
+        track: TrackLog,
         correlator: Correlator,
         *,
         log: Log,
@@ -46,7 +47,7 @@ class Follower:
         now: Callable[[], float],
     ) -> None:
         self._source = source
-        self._store = store
+        self._track = track
         self._correlator = correlator
         self._log = log
         self._metrics = metrics
@@ -102,7 +103,7 @@ class Follower:
         return self._awaited.setdefault(noops, asyncio.Event())
 
     async def _resume(self) -> None:
-        position = await self._store.position(self._source.name)
+        position = await self._track.position(self._source.name)
         await self._in_thread(lambda: self._source.resume(position))
 
     async def _store_batch(self, batch: Batch, stopping: asyncio.Event) -> None:
@@ -113,7 +114,7 @@ class Follower:
             facts.extend(self._correlator.facts(line))
         while not stopping.is_set():
             try:
-                bounces = await self._store.apply(
+                bounces = await self._track.apply(
                     self._source.name, batch.after, batch.position, facts, self._now(), proven=self._source.proves
                 )
                 break

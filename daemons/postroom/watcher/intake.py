@@ -20,7 +20,7 @@ from postroom.runtime.fault_points import FaultPoints
 from postroom.runtime.log import Log, error_fields
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
-from postroom.store.track.track_store import TrackStore
+from postroom.store.track.reports import TrackReports
 from postroom.watcher.follower import log_bounce
 from postroom.watcher.lmtp import LmtpSession, ReceivedMail
 from postroom.watcher.reports import MailReader, ReadMail
@@ -51,7 +51,7 @@ class Intake:
 
     def __init__(
         self,
-        store: TrackStore,
+        reports: TrackReports,
         source: LogSource,
         reader: MailReader,
         returns: ReturnAddresses,
@@ -62,7 +62,7 @@ class Intake:
         metrics: Metrics,
         now: Callable[[], float],
     ) -> None:
-        self._store = store
+        self._reports = reports
         self._source = source
         self._reader = reader
         self._returns = returns
@@ -148,7 +148,7 @@ class Intake:
         if not read.reports:
             return "nothing"
         self._faults.reach("reports.before_commit")
-        reported = await self._store.report(read.reports, self._source.name, proven=self._source.proves)
+        reported = await self._reports.take(read.reports, self._source.name, proven=self._source.proves)
         self._faults.reach("reports.committed")
         effects = [one.effect for one in reported]
         for effect in effects:

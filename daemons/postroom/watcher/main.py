@@ -89,7 +89,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         try:
             store = TrackStore.open(paths.track_db(config))
             at_end.push_async_callback(store.close)
-            is_gap, read_at = await store.begin(source.name, boot)
+            is_gap, read_at = await store.log.begin(source.name, boot)
         except StoreUnavailable as error:
             raise StartRefused(str(error)) from error
         if is_gap:
@@ -100,14 +100,14 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
                 effect="what is in doubt stays in doubt",
             )
         clock = ForwardClock(time.time, read_at)
-        follower = Follower(source, store, correlator, log=log, metrics=metrics, now=clock.now)
+        follower = Follower(source, store.log, correlator, log=log, metrics=metrics, now=clock.now)
         at_end.push_async_callback(follower.close)
         try:
             await follower.start()
         except SourceUnavailable as error:
             raise StartRefused(str(error)) from error
         intake = Intake(
-            store,
+            store.reports,
             source,
             MailReader(returns, recipient_key),
             returns,
@@ -120,7 +120,8 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         await _serve_intake(intake, config, at_end)
         witness = WitnessTask(
             follower,
-            store,
+            store.witness,
+            store.reconciliation,
             listener=config.handover.socket,
             showq=config.handover.showq,
             request=paths.witness_wish(config),
@@ -135,7 +136,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         following = asyncio.create_task(follower.follow(life.stopping))
         background = Background()
         background.start(witness.run())
-        background.start(share_forever(store, learner, log, metrics, clock.now))
+        background.start(share_forever(store.sharing, learner, log, metrics, clock.now))
         background.start(beat_forever(WORD, shared, _samples(follower, metrics), log))
         background.start(_sweep_forever(store, lambda: in_force, clock, log))
 

@@ -21,7 +21,8 @@ from postroom.bounces.mime import ParseError
 from postroom.bounces.report import COMPLAINT, Kind, ReportedRecipient, ReturnedMail, read_report
 from postroom.mail.hashes import recipient_hash
 from postroom.mail.return_addresses import ReturnAddresses
-from postroom.store.track.facts import BounceReport, RecipientFault
+from postroom.store.track.bounce_report import BounceReport
+from postroom.store.track.evidence import RecipientFault
 from postroom.watcher.lmtp import ReceivedMail
 
 MAX_RECIPIENTS = 10

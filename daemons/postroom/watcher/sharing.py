@@ -11,7 +11,7 @@ from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.suppression import Learned
-from postroom.store.track.track_store import TrackStore
+from postroom.store.track.sharing import TrackSharing
 from postroom.suppression.learner import Learner
 
 EVERY_S = 1.0
@@ -19,7 +19,7 @@ BATCH_FACTS = 500
 
 
 async def share_forever(
-    store: TrackStore,
+    track: TrackSharing,
     learner: Learner,
     log: Log,
     metrics: Metrics,
@@ -30,9 +30,9 @@ async def share_forever(
     is_lost = False
     while True:
         try:
-            while facts := await store.to_share(BATCH_FACTS):
+            while facts := await track.waiting(BATCH_FACTS):
                 learned = await learner.learn(facts)
-                await store.shared([fact.number for fact in facts], now())
+                await track.mark_shared([fact.number for fact in facts], now())
                 metrics.count("postroom_watcher_suppressed_total", learned.count(Learned.SUPPRESSED))
             is_lost = False
         except StoreUnavailable as error:

@@ -10,11 +10,11 @@ order; each step begins when the one before has ended.
     4. a probe B, and its end read from the log: whatever was logged before the last answer has been read
 
 Then a token that is in no line and was in no answer was not queued. What is stored of it, and when it holds, is
-told in store/track/track_store.py. An attempt that ended before A has no session that began after A.
+told in store/track/witness.py. An attempt that ended before A has no session that began after A.
 
 The log counts as whole from the end of a first probe on; each gap takes that away until another one is read. Then
 the queue is asked, and a probe read after it: what is not there any more has its end in the gap
-(store/track/track_store.py).
+(store/track/reconciliation.py).
 
 Limits:  Postfix must run: while it is stopped nothing is found out. A session that never ends in the log (smtpd
          killed) leaves the attempts made since its beginning, up to its own end, unknown; a Postfix that is
@@ -29,7 +29,8 @@ from postroom.postfix.showq import ShowqError, queue_ids
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
-from postroom.store.track.track_store import TrackStore
+from postroom.store.track.reconciliation import TrackReconciliation
+from postroom.store.track.witness import TrackWitness
 from postroom.store.witness_request import wished_at
 from postroom.watcher.clock import ForwardClock
 from postroom.watcher.follower import POLL_S, Follower
@@ -62,7 +63,8 @@ class WitnessTask:
     def __init__(
         self,
         follower: Follower,
-        store: TrackStore,
+        track: TrackWitness,
+        reconciliation: TrackReconciliation,
         *,
         listener: Path,
         showq: Path,
@@ -74,7 +76,8 @@ class WitnessTask:
         first_count: int,
     ) -> None:
         self._follower = follower
-        self._store = store
+        self._track = track
+        self._reconciliation = reconciliation
         self._listener = listener
         self._showq = showq
         self._request = request
@@ -93,15 +96,15 @@ class WitnessTask:
         while True:
             try:
                 if self._clock.went_back():
-                    await self._store.clock_went_back()
+                    await self._track.clock_went_back()
                     self._metrics.count("postroom_watcher_gaps_total")
                     self._log.warning(
                         "watcher.gap", reason="the clock was set back", effect="what is in doubt stays in doubt"
                     )
-                since, gaps = await self._store.coverage()
+                since, gaps = await self._track.coverage()
                 if since is None:
                     await self._cover(gaps)
-                elif await self._store.reconciled_gaps() != gaps:
+                elif await self._reconciliation.reconciled_gaps() != gaps:
                     await self._reconcile(gaps)
                 elif wished_at(self._request) > self._looked_at:
                     await self._look()
@@ -121,7 +124,7 @@ class WitnessTask:
     async def _cover(self, gaps: int) -> None:
         await self._probe()
         since = self._clock.now()
-        if await self._store.covered(since, gaps):
+        if await self._track.set_covered(since, gaps):
             self._log.info("watcher.covered", gaps=gaps)
 
     async def _reconcile(self, gaps: int) -> None:
@@ -129,19 +132,19 @@ class WitnessTask:
         began_at = self._clock.now()
         found = await self._ask_queue() | await self._ask_queue()
         await self._probe()
-        untracked = await self._store.reconcile(began_at, gaps, found, self._clock.now())
+        untracked = await self._reconciliation.reconcile(began_at, gaps, found, self._clock.now())
         if untracked is not None:
             self._log.info("watcher.reconciled", gaps=gaps, found=len(found), untracked=untracked)
 
     async def _look(self) -> None:
         began_at = self._clock.now()
         await self._probe()
-        waited_for = set(await self._store.sessions())
+        waited_for = set(await self._track.open_sessions())
         open_since = await self._wait_for_sessions(waited_for)
         asked_at = self._clock.now()
         found = await self._ask_queue() | await self._ask_queue()
         await self._probe()
-        clear_since = await self._store.checkpoint(began_at, asked_at, open_since, found, self._clock.now())
+        clear_since = await self._track.add_checkpoint(began_at, asked_at, open_since, found, self._clock.now())
         self._looked_at = began_at
         self._metrics.count("postroom_watcher_looks_total")
         self._log.debug(
@@ -152,7 +155,7 @@ class WitnessTask:
         """Wait until these sessions have ended, not for ever; returns when the youngest that has not began, or 0."""
         end = asyncio.get_running_loop().time() + SESSIONS_S
         while True:
-            sessions = await self._store.sessions()
+            sessions = await self._track.open_sessions()
             # A process whose session ended may have the next one already; it counts as the old one, which is safe.
             still_open = [seen_at for pid, seen_at in sessions.items() if pid in pids]
             if not still_open or asyncio.get_running_loop().time() > end:

@@ -10,7 +10,8 @@ from tests.store.track.test_track_store import JANE, JOE, NOW, Bed, token, tried
 
 from postroom.mail.states import State
 from postroom.store.sqlite.file import open_file
-from postroom.store.track.facts import GaveUp, LeftQueue, LogGap, LogHistory, SeenInQueue
+from postroom.store.track.facts import GaveUp, LeftQueue, LogGap, SeenInQueue
+from postroom.store.track.history import LogHistory
 from postroom.store.track.schema import TRACK
 from postroom.store.track.track_store import TrackStore
 
@@ -25,11 +26,11 @@ def bed(tmp_path: Path, run: Run) -> Iterator[Bed]:
 
 
 def reconcile(bed: Bed, began_at: float, found: Mapping[str, str] | None = None, gaps: int = 0) -> int | None:
-    return bed.run(bed.store.reconcile(began_at, gaps, found or {}, began_at + 2))
+    return bed.run(bed.store.reconciliation.reconcile(began_at, gaps, found or {}, began_at + 2))
 
 
 def states(bed: Bed, number: int) -> list[State]:
-    return [fact.state for fact in bed.story(number)]
+    return [fact.state for fact in bed.history(number)]
 
 
 def test_what_has_left_the_queue_without_a_line_is_untracked(bed: Bed) -> None:
@@ -39,7 +40,7 @@ def test_what_has_left_the_queue_without_a_line_is_untracked(bed: Bed) -> None:
     bed.apply(SeenInQueue(token(3), "A3", "postfix"), tried("A3", State.DELIVERED))
     assert reconcile(bed, NOW + 5) == 3
     assert [states(bed, number) for number in (1, 2, 3)] == [[State.UNTRACKED], [State.UNTRACKED], [State.DELIVERED]]
-    (fact,) = bed.story(1)
+    (fact,) = bed.history(1)
     assert (fact.recipient, fact.enhanced_status, fact.attempts, fact.changed_at) == (JANE, "", 1, NOW + 7)
     assert fact.reason == "lines that are missing from Postfix's log hide its end"
     assert reconcile(bed, NOW + 9) == 0
@@ -67,10 +68,10 @@ def test_a_gap_that_comes_while_the_queue_is_asked_leaves_all_as_it_is(bed: Bed,
     bed.apply(SeenInQueue(token(1), "A1", "postfix"))
     bed.apply(LogGap("a line is missing"))
     assert reconcile(bed, NOW + 5, gaps=0) is None
-    assert run(bed.store.reconciled_gaps()) is None
+    assert run(bed.store.reconciliation.reconciled_gaps()) is None
     assert states(bed, 1) == []
     assert reconcile(bed, NOW + 5, gaps=1) == 1
-    assert run(bed.store.reconciled_gaps()) == 1
+    assert run(bed.store.reconciliation.reconciled_gaps()) == 1
 
 
 def test_a_mail_that_goes_on_under_another_id_or_in_another_postfix_is_not_lost(bed: Bed) -> None:
@@ -99,21 +100,21 @@ def test_recipients_that_no_line_names_are_told_of_as_one_without_a_name(bed: Be
     """An alias for three: one delivered, one given up, one never heard of."""
     bed.apply(SeenInQueue(token(1), "A1", "postfix", 3), tried("A1", State.DELIVERED), tried("A1", State.DEFERRED, JOE))
     bed.apply(GaveUp("A1", NOW), SeenInQueue(token(1), "A1", "postfix", 1), LeftQueue("A1", NOW + 1))
-    story = {fact.recipient.hint: fact.state for fact in bed.story(1)}
-    assert story == {JANE.hint: State.DELIVERED, JOE.hint: State.EXPIRED, "": State.UNTRACKED}
+    states = {fact.recipient.hint: fact.state for fact in bed.history(1)}
+    assert states == {JANE.hint: State.DELIVERED, JOE.hint: State.EXPIRED, "": State.UNTRACKED}
 
 
-def test_the_story_says_what_the_log_has_named_and_since_when_the_queue_was_asked(bed: Bed, run: Run) -> None:
+def test_the_history_says_what_the_log_has_named_and_since_when_the_queue_was_asked(bed: Bed, run: Run) -> None:
     """So that others know what is hidden altogether."""
     bed.apply(SeenInQueue(token(1), "A1", "postfix"))
-    before = run(bed.reader.story([token(1), token(2)]))
+    before = run(bed.reader.history([token(1), token(2)]))
     assert before == LogHistory({}, frozenset({token(1)}), 0.0)
     reconcile(bed, NOW + 5, {token(1): "A1"})
-    assert NOW + 4 < run(bed.reader.story([token(2)])).reconciled_at < NOW + 5
+    assert NOW + 4 < run(bed.reader.history([token(2)])).reconciled_at < NOW + 5
 
 
 def test_a_mail_that_is_taken_up_again_had_not_left(bed: Bed) -> None:
-    """Whatever ended it, Postfix's own word of it counts from then on: it is one mail with one story."""
+    """Whatever ended it, Postfix's own word of it counts from then on: it is one mail with one history."""
     bed.apply(SeenInQueue(token(1), "A1", "postfix"), tried("A1", State.DEFERRED))
     bed.apply(tried("A1", State.BOUNCED), LeftQueue("A1", NOW))
     bed.apply(SeenInQueue(token(1), "A1", "postfix"), tried("A1", State.DEFERRED))

@@ -15,16 +15,9 @@ from postroom.mail.recipients import MaskedRecipient, masked_recipient
 from postroom.mail.states import State
 from postroom.mail.tokens import NAME_OCTETS, mint
 from postroom.store.errors import StoreUnavailable
-from postroom.store.track.facts import (
-    Bounce,
-    BounceReport,
-    DeliveryTried,
-    Effect,
-    Fact,
-    LeftQueue,
-    RecipientFault,
-    SeenInQueue,
-)
+from postroom.store.track.bounce_report import BounceReport, Effect
+from postroom.store.track.evidence import Bounce, RecipientFault
+from postroom.store.track.facts import DeliveryTried, Fact, LeftQueue, SeenInQueue
 from postroom.store.track.schema import TRACK
 from postroom.store.track.track_store import TrackStore
 
@@ -66,17 +59,17 @@ class Bed:
     def log(self, *facts: Fact) -> list[Bounce]:
         after = str(self._position) if self._position else None
         self._position += 1
-        return self.run(self.store.apply("log", after, str(self._position), facts, NOW, proven=True))
+        return self.run(self.store.log.apply("log", after, str(self._position), facts, NOW, proven=True))
 
     def report(self, *reports: BounceReport) -> list[Effect]:
-        return [one.effect for one in self.run(self.store.report(reports, "log", proven=True))]
+        return [one.effect for one in self.run(self.store.reports.take(reports, "log", proven=True))]
 
     def states(self) -> list[Any]:
         return rows(self.path, "SELECT state, reason FROM delivery ORDER BY recipient_hash")
 
     def causes(self) -> list[str]:
         """Of what speaks against a recipient; deliveries go to the shared store too, without a cause."""
-        return [fact.cause for fact in self.run(self.store.to_share(9)) if fact.cause]
+        return [fact.cause for fact in self.run(self.store.sharing.waiting(9)) if fact.cause]
 
 
 @pytest.fixture
@@ -91,7 +84,7 @@ def bed(tmp_path: Path, run: Run) -> Iterator[Bed]:
 def test_mail_that_was_delivered_may_bounce_later(bed: Bed) -> None:
     """The state changes, with the words of the report; the recipient goes to the suppression list, once."""
     bed.log(SeenInQueue(TOKEN, "A1B2C3", "postfix"), tried(State.DELIVERED), LeftQueue("A1B2C3", NOW))
-    (reported,) = bed.run(bed.store.report([bounce()], "log", proven=True))
+    (reported,) = bed.run(bed.store.reports.take([bounce()], "log", proven=True))
     assert reported.effect is Effect.COUNTED
     assert reported.bounce == Bounce("A1B2C3", JANE, "5.1.1", "invalid_recipient", "report")
     assert bed.states() == [("bounced", "the report's words")]
@@ -175,7 +168,7 @@ def test_nobody_complains_of_mail_that_never_came(bed: Bed) -> None:
 def test_what_a_log_file_tells_is_proven_no_better_by_a_report(bed: Bed, run: Run) -> None:
     """The deliveries in it may be made up, so submission confirms the mail first."""
     bed.log(SeenInQueue(TOKEN, "A1B2C3", "postfix"), tried(State.DELIVERED))
-    run(bed.store.report([bounce()], "log", proven=False))
+    run(bed.store.reports.take([bounce()], "log", proven=False))
     assert bed.causes() == []
     assert rows(bed.path, "SELECT token, queue_id, proven FROM share WHERE cause <> ''") == [(TOKEN, "A1B2C3", 0)]
 

@@ -17,9 +17,8 @@ from postroom.mail.states import State
 from postroom.mail.tokens import NAME_OCTETS, mint
 from postroom.store.errors import StoreUnavailable
 from postroom.store.sqlite.file import open_file
+from postroom.store.track.evidence import Bounce, RecipientFault
 from postroom.store.track.facts import (
-    Absent,
-    Bounce,
     DeliveryTried,
     Fact,
     GaveUp,
@@ -27,17 +26,16 @@ from postroom.store.track.facts import (
     InstanceStopping,
     LeftQueue,
     LogGap,
-    LoggedDelivery,
-    Queued,
-    RecipientFault,
     SeenInQueue,
     SessionEnded,
     SessionOpened,
-    Unproven,
 )
-from postroom.store.track.reader import NO_STORY, TrackReader
+from postroom.store.track.history import NO_HISTORY, LoggedDelivery
+from postroom.store.track.log import PositionMoved
+from postroom.store.track.reader import TrackReader
 from postroom.store.track.schema import TRACK
-from postroom.store.track.track_store import SESSION_KEPT_S, PositionMoved, TrackStore
+from postroom.store.track.track_store import SESSION_KEPT_S, TrackStore
+from postroom.store.track.witness import Absent, Queued, Unproven
 
 SOURCES = Path(postroom.__file__).parent.parent
 KEY = b"k" * 32
@@ -82,10 +80,10 @@ class Bed:
         """The next batch."""
         after = None if self._position is None else str(self._position)
         self._position = (self._position or 0) + 1
-        return self.run(self.store.apply("log", after, str(self._position), facts, now, proven=proven))
+        return self.run(self.store.log.apply("log", after, str(self._position), facts, now, proven=proven))
 
-    def story(self, number: int) -> list[LoggedDelivery]:
-        return list(self.run(self.reader.story([token(number)])).facts.get(token(number), ()))
+    def history(self, number: int) -> list[LoggedDelivery]:
+        return list(self.run(self.reader.history([token(number)])).facts.get(token(number), ()))
 
     def witness(self, number: int, started_at: float, ended_at: float) -> Queued | Absent | Unproven:
         return self.run(self.reader.witness(sender(number), started_at, ended_at))
@@ -93,11 +91,13 @@ class Bed:
     def checkpoint(
         self, began_at: float, open_since: float = 0.0, found: Mapping[str, str] | None = None
     ) -> float | None:
-        return self.run(self.store.checkpoint(began_at, began_at + 1, open_since, found or {}, began_at + 2))
+        return self.run(
+            self.store.witness.add_checkpoint(began_at, began_at + 1, open_since, found or {}, began_at + 2)
+        )
 
     def cover(self, since: float) -> None:
-        _, gaps = self.run(self.store.coverage())
-        assert self.run(self.store.covered(since, gaps))
+        _, gaps = self.run(self.store.witness.coverage())
+        assert self.run(self.store.witness.set_covered(since, gaps))
 
 
 @pytest.fixture
@@ -122,15 +122,15 @@ def test_a_batch_counts_once(bed: Bed, run: Run) -> None:
     bed.apply(SeenInQueue(token(1), "A1B2C3", "postfix"))
     facts: list[Fact] = [tried("A1B2C3", State.DEFERRED), SessionOpened(5)]
     for _ in range(3):
-        run(bed.store.apply("log", "1", "2", facts, NOW, proven=True))
-    assert [fact.attempts for fact in bed.story(1)] == [1]
+        run(bed.store.log.apply("log", "1", "2", facts, NOW, proven=True))
+    assert [fact.attempts for fact in bed.history(1)] == [1]
     with pytest.raises(PositionMoved):
-        run(bed.store.apply("log", "1", "3", facts, NOW, proven=True))
+        run(bed.store.log.apply("log", "1", "3", facts, NOW, proven=True))
     with pytest.raises(PositionMoved):
-        run(bed.store.apply("log", None, "3", facts, NOW, proven=True))
-    assert [fact.attempts for fact in bed.story(1)] == [1]
-    assert run(bed.store.position("log")) == "2"
-    assert run(bed.store.position("journal")) is None
+        run(bed.store.log.apply("log", None, "3", facts, NOW, proven=True))
+    assert [fact.attempts for fact in bed.history(1)] == [1]
+    assert run(bed.store.log.position("log")) == "2"
+    assert run(bed.store.log.position("journal")) is None
 
 
 def test_what_is_applied_is_there_after_a_restart(bed: Bed, track_db: Path, run: Run) -> None:
@@ -140,22 +140,22 @@ def test_what_is_applied_is_there_after_a_restart(bed: Bed, track_db: Path, run:
         TrackStore.open(track_db)
     run(bed.store.close())
     bed.store = TrackStore.open(track_db)
-    assert run(bed.store.position("log")) == "1"
-    assert [fact.state for fact in bed.story(1)] == [State.DELIVERED]
+    assert run(bed.store.log.position("log")) == "1"
+    assert [fact.state for fact in bed.history(1)] == [State.DELIVERED]
 
 
 # Deliveries
 
 
-def test_the_story_of_a_delivery_is_its_last_word(bed: Bed) -> None:
+def test_the_history_of_a_delivery_is_its_last_word(bed: Bed) -> None:
     """Deferred twice, then delivered: three tries, the last reply, its time."""
     bed.apply(SeenInQueue(token(1), "A1B2C3", "postfix"))
     bed.apply(*(tried("A1B2C3", State.DEFERRED, at=NOW + number) for number in range(2)))
     bed.apply(tried("A1B2C3", State.DELIVERED, at=NOW + 9, original="before"), LeftQueue("A1B2C3", NOW + 9))
-    assert bed.story(1) == [
+    assert bed.history(1) == [
         LoggedDelivery("A1B2C3", JANE, "before", State.DELIVERED, "2.0.0", f"reply at {NOW + 9:g}", "mx:25", 3, NOW + 9)
     ]
-    assert bed.story(2) == []
+    assert bed.history(2) == []
 
 
 def test_two_recipients_of_one_mail_are_apart(bed: Bed) -> None:
@@ -165,7 +165,7 @@ def test_two_recipients_of_one_mail_are_apart(bed: Bed) -> None:
         tried("A1B2C3", State.BOUNCED),
         tried("A1B2C3", State.DELIVERED, JOE),
     )
-    assert {fact.recipient: fact.state for fact in bed.story(1)} == {JANE: State.BOUNCED, JOE: State.DELIVERED}
+    assert {fact.recipient: fact.state for fact in bed.history(1)} == {JANE: State.BOUNCED, JOE: State.DELIVERED}
 
 
 def test_mail_that_is_not_ours_leaves_nothing(bed: Bed, track_db: Path) -> None:
@@ -183,8 +183,8 @@ def test_a_queue_id_that_is_used_again_is_another_mail(bed: Bed) -> None:
     bed.apply(tried("A1B2C3", State.BOUNCED))
     bed.apply(SeenInQueue(token(2), "A1B2C3", "postfix"), tried("A1B2C3", State.DEFERRED))
     bed.apply(SeenInQueue(token(3), "A1B2C3", "postfix"), tried("A1B2C3", State.BOUNCED))
-    assert [bed.story(number)[0].state for number in (1, 2, 3)] == [State.DELIVERED, State.UNTRACKED, State.BOUNCED]
-    assert [bed.story(number)[0].attempts for number in (1, 2, 3)] == [1, 1, 1]
+    assert [bed.history(number)[0].state for number in (1, 2, 3)] == [State.DELIVERED, State.UNTRACKED, State.BOUNCED]
+    assert [bed.history(number)[0].attempts for number in (1, 2, 3)] == [1, 1, 1]
 
 
 def test_a_mail_under_two_queue_ids_has_both(bed: Bed) -> None:
@@ -193,7 +193,7 @@ def test_a_mail_under_two_queue_ids_has_both(bed: Bed) -> None:
         SeenInQueue(token(1), "A1B2C3", "postfix"), tried("A1B2C3", State.DEFERRED), LeftQueue("A1B2C3", NOW, None)
     )
     bed.apply(SeenInQueue(token(1), "D4E5F6", "postfix"), tried("D4E5F6", State.DELIVERED))
-    assert [(fact.queue_id, fact.state) for fact in bed.story(1)] == [
+    assert [(fact.queue_id, fact.state) for fact in bed.history(1)] == [
         ("A1B2C3", State.DEFERRED),
         ("D4E5F6", State.DELIVERED),
     ]
@@ -207,9 +207,9 @@ def test_when_postfix_gives_up_those_that_waited_have_expired(bed: Bed) -> None:
         tried("A1B2C3", State.DELIVERED, JOE),
     )
     bed.apply(GaveUp("A1B2C3", NOW + 5))
-    told = {fact.recipient: (fact.state, fact.changed_at) for fact in bed.story(1)}
-    assert told == {JANE: (State.EXPIRED, NOW + 5), JOE: (State.DELIVERED, NOW)}
-    assert bed.story(1)[0].reason == f"reply at {NOW:g}"
+    ends = {fact.recipient: (fact.state, fact.changed_at) for fact in bed.history(1)}
+    assert ends == {JANE: (State.EXPIRED, NOW + 5), JOE: (State.DELIVERED, NOW)}
+    assert bed.history(1)[0].reason == f"reply at {NOW:g}"
 
 
 # Suppression
@@ -226,11 +226,11 @@ def test_a_fault_of_the_recipient_waits_to_be_shared_once(bed: Bed, run: Run) ->
     bed.apply(
         SeenInQueue(token(2), "D4E5F6", "postfix"), tried("D4E5F6", State.BOUNCED, JOE, fault=UNKNOWN), proven=False
     )
-    (fact,) = run(bed.store.to_share(9))
+    (fact,) = run(bed.store.sharing.waiting(9))
     assert (fact.recipient, fact.cause, fact.token, fact.queue_id) == (JANE, "invalid_recipient", token(1), "A1B2C3")
     assert (fact.at, fact.proof, fact.rule, fact.rule_version) == (NOW, "now", "recipient.unknown", 1)
-    run(bed.store.shared([fact.number], NOW))
-    assert run(bed.store.to_share(9)) == []
+    run(bed.store.sharing.mark_shared([fact.number], NOW))
+    assert run(bed.store.sharing.waiting(9)) == []
     (unproven,) = run(bed.reader.unproven(0, 9))
     assert (unproven.recipient, unproven.token) == (JOE, token(2))
     assert run(bed.reader.unproven(unproven.number, 9)) == []
@@ -245,9 +245,9 @@ def test_a_delivery_waits_to_be_shared_and_is_gone_then(bed: Bed, track_db: Path
         tried("A1B2C3", State.RELAYED, JOE),
         tried("A1B2C3", State.DELIVERED),
     )
-    (fact,) = run(bed.store.to_share(9))
+    (fact,) = run(bed.store.sharing.waiting(9))
     assert (fact.recipient, fact.cause, fact.evidence, fact.at) == (JANE, "", "", NOW)
-    run(bed.store.shared([fact.number], NOW))
+    run(bed.store.sharing.mark_shared([fact.number], NOW))
     assert rows(track_db, "SELECT * FROM share") == []
 
 
@@ -259,9 +259,9 @@ def test_what_put_mail_off_counts_when_postfix_gives_up(bed: Bed, run: Run) -> N
         tried("A1B2C3", State.DEFERRED, JOE, fault=FULL),
         tried("A1B2C3", State.DEFERRED, JOE),
     )
-    assert run(bed.store.to_share(9)) == []
+    assert run(bed.store.sharing.waiting(9)) == []
     bed.apply(GaveUp("A1B2C3", NOW + 9), GaveUp("A1B2C3", NOW + 9))
-    (fact,) = run(bed.store.to_share(9))
+    (fact,) = run(bed.store.sharing.waiting(9))
     assert (fact.recipient, fact.cause, fact.at, fact.evidence) == (JANE, "mailbox_full", NOW + 9, f"reply at {NOW:g}")
     assert (fact.proof, fact.rule, fact.rule_version) == ("after", "mailbox.full", 2)
 
@@ -293,11 +293,11 @@ def test_a_file_of_before_rules_were_kept_is_brought_up_to_date(tmp_path: Path, 
     connection.close()
     TrackStore.init(path)
     bed = Bed(path, run)
-    (fact,) = run(bed.store.to_share(9))
+    (fact,) = run(bed.store.sharing.waiting(9))
     assert (fact.number, fact.id, fact.recipient.hint, fact.at) == (7, "x", "j…@example.net", 1.0)
     assert (fact.proof, fact.rule, fact.rule_version) == ("now", "", 0)
     bed.apply(GaveUp("A1B2C3", NOW))
-    assert len(run(bed.store.to_share(9))) == 1
+    assert len(run(bed.store.sharing.waiting(9))) == 1
     run(bed.store.close())
 
 
@@ -348,24 +348,24 @@ def test_a_gap_behind_which_nothing_was_written_yet_is_not_forgotten(bed: Bed, r
     bed.apply()
     bed.cover(NOW)
     bed.checkpoint(NOW + 10)
-    run(bed.store.apply("log", "1", "1", [LogGap("the journal was emptied")], NOW + 20, proven=True))
-    assert run(bed.store.coverage())[0] is None
+    run(bed.store.log.apply("log", "1", "1", [LogGap("the journal was emptied")], NOW + 20, proven=True))
+    assert run(bed.store.witness.coverage())[0] is None
     assert bed.checkpoint(NOW + 30) is None
 
 
 def test_a_gap_that_comes_while_the_log_is_probed_is_not_forgotten(bed: Bed, run: Run) -> None:
     """The probe was of before."""
-    _, gaps = run(bed.store.coverage())
+    _, gaps = run(bed.store.witness.coverage())
     bed.apply(LogGap("a line is missing"))
-    assert not run(bed.store.covered(NOW, gaps))
-    assert run(bed.store.coverage()) == (None, gaps + 1)
+    assert not run(bed.store.witness.set_covered(NOW, gaps))
+    assert run(bed.store.witness.coverage()) == (None, gaps + 1)
 
 
 def test_a_session_that_has_not_ended_leaves_its_attempts_unknown(bed: Bed, run: Run) -> None:
     """Those that may have been made in it: they began no later than it. Later ones cannot have been."""
     bed.cover(NOW)
     bed.apply(SessionOpened(5), now=NOW + 20)
-    assert run(bed.store.sessions()) == {5: NOW + 20}
+    assert run(bed.store.witness.open_sessions()) == {5: NOW + 20}
     bed.checkpoint(NOW + 40, open_since=NOW + 20)
     assert isinstance(bed.witness(1, NOW + 19, NOW + 25), Unproven)
     assert bed.witness(2, NOW + 22, NOW + 25) == Absent(NOW + 41)
@@ -378,15 +378,15 @@ def test_sessions_end_in_one_of_three_ways(bed: Bed, run: Run) -> None:
     """Their end is logged; their process has another one; their Postfix was stopped in order and runs anew."""
     bed.apply(SeenInQueue(token(1), "A1B2C3", "postfix"), SessionOpened(1), SessionOpened(2), SessionOpened(3))
     bed.apply(SessionEnded(1), SessionEnded(9), SessionOpened(2), now=NOW + 5)
-    assert run(bed.store.sessions()) == {2: NOW + 5, 3: NOW}
+    assert run(bed.store.witness.open_sessions()) == {2: NOW + 5, 3: NOW}
     bed.apply(InstanceStarted("postfix"))
-    assert len(run(bed.store.sessions())) == 2, "it was not stopped in order: its processes may live on"
+    assert len(run(bed.store.witness.open_sessions())) == 2, "it was not stopped in order: its processes may live on"
     bed.apply(InstanceStopping("postfix-out"), InstanceStarted("postfix-out"))
-    assert len(run(bed.store.sessions())) == 2, "that is another Postfix"
+    assert len(run(bed.store.witness.open_sessions())) == 2, "that is another Postfix"
     bed.apply(InstanceStopping("postfix"), SessionOpened(4), InstanceStarted("postfix"), SessionOpened(5), now=NOW + 9)
-    assert run(bed.store.sessions()) == {5: NOW + 9}
+    assert run(bed.store.witness.open_sessions()) == {5: NOW + 9}
     bed.apply(InstanceStarted("postfix"))
-    assert run(bed.store.sessions()) == {5: NOW + 9}, "that was another start"
+    assert run(bed.store.witness.open_sessions()) == {5: NOW + 9}, "that was another start"
 
 
 def test_a_session_that_is_forgotten_leaves_its_attempts_unknown_for_ever(bed: Bed, run: Run) -> None:
@@ -394,7 +394,7 @@ def test_a_session_that_is_forgotten_leaves_its_attempts_unknown_for_ever(bed: B
     bed.cover(NOW)
     bed.apply(SessionOpened(5), now=NOW + 20)
     run(bed.store.sweep(NOW, NOW + 20 + SESSION_KEPT_S + 1, 100))
-    assert run(bed.store.sessions()) == {}
+    assert run(bed.store.witness.open_sessions()) == {}
     bed.checkpoint(NOW + 90_000)
     assert isinstance(bed.witness(1, NOW + 19, NOW + 25), Unproven)
     assert isinstance(bed.witness(2, NOW + 22, NOW + 25), Absent)
@@ -402,19 +402,19 @@ def test_a_session_that_is_forgotten_leaves_its_attempts_unknown_for_ever(bed: B
 
 def test_another_boot_or_source_or_a_clock_set_back_is_a_gap(bed: Bed, run: Run) -> None:
     """What was shown before with other times means nothing any more; what was seen stays seen."""
-    assert run(bed.store.begin("log", "boot1")) == (False, 0.0)
+    assert run(bed.store.log.begin("log", "boot1")) == (False, 0.0)
     bed.apply(SeenInQueue(token(9), "A1B2C3", "postfix"), SessionOpened(5), now=NOW + 3)
     for number, changed in enumerate((("log", "boot2"), ("journal", "boot2"), None)):
         bed.cover(NOW)
         bed.checkpoint(NOW + 10)
         assert isinstance(bed.witness(number, NOW + 5, NOW + 6), Absent)
         if changed is None:
-            run(bed.store.clock_went_back())
+            run(bed.store.witness.clock_went_back())
         else:
-            assert run(bed.store.begin(*changed)) == (True, NOW + 3)
-            assert run(bed.store.sessions()) == {}
+            assert run(bed.store.log.begin(*changed)) == (True, NOW + 3)
+            assert run(bed.store.witness.open_sessions()) == {}
         assert isinstance(bed.witness(number, NOW + 5, NOW + 6), Unproven)
-    assert run(bed.store.begin("journal", "boot2"))[0] is False
+    assert run(bed.store.log.begin("journal", "boot2"))[0] is False
     assert bed.witness(9, NOW + 5, NOW + 6) == Queued("A1B2C3")
 
 
@@ -454,7 +454,7 @@ def test_a_host_without_a_watcher_says_so(tmp_path: Path, run: Run) -> None:
     reader = TrackReader(tmp_path / "track.db")
     with pytest.raises(StoreUnavailable, match="cannot be opened"):
         run(reader.witness(sender(1), NOW, NOW))
-    assert run(reader.story([])) == NO_STORY
+    assert run(reader.history([])) == NO_HISTORY
 
 
 def test_old_mail_is_swept_in_steps(bed: Bed, track_db: Path, run: Run) -> None:
@@ -473,4 +473,4 @@ def test_old_mail_is_swept_in_steps(bed: Bed, track_db: Path, run: Run) -> None:
     assert rows(track_db, "SELECT queue_id FROM queue") == [("A0B2C3",)]
     assert rows(track_db, "SELECT count(*) FROM delivery") == [(1,)]
     assert rows(track_db, "SELECT count(*) FROM checkpoint") == [(0,)]
-    assert len(run(bed.store.to_share(9))) == 5
+    assert len(run(bed.store.sharing.waiting(9))) == 5

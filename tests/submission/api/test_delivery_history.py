@@ -5,8 +5,8 @@ import pytest
 from postroom.mail.recipients import MaskedRecipient, masked_recipient
 from postroom.mail.states import State
 from postroom.store.outbox.messages import DeliveryView
-from postroom.store.track.facts import LoggedDelivery, LogHistory
-from postroom.submission.api.history import told
+from postroom.store.track.history import LoggedDelivery, LogHistory
+from postroom.submission.api.history import of_delivery
 
 KEY = b"k" * 32
 NOW = 1_800_000_000.0
@@ -25,14 +25,14 @@ def fact(
     return LoggedDelivery(queue_id, masked_recipient(KEY, to), original, state, "2.0.0", "reply", "mx", 1, NOW)
 
 
-def story(facts: dict[str, list[LoggedDelivery]], reconciled_at: float = 0.0) -> LogHistory:
+def logged_history(facts: dict[str, list[LoggedDelivery]], reconciled_at: float = 0.0) -> LogHistory:
     return LogHistory(facts, frozenset(facts), reconciled_at)
 
 
 def test_the_recipient_itself_counts() -> None:
     """Not the copy a site makes of all mail, however it fares."""
     facts = [fact(State.BOUNCED, "archive@example.org"), fact(State.DELIVERED)]
-    assert told(view(), story({"t1": facts})) == facts[1]
+    assert of_delivery(view(), logged_history({"t1": facts})) == facts[1]
 
 
 def test_a_rewritten_recipient_counts_by_what_was_asked_for() -> None:
@@ -42,54 +42,56 @@ def test_a_rewritten_recipient_counts_by_what_was_asked_for() -> None:
         fact(State.BOUNCED, "b@world.test", "jane@example.net"),
         fact(State.DELIVERED, "archive@example.org"),
     ]
-    assert told(view(), story({"t1": facts})) == facts[1]
+    assert of_delivery(view(), logged_history({"t1": facts})) == facts[1]
 
 
 def test_what_postfix_names_otherwise_is_told_all_the_same() -> None:
     """One attempt has one recipient."""
     only = fact(State.DEFERRED, "somebody@else.test")
-    assert told(view(), story({"t1": [only]})) == only
+    assert of_delivery(view(), logged_history({"t1": [only]})) == only
 
 
 def test_a_mail_that_was_requeued_is_where_it_is_last() -> None:
     """Deferred under its first queue id, delivered under the second."""
     facts = [fact(State.DEFERRED), fact(State.DELIVERED, queue_id="B2")]
-    assert told(view(), story({"t1": facts})) == facts[1]
+    assert of_delivery(view(), logged_history({"t1": facts})) == facts[1]
 
 
 def test_any_of_the_attempts_may_be_the_one_that_was_queued() -> None:
     """The first was shown not to have been."""
-    assert told(view(State.QUEUED, "t1", "t2"), story({"t2": [fact(State.DELIVERED)]})) == fact(State.DELIVERED)
+    assert of_delivery(view(State.QUEUED, "t1", "t2"), logged_history({"t2": [fact(State.DELIVERED)]})) == fact(
+        State.DELIVERED
+    )
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.QUEUED])
-def test_only_what_is_queued_has_a_story(state: State) -> None:
+def test_only_what_is_queued_has_a_history(state: State) -> None:
     """A delivery that waits, or is in doubt, says so itself."""
-    assert told(view(state), story({"t1": [fact(State.DELIVERED)]})) is None
+    assert of_delivery(view(state), logged_history({"t1": [fact(State.DELIVERED)]})) is None
 
 
 def test_where_the_log_says_nothing_there_is_none() -> None:
     """It stays queued."""
-    assert told(view(), story({})) is None
+    assert of_delivery(view(), logged_history({})) is None
 
 
-def untold(queue_id: str = "A1") -> LoggedDelivery:
+def unof_delivery(queue_id: str = "A1") -> LoggedDelivery:
     """As track.db has a recipient whose name stands in lines that are missing."""
     return LoggedDelivery(queue_id, MaskedRecipient("", "", ""), None, State.UNTRACKED, "", "hidden", "", 0, NOW)
 
 
 def test_one_that_the_log_hides_counts_where_ours_was_rewritten() -> None:
     """Of an alias for two one was delivered; the other one's end is missing. Named itself, ours needs no other."""
-    facts = [fact(State.DELIVERED, "a@world.test", "jane@example.net"), untold()]
-    assert told(view(), story({"t1": facts})) == facts[1]
-    facts = [fact(State.DELIVERED), untold()]
-    assert told(view(), story({"t1": facts})) == facts[0]
+    facts = [fact(State.DELIVERED, "a@world.test", "jane@example.net"), unof_delivery()]
+    assert of_delivery(view(), logged_history({"t1": facts})) == facts[1]
+    facts = [fact(State.DELIVERED), unof_delivery()]
+    assert of_delivery(view(), logged_history({"t1": facts})) == facts[0]
 
 
 def test_what_was_queued_and_never_named_is_untracked_once_the_queue_was_asked() -> None:
     """Not what was queued since, nor what the log has named and the queue still has."""
-    never = told(view(), story({}, NOW + 1))
+    never = of_delivery(view(), logged_history({}, NOW + 1))
     assert never is not None
     assert (never.state, never.queue_id, never.recipient.domain) == (State.UNTRACKED, "A1", "example.net")
-    assert told(view(), story({}, NOW)) is None
-    assert told(view(State.QUEUED, "t1", "t2"), LogHistory({}, frozenset({"t2"}), NOW + 1)) is None
+    assert of_delivery(view(), logged_history({}, NOW)) is None
+    assert of_delivery(view(State.QUEUED, "t1", "t2"), LogHistory({}, frozenset({"t2"}), NOW + 1)) is None

@@ -14,7 +14,8 @@ from postroom.runtime.log import Field, Level, Log
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import ProofRule, Refused, WaveGuard
-from postroom.store.track.facts import DeliveryTried, Fact, RecipientFault, SeenInQueue
+from postroom.store.track.evidence import RecipientFault
+from postroom.store.track.facts import DeliveryTried, Fact, SeenInQueue
 from postroom.store.track.reader import TrackReader
 from postroom.store.track.track_store import TrackStore
 from postroom.submission.handover.confirmation import Confirmation
@@ -71,7 +72,7 @@ async def test_a_bounce_counts_when_it_is_of_mail_we_handed_over_and_that_is_gon
             facts.append(
                 DeliveryTried(queue_id, masked_recipient(KEY, to), None, last, "2.0.0", "250 Ok", "mx:25", NOW)
             )
-        await track.apply("log", None, "1", facts, NOW, proven=False)
+        await track.log.apply("log", None, "1", facts, NOW, proven=False)
         looks = iter([True] * looks_in_queue)
 
         async def queued(tokens: Collection[str]) -> set[str]:
@@ -119,7 +120,7 @@ async def test_a_delivery_lifts_when_it_is_of_mail_we_handed_over(bed: Path, to:
         )
         await at.shared.learn([refused], RULES, WaveGuard(20, 60.0, 20), NOW)
         tried = DeliveryTried(QUEUE_ID, recipient, None, State.DELIVERED, "2.0.0", "250 ok", "mx:25", NOW)
-        await track.apply("log", None, "1", [SeenInQueue(token, QUEUE_ID, "postfix"), tried], NOW, proven=False)
+        await track.log.apply("log", None, "1", [SeenInQueue(token, QUEUE_ID, "postfix"), tried], NOW, proven=False)
         learner = Learner(at.shared, RULES, WaveGuard(20, 60.0, 20), log)
 
         async def queued(tokens: Collection[str]) -> set[str]:

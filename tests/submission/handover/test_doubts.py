@@ -22,7 +22,7 @@ async def watched(bed: Path) -> AsyncIterator[TrackStore]:
     """The watcher's file as a watcher leaves it that has had the whole log for a while."""
     TrackStore.init(bed / "track.db")
     track = TrackStore.open(bed / "track.db")
-    assert await track.covered(BEGAN - 100, 0)
+    assert await track.witness.set_covered(BEGAN - 100, 0)
     try:
         yield track
     finally:
@@ -45,7 +45,7 @@ async def looked(bed: OutboxBed, times: int) -> None:
 async def test_what_was_not_queued_is_sent_again_as_a_new_attempt(bed: Path) -> None:
     """Once, under a token of its own, and the log says why."""
     async with watched(bed) as track, outbox_at(bed, LOST_ANSWER) as at:
-        await track.checkpoint(BEGAN + 1, BEGAN + 1, 0.0, {}, BEGAN + 1)
+        await track.witness.add_checkpoint(BEGAN + 1, BEGAN + 1, 0.0, {}, BEGAN + 1)
         message = await at.accept()
         (delivery,) = await at.settled(message, "queued")
         assert delivery.attempts == 2
@@ -60,7 +60,7 @@ async def test_what_the_log_shows_was_queued(bed: Path) -> None:
     async with watched(bed) as track, outbox_at(bed, LOST_ANSWER) as at:
         message = await at.accept()
         await at.settled(message, "in_doubt")
-        await track.apply("log", None, "1", [SeenInQueue(token_of(at), "4XyZ1k2", "postfix")], BEGAN, proven=True)
+        await track.log.apply("log", None, "1", [SeenInQueue(token_of(at), "4XyZ1k2", "postfix")], BEGAN, proven=True)
         (delivery,) = await at.settled(message, "queued")
         assert (delivery.queue_id, delivery.attempts) == ("4XyZ1k2", 1)
         assert at.logged("handover.queued")[-1]["shown_by"] == "log"
@@ -70,12 +70,12 @@ async def test_what_the_log_shows_was_queued(bed: Path) -> None:
 async def test_while_the_watcher_may_come_to_know_it_is_wished(bed: Path) -> None:
     """Left as a file with the time; a look that began before the doubt proves nothing."""
     async with watched(bed) as track, outbox_at(bed, LOST_ANSWER) as at:
-        await track.checkpoint(BEGAN - 1, BEGAN - 1, 0.0, {}, BEGAN - 1)
+        await track.witness.add_checkpoint(BEGAN - 1, BEGAN - 1, 0.0, {}, BEGAN - 1)
         message = await at.accept()
         await at.settled(message, "in_doubt")
         await reached(lambda: wished_at(bed / "witness.wish") == BEGAN, "the wish")
         assert at.logged("handover.absent") == []
-        await track.checkpoint(BEGAN + 1, BEGAN + 1, 0.0, {}, BEGAN + 1)
+        await track.witness.add_checkpoint(BEGAN + 1, BEGAN + 1, 0.0, {}, BEGAN + 1)
         await at.settled(message, "queued")
 
 
@@ -85,9 +85,9 @@ async def test_what_nobody_can_know_is_not_wished(bed: Path, has_watcher: bool) 
     async with outbox_at(bed, LOST_ANSWER) as at:
         if has_watcher:
             async with watched(bed) as track:
-                await track.clock_went_back()
-                assert await track.covered(BEGAN + 1, 1)
-                await track.checkpoint(BEGAN + 2, BEGAN + 2, 0.0, {}, BEGAN + 2)
+                await track.witness.clock_went_back()
+                assert await track.witness.set_covered(BEGAN + 1, 1)
+                await track.witness.add_checkpoint(BEGAN + 2, BEGAN + 2, 0.0, {}, BEGAN + 2)
         message = await at.accept()
         await at.settled(message, "in_doubt")
         await looked(at, 2)
@@ -103,7 +103,7 @@ async def test_what_stays_unproven_waits_unless_the_rule_says_otherwise(bed: Pat
         await at.settled(message, "in_doubt")
         at.pass_time(61)
         await reached(lambda: bool(at.logged("handover.unproven")), "told")
-        await track.apply("log", None, "1", [SeenInQueue(token_of(at), "4XyZ1k2", "postfix")], BEGAN, proven=True)
+        await track.log.apply("log", None, "1", [SeenInQueue(token_of(at), "4XyZ1k2", "postfix")], BEGAN, proven=True)
         await at.settled(message, "queued")
         (line,) = at.logged("handover.unproven")
         assert (line["id"], line["rule"]) == (message, "wait")

@@ -1,4 +1,4 @@
-"""track.db, read by others than the watcher: the story of a delivery, and what the witness says.
+"""track.db, read by others than the watcher: the history of a delivery, and what the witness says.
 
 Each question opens the file, reads in one transaction and closes it: a watcher may make the file anew, and
 questions are few. A host without a watcher has no such file, or an old one; then nothing is known.
@@ -14,32 +14,17 @@ import apsw
 
 from postroom.mail.recipients import MaskedRecipient
 from postroom.mail.states import State
-from postroom.mail.tokens import of_sender
 from postroom.store.sqlite.file import translated
-from postroom.store.track import facts_applied
-from postroom.store.track.facts import (
-    Absent,
-    LoggedDelivery,
-    LogHistory,
-    OutcomeCount,
-    Queued,
-    SharedFact,
-    Unproven,
-    WitnessAnswer,
-)
-from postroom.store.track.track_store import shared_facts
+from postroom.store.sqlite.rows import named_rows
+from postroom.store.track import meta
+from postroom.store.track.evidence import SharedFact
+from postroom.store.track.history import NO_HISTORY, LoggedDelivery, LogHistory, OutcomeCount
+from postroom.store.track.sharing import shared_facts
+from postroom.store.track.witness import CLOCK_SLACK_S, WitnessAnswer, witness_answer
 
 T = TypeVar("T")
 
 BUSY_MS = 2_000
-
-CLOCK_SLACK_S = 0.2
-"""Two daemons of one host read one clock. Where it falls back by more than a correction (watcher/clock.py, STEP_S,
-which is less), the watcher drops what it had shown."""
-
-
-NO_STORY = LogHistory({}, frozenset(), 0.0)
-"""Nothing is known."""
 
 
 class TrackReader:
@@ -48,7 +33,7 @@ class TrackReader:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def story(self, tokens: Sequence[str]) -> LogHistory:
+    async def history(self, tokens: Sequence[str]) -> LogHistory:
         """What became of the attempts with these tokens.
 
         Raises:
@@ -58,10 +43,10 @@ class TrackReader:
         def read(connection: apsw.Connection) -> LogHistory:
             known = frozenset(token for token in tokens if _is_known(connection, token))
             facts = {token: found for token in known if (found := _deliveries(connection, token))}
-            reconciled_at = float(facts_applied.meta(connection, "reconciled_at") or 0.0)
-            return LogHistory(facts, known, max(0.0, reconciled_at - CLOCK_SLACK_S))
+            reconciled_at = float(meta.value(connection, meta.RECONCILED_AT) or 0.0)
+            return LogHistory(facts=facts, known=known, reconciled_at=max(0.0, reconciled_at - CLOCK_SLACK_S))
 
-        return await self._read(read) if tokens else NO_STORY
+        return await self._read(read) if tokens else NO_HISTORY
 
     async def witness(self, sender: str, started_at: float, ended_at: float) -> WitnessAnswer:
         """Whether the attempt with this envelope sender was queued.
@@ -73,27 +58,7 @@ class TrackReader:
         Raises:
             StoreUnavailable: it cannot be read.
         """
-
-        def read(connection: apsw.Connection) -> WitnessAnswer:
-            row = connection.execute(
-                "SELECT queue_id FROM queue WHERE token = ? ORDER BY id LIMIT 1", (of_sender(sender),)
-            ).fetchone()
-            if row is not None:
-                return Queued(row[0])
-            shown = connection.execute(
-                "SELECT max(asked_at) FROM checkpoint WHERE began_at > ? AND clear_since < ?",
-                (ended_at, started_at - CLOCK_SLACK_S),
-            ).fetchone()
-            if shown is not None and shown[0] is not None:
-                return Absent(shown[0])
-            covered = facts_applied.meta(connection, "covered_since")
-            if covered is None:
-                return Unproven("the watcher has not seen yet that Postfix's log reaches it", is_final=False)
-            if float(covered) >= started_at - CLOCK_SLACK_S:
-                return Unproven("the watcher does not have the whole log of that time", is_final=True)
-            return Unproven("the watcher has not looked since, or a session with Postfix has not ended", is_final=False)
-
-        return await self._read(read)
+        return await self._read(lambda connection: witness_answer(connection, sender, started_at, ended_at))
 
     async def outcomes(self, since: float, slot_s: int, slots: int) -> list[OutcomeCount]:
         """The deliveries that changed in the `slots` slots of `slot_s` seconds from `since` on (Unix seconds).
@@ -146,13 +111,16 @@ def _is_known(connection: apsw.Connection, token: str) -> bool:
 
 
 def _deliveries(connection: apsw.Connection, token: str) -> list[LoggedDelivery]:
-    rows = connection.execute(
-        "SELECT q.queue_id, recipient_hash, domain, hint, original_hash, state, enhanced_status, reason, relay,"
-        " attempts, changed_at FROM delivery d JOIN queue q ON q.id = d.queue WHERE q.token = ?"
+    rows = named_rows(
+        connection,
+        "SELECT q.queue_id, recipient_hash, domain, hint, original_hash AS original, state, enhanced_status, reason,"
+        " relay, attempts, changed_at FROM delivery d JOIN queue q ON q.id = d.queue WHERE q.token = ?"
         " ORDER BY q.id, changed_at",
         (token,),
     )
+    for row in rows:
+        row["state"] = State(row["state"])
     return [
-        LoggedDelivery(queue_id, MaskedRecipient(hashed, domain, hint), original, State(state), *rest)
-        for queue_id, hashed, domain, hint, original, state, *rest in rows
+        LoggedDelivery(recipient=MaskedRecipient(row.pop("recipient_hash"), row.pop("domain"), row.pop("hint")), **row)
+        for row in rows
     ]

@@ -1,121 +1,161 @@
-"""track.db: what mails to the return path say of our mail, in SQL. For one open transaction.
+"""track.db: what mails to the return path say of our mail.
 
 A report has an effect only on a delivery of its token that the log says was taken by the other side, and only for
 the recipient that delivery had. So what repeats the log changes nothing, whichever of the two comes first:
 
-    the log says nothing yet, or that Postfix still tries    it waits, until the log says more (settle)
+    the log says nothing yet, or that Postfix still tries    it waits, until the log says more (settle_reports)
     delivered, relayed                                       it counts: the delivery bounced late, or was complained of
     bounced, expired, discarded                              it repeats what is known
 
 BUGS:    a report on mail that another host handed over waits until it is swept.
 """
 
+import asyncio
 import json
-from dataclasses import astuple
-from typing import Any
+import os
+from collections.abc import Sequence
+from pathlib import Path
 
 import apsw
 
 from postroom.mail.recipients import MaskedRecipient
 from postroom.mail.states import State
-from postroom.store.track.facts import Bounce, BounceReport, Effect, RecipientFault, ReportEffect
+from postroom.store.errors import StoreUnavailable
+from postroom.store.sqlite.rows import insert_row, named_rows
+from postroom.store.sqlite.thread import StoreThread
+from postroom.store.track.bounce_report import BounceReport, Effect, ReportEffect
+from postroom.store.track.evidence import Bounce, RecipientFault
 from postroom.store.track.sharing import share
 
 _TAKEN = (State.DELIVERED, State.RELAYED)
 
 
-def take(connection: apsw.Connection, report: BounceReport, source: str, *, proven: bool) -> ReportEffect:
-    """Take one report; given again it is a repetition.
+class TrackReports:
+    """The intake's operations.
 
     Args:
-        source, proven: of the log, which says of the delivery that it was.
+        path: of track.db.
     """
-    known = connection.execute("SELECT 1 FROM report WHERE id = ?", (report.id,)).fetchone()
-    if known is not None:
-        return ReportEffect(report, Effect.REPEATED)
-    reported = _reported(connection, report, source, proven=proven)
-    connection.execute(
-        "INSERT INTO report VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            report.id,
-            report.token,
-            report.kind,
-            json.dumps(report.recipients),
-            report.enhanced_status,
-            report.reason,
-            None if report.fault is None else json.dumps(astuple(report.fault)),
-            report.at,
-            reported.effect is Effect.WAITS,
-        ),
-    )
-    return reported
+
+    def __init__(self, thread: StoreThread, path: Path) -> None:
+        self._thread = thread
+        self._path = path
+
+    async def take(self, reports: Sequence[BounceReport], source: str, *, proven: bool) -> list[ReportEffect]:
+        """Take reports, all or none; they are on the disk when this returns, and once however often they come.
+
+        Args:
+            source, proven: of the log that says of their deliveries.
+        """
+
+        def operation(connection: apsw.Connection) -> list[ReportEffect]:
+            return [_take(connection, report, source, proven=proven) for report in reports]
+
+        effects = await self._thread.run(operation)
+        if reports:
+            await asyncio.to_thread(self._sync)
+        return effects
+
+    def _sync(self) -> None:
+        """Bring the last commits to the disk: a log is read again after a power cut, a mail does not come again.
+
+        The write-ahead log is one file, whole up to its last frame with a right checksum, and no lock is held on it.
+        """
+        wal = self._path.with_name(f"{self._path.name}-wal")
+        try:
+            fd = os.open(wal, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise StoreUnavailable(f"{wal}: {error.strerror}; mend: check its file system") from error
 
 
-def settle(connection: apsw.Connection, token: str, source: str, *, proven: bool) -> Bounce | None:
-    """The log has said more of this token: look at what waited for it.
+def settle_reports(connection: apsw.Connection, token: str, source: str, *, proven: bool) -> Bounce | None:
+    """The log has said more of this token: look at what waited for it. For one open transaction.
 
     Returns:
         The bounce it makes, if any; a delivery bounces once.
     """
-    rows: list[Any] = connection.execute(
-        "SELECT id, token, kind, recipients, enhanced_status, reason, fault, taken_at FROM report"
+    rows = named_rows(
+        connection,
+        "SELECT id, token, kind, recipients, enhanced_status, reason, fault, taken_at AS at FROM report"
         " WHERE waits = 1 AND token = ? ORDER BY taken_at",
         (token,),
-    ).fetchall()
+    )
     bounce = None
-    for number, of_token, kind, recipients, status, reason, fault, taken_at in rows:
-        report = BounceReport(
-            number,
-            of_token,
-            kind,
-            tuple(json.loads(recipients)),
-            status,
-            reason,
-            taken_at,
-            None if fault is None else RecipientFault(*json.loads(fault)),
-        )
-        reported = _reported(connection, report, source, proven=proven)
-        if reported.effect is not Effect.WAITS:
-            connection.execute("UPDATE report SET waits = 0 WHERE id = ?", (number,))
-        bounce = bounce or reported.bounce
+    for row in rows:
+        row["recipients"] = tuple(json.loads(row["recipients"]))
+        row["fault"] = None if row["fault"] is None else RecipientFault.from_json(row["fault"])
+        report = BounceReport(**row)
+        settled = _effect(connection, report, source, proven=proven)
+        if settled.effect is not Effect.WAITS:
+            connection.execute("UPDATE report SET waits = 0 WHERE id = ?", (report.id,))
+        bounce = bounce or settled.bounce
     return bounce
 
 
-def _reported(connection: apsw.Connection, report: BounceReport, source: str, *, proven: bool) -> ReportEffect:
-    rows: list[Any] = connection.execute(
+def _take(connection: apsw.Connection, report: BounceReport, source: str, *, proven: bool) -> ReportEffect:
+    known = connection.execute("SELECT 1 FROM report WHERE id = ?", (report.id,)).fetchone()
+    if known is not None:
+        return ReportEffect(report, Effect.REPEATED)
+    taken = _effect(connection, report, source, proven=proven)
+    insert_row(
+        connection,
+        "report",
+        {
+            "id": report.id,
+            "token": report.token,
+            "kind": report.kind,
+            "recipients": json.dumps(report.recipients),
+            "enhanced_status": report.enhanced_status,
+            "reason": report.reason,
+            "fault": None if report.fault is None else report.fault.as_json(),
+            "taken_at": report.at,
+            "waits": taken.effect is Effect.WAITS,
+        },
+    )
+    return taken
+
+
+def _effect(connection: apsw.Connection, report: BounceReport, source: str, *, proven: bool) -> ReportEffect:
+    rows = named_rows(
+        connection,
         "SELECT q.id, q.queue_id, q.ended_at, recipient_hash, domain, hint, original_hash, state"
         " FROM queue q LEFT JOIN delivery d ON q.id = d.queue WHERE q.token = ? ORDER BY q.id",
         (report.token,),
-    ).fetchall()
+    )
     named = set(report.recipients)
-    deliveries = [row for row in rows if row[3] is not None]
+    deliveries = [row for row in rows if row["recipient_hash"] is not None]
     ours = (
-        [row for row in deliveries if row[3] in named]
-        or [row for row in deliveries if row[6] in named]
+        [row for row in deliveries if row["recipient_hash"] in named]
+        or [row for row in deliveries if row["original_hash"] in named]
         or [row for row in deliveries if not named]
     )
     # One queue id after the other: mail that was taken out and in again goes on under a new one.
-    ours = [row for row in ours if row[0] == ours[-1][0]]
+    ours = [row for row in ours if row["id"] == ours[-1]["id"]]
     if len(ours) != 1:
-        # Of one among several nobody knows which; and while it is under way the log may tell of more.
-        is_over = bool(rows) and all(row[2] is not None for row in rows)
+        # Of one among several nobody knows which; and while it is under way the log may say more.
+        is_over = bool(rows) and all(row["ended_at"] is not None for row in rows)
         return ReportEffect(report, Effect.UNKNOWN if ours or is_over else Effect.WAITS)
-    queue, queue_id, _, hashed, domain, hint, _, state = ours[0]
-    if state == State.DEFERRED:
+    (row,) = ours
+    if row["state"] == State.DEFERRED:
         return ReportEffect(report, Effect.WAITS)
-    if state not in _TAKEN:
+    if row["state"] not in _TAKEN:
         return ReportEffect(report, Effect.REPEATED)
-    recipient = MaskedRecipient(hashed, domain, hint)
+    recipient = MaskedRecipient(row["recipient_hash"], row["domain"], row["hint"])
     if report.kind == "complaint":
-        return _complained(connection, report, queue_id, recipient, source, proven=proven)
+        return _complained(connection, report, row["queue_id"], recipient, source, proven=proven)
     connection.execute(
         "UPDATE delivery SET state = ?, enhanced_status = ?, reason = ?, changed_at = ?"
         " WHERE queue = ? AND recipient_hash = ?",
-        (State.BOUNCED, report.enhanced_status, report.reason, report.at, queue, hashed),
+        (State.BOUNCED, report.enhanced_status, report.reason, report.at, row["id"], recipient.hash),
     )
-    _share(connection, report, queue_id, recipient, source, proven=proven)
+    _share(connection, report, row["queue_id"], recipient, source, proven=proven)
     cause = None if report.fault is None else report.fault.cause
-    return ReportEffect(report, Effect.COUNTED, Bounce(queue_id, recipient, report.enhanced_status, cause, "report"))
+    bounce = Bounce(row["queue_id"], recipient, report.enhanced_status, cause, "report")
+    return ReportEffect(report, Effect.COUNTED, bounce)
 
 
 def _complained(
@@ -151,13 +191,13 @@ def _share(
     if report.fault is not None:
         share(
             connection,
-            report.token,
-            queue_id,
-            recipient,
-            report.fault,
-            report.enhanced_status,
-            report.reason,
-            source,
-            report.at,
+            token=report.token,
+            queue_id=queue_id,
+            recipient=recipient,
+            fault=report.fault,
+            enhanced_status=report.enhanced_status,
+            evidence=report.reason,
+            source=source,
+            at=report.at,
             proven=proven,
         )

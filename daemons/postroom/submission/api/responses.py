@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from postroom.mail.addresses import masked
 from postroom.mail.states import OUTBOX, WAITING, State
 from postroom.store.outbox.messages import DeliveryView, MessageView, OutboxFigures, StoredMessage, Unsent
-from postroom.store.track.facts import LoggedDelivery
+from postroom.store.track.history import LoggedDelivery
 from postroom.submission.handover.outbox import PostfixOutage
 
 

@@ -26,7 +26,7 @@ from postroom.store.outbox.messages import Idempotency, Mismatch, OutboxFull, Re
 from postroom.store.outbox.queries import OutboxQueries
 from postroom.submission.api import responses
 from postroom.submission.api.auth import Client, Clients, Peer, peer_of
-from postroom.submission.api.histories import Histories
+from postroom.submission.api.history import Histories
 from postroom.submission.api.problem import CONTENT_TYPE, ApiProblem
 from postroom.submission.api.problem_of_error import of_http, of_store
 from postroom.submission.api.request import document, idempotency_key, message_request
@@ -67,7 +67,7 @@ class Api:
         writer: Writer,
         clients: Clients,
         gate: Gate,
-        stories: Histories,
+        histories: Histories,
         admit: Callable[[Client, str], Awaitable[None]],
         *,
         request_timeout_s: float,
@@ -83,7 +83,7 @@ class Api:
         """Replaced as a whole at a reload."""
         self.clients = clients
         self._gate = gate
-        self._stories = stories
+        self._histories = histories
         self._admit = admit
         self._request_timeout_s = request_timeout_s
         self.max_waiting = max_waiting
@@ -269,7 +269,7 @@ class Api:
         if view is None or not (context.client.admin or view.message.client == context.client.name):
             raise ApiProblem(404, "not_found", "there is no message of yours with this id, or it is past its retention")
         context.message = wanted
-        shown = responses.message(view, self._outbox.away, await self._stories.told(view))
+        shown = responses.message(view, self._outbox.away, await self._histories.of_message(view))
         return web.Response(text=_json(shown), content_type="application/json")
 
     async def _get_stats(self, request: web.Request) -> web.Response:

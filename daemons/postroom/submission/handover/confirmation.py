@@ -21,8 +21,9 @@ from postroom.runtime.log import Log
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.queries import OutboxQueries
 from postroom.store.shared.suppression import COMPLAINT
-from postroom.store.track.facts import LogHistory, SharedFact
-from postroom.store.track.reader import NO_STORY, TrackReader
+from postroom.store.track.evidence import SharedFact
+from postroom.store.track.history import NO_HISTORY, LogHistory
+from postroom.store.track.reader import TrackReader
 from postroom.suppression.learner import Learner
 
 EVERY_S = 2.0
@@ -78,7 +79,7 @@ class Confirmation:
             ShowqError:       Postfix does not say what is in its queue.
         """
         while facts := await self._track.unproven(await self._outbox.confirmed_up_to(), MOST):
-            waiting, story = set[str](), NO_STORY
+            waiting, history = set[str](), NO_HISTORY
             refused = {fact.token for fact in facts if _is_refusal(fact)}
             if refused:
                 waiting = await self._queued(refused)
@@ -86,10 +87,10 @@ class Confirmation:
                     await asyncio.sleep(removed_s)
                     waiting &= await self._queued(waiting)
                 await asyncio.sleep(read_s)
-                story = await self._track.story(list(refused))
+                history = await self._track.history(list(refused))
             confirmed = []
             for fact in facts:
-                has_failed = fact.token not in waiting and _is_last_word(fact, story)
+                has_failed = fact.token not in waiting and _is_last_word(fact, history)
                 if (has_failed or not _is_refusal(fact)) and await self._is_ours(fact):
                     confirmed.append(fact)
                 elif fact.cause:
@@ -108,10 +109,10 @@ def _is_refusal(fact: SharedFact) -> bool:
     return fact.cause not in ("", COMPLAINT)
 
 
-def _is_last_word(fact: SharedFact, story: LogHistory) -> bool:
+def _is_last_word(fact: SharedFact, history: LogHistory) -> bool:
     """Whether the log says nothing later of it than that it has failed."""
     return any(
         (one.queue_id, one.recipient.hash) == (fact.queue_id, fact.recipient.hash)
         and one.state in (State.BOUNCED, State.EXPIRED)
-        for one in story.facts.get(fact.token, ())
+        for one in history.facts.get(fact.token, ())
     )

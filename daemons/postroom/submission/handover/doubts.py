@@ -21,8 +21,8 @@ from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.handover import OutboxHandover
 from postroom.store.outbox.messages import DeliveryInDoubt
-from postroom.store.track.facts import Absent, Queued, Unproven
 from postroom.store.track.reader import TrackReader
+from postroom.store.track.witness import Absent, Queued, Unproven
 from postroom.store.witness_request import wish
 from postroom.submission.handover.backoff import wait_s
 from postroom.submission.waiting import wait

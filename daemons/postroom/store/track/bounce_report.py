@@ -1,0 +1,51 @@
+"""What mails to the return path say of our mail, and what that changes. Values only."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from postroom.store.track.evidence import Bounce, RecipientFault
+
+
+@dataclass(frozen=True, slots=True)
+class BounceReport:
+    """What a mail to the return path says of one recipient of the mail with this token.
+
+    Attributes:
+        id:         the same for the same mail: one that comes twice counts once.
+        recipients: hashes of the addresses it gives for that recipient; none where it names nobody.
+        reason:     its words, masked.
+        at:         when it was taken, Unix seconds.
+        fault:      set when it speaks against the recipient.
+    """
+
+    id: str
+    token: str
+    kind: Literal["bounce", "complaint"]
+    recipients: tuple[str, ...]
+    enhanced_status: str
+    reason: str
+    at: float
+    fault: RecipientFault | None = None
+
+
+class Effect(StrEnum):
+    """What a report has changed."""
+
+    COUNTED = "counted"
+    """The delivery bounced late, or was complained of."""
+    REPEATED = "repeated"
+    """Nothing: that was known."""
+    WAITS = "waits"
+    """Nothing yet: the log has not told what became of the delivery."""
+    UNKNOWN = "unknown"
+    """Nothing: the mail of that token never went to that recipient."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportEffect:
+    """A report, and what it has changed; `bounce` where it made one."""
+
+    report: BounceReport
+    effect: Effect
+    bounce: Bounce | None = None
