@@ -64,7 +64,7 @@ def track_db(config: Config) -> Path:
     return config.state_dir / "watcher" / "track.db"
 
 
-def witness_wish(config: Config) -> Path:
+def witness_request(config: Config) -> Path:
     """Give the file submission touches while it wants the watcher to find out what became of a hand-over."""
     return config.state_dir / "shared" / "witness.wish"
 

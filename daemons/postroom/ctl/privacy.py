@@ -12,7 +12,13 @@ import click
 
 from postroom.ctl.shared_store import recipient_of, with_store
 from postroom.ctl.suppress.display import date_text, document, in_a_line, time_text
-from postroom.store.erasure import RecipientTraces, erase_from_mail, erase_from_track, in_mail, in_track
+from postroom.store.erasure import (
+    RecipientDeliveries,
+    deliveries_in_mail,
+    deliveries_in_track,
+    erase_from_mail,
+    erase_from_track,
+)
 from postroom.store.shared.interface import Usage
 from postroom.store.shared.suppression import REFUSAL_KEPT_S, RecipientHistory
 
@@ -33,16 +39,16 @@ class KeptData:
     """
 
     recipient_hash: str
-    outbox: RecipientTraces
-    tracking: RecipientTraces
+    outbox: RecipientDeliveries
+    tracking: RecipientDeliveries
     story: RecipientHistory
     usages: tuple[Usage, ...]
     kept_s: float
 
     @property
-    def alive(self) -> str:
+    def active(self) -> str:
         """What cannot be erased yet, in words; "" when there is nothing."""
-        waiting, at_postfix = self.outbox.alive, self.tracking.alive
+        waiting, at_postfix = self.outbox.active, self.tracking.active
         words = [f"{waiting} to be handed over"] if waiting else []
         words += [f"{at_postfix} in Postfix's queue"] if at_postfix else []
         return " and ".join(words)
@@ -50,12 +56,12 @@ class KeptData:
     def lines(self) -> list[str]:
         """For people."""
         lines = [f"#{self.recipient_hash}"]
-        if self.outbox.alive:
-            lines.append(f"outbox       {self.outbox.alive} to be handed over: address and mail, until then")
+        if self.outbox.active:
+            lines.append(f"outbox       {self.outbox.active} to be handed over: address and mail, until then")
         if self.outbox.ended:
             lines.append(f"outbox       {self._ended(self.outbox)}")
-        if self.tracking.alive:
-            lines.append(f"tracking     {self.tracking.alive} in Postfix's queue: hash, masked address, last reply")
+        if self.tracking.active:
+            lines.append(f"tracking     {self.tracking.active} in Postfix's queue: hash, masked address, last reply")
         if self.tracking.ended:
             lines.append(f"tracking     {self._ended(self.tracking)}")
         lines += [f"suppression  {in_a_line(entry)}" for entry in self.story.entries]
@@ -91,14 +97,14 @@ class KeptData:
             ensure_ascii=False,
         )
 
-    def _document(self, traces: RecipientTraces) -> dict[str, object]:
-        until = None if traces.latest is None else time_text(traces.latest + self.kept_s)
-        return {"alive": traces.alive, "ended": traces.ended, "ended_kept_until": until}
+    def _document(self, deliveries: RecipientDeliveries) -> dict[str, object]:
+        until = None if deliveries.latest_at is None else time_text(deliveries.latest_at + self.kept_s)
+        return {"alive": deliveries.active, "ended": deliveries.ended, "ended_kept_until": until}
 
-    def _ended(self, traces: RecipientTraces) -> str:
-        assert traces.latest is not None, "some have ended"
-        until = date_text(traces.latest + self.kept_s)
-        return f"{traces.ended} ended: hash, masked address and reply, until {until}"
+    def _ended(self, deliveries: RecipientDeliveries) -> str:
+        assert deliveries.latest_at is not None, "some have ended"
+        until = date_text(deliveries.latest_at + self.kept_s)
+        return f"{deliveries.ended} ended: hash, masked address and reply, until {until}"
 
 
 @click.group()
@@ -129,8 +135,8 @@ def erase(context: "CommandContext", recipient: str, forget: bool) -> None:
     recipient_hash = recipient_of(context, recipient).hash
     kept = _kept(context, recipient_hash, and_erase=True, forget=forget)
     click.echo("erased; still suppressed, as a hash" if kept.story.is_suppressed else "erased")
-    if kept.alive:
-        click.echo(f"mail to it is under way: {kept.alive}; mend: repeat this when it has ended", err=True)
+    if kept.active:
+        click.echo(f"mail to it is under way: {kept.active}; mend: repeat this when it has ended", err=True)
         sys.exit(1)
 
 
@@ -158,7 +164,7 @@ def _kept(context: "CommandContext", recipient_hash: str, *, and_erase: bool = F
             # Before the shared store: what is on its way there goes first.
             erase_from_track(track, recipient_hash, forget=forget)
         story, usages = with_store(context, shared)
-        outbox, tracking = in_mail(mail, recipient_hash), in_track(track, recipient_hash)
+        outbox, tracking = deliveries_in_mail(mail, recipient_hash), deliveries_in_track(track, recipient_hash)
     except StoreUnavailable as error:
         click.echo(str(error), err=True)
         sys.exit(1)

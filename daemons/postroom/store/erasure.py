@@ -1,8 +1,8 @@
-"""What mail.db and track.db hold of one recipient, looked for and taken out beside the daemons that have them open.
+"""What mail.db and track.db hold of one recipient: counted, and erased, beside the daemons that have them open.
 
-Only rows of what has ended are changed, which no daemon has in its memory; they stay, as figures, without anybody in
-them. What a delivery that waits needs to be handed over, and what the log is still to be compared with, is left: it is
-told, and goes when it is asked again later.
+Only rows of deliveries that have ended are changed, which no daemon has in its memory; they stay, for the figures,
+without the recipient. What a delivery that goes on needs for its hand-over, or for comparison with the log, is left; it
+is counted as active, and goes when this is repeated after its end.
 
 Each function opens the file, works in one short transaction and closes it.
 """
@@ -20,41 +20,41 @@ from postroom.store.sqlite.file import open_file, translated
 from postroom.store.track.schema import TRACK
 
 ERASED = "erased"
-"""The hash of nobody, and the hint people see of one."""
+"""Stands in place of the hash, and of the masked address that people see."""
 
 _OF_RECIPIENT = "(recipient_hash = ?1 OR original_hash = ?1)"
 _ENDED = "EXISTS (SELECT 1 FROM queue WHERE id = delivery.queue AND ended_at IS NOT NULL)"
 
-_OUT_OF_MAIL = (
+_ERASE_FROM_MAIL = (
     f"UPDATE delivery SET recipient_hash = '{ERASED}', hint = '{ERASED}', reason = NULL"
     " WHERE recipient_hash = ?1 AND recipient = ''"
 )
-# Each its own nobody: two of one mail are two rows.
-_OUT_OF_TRACK = (
+# Each gets a hash of its own: two recipients of one mail are two rows, told apart by it.
+_ERASE_FROM_TRACK = (
     f"UPDATE delivery SET recipient_hash = '{ERASED} ' || hex(randomblob(8)), domain = '', hint = '{ERASED}',"
     f" original_hash = NULL, reason = '', relay = '', fault = NULL WHERE {_OF_RECIPIENT} AND {_ENDED}"
 )
-_REPORTS = "DELETE FROM report WHERE waits = 0 AND EXISTS (SELECT 1 FROM json_each(recipients) WHERE value = ?1)"
-_ON_ITS_WAY = "UPDATE share SET domain = '', hint = '', evidence = '' WHERE recipient_hash = ?1"
+_DELETE_REPORTS = "DELETE FROM report WHERE waits = 0 AND EXISTS (SELECT 1 FROM json_each(recipients) WHERE value = ?1)"
+_REDUCE_TO_HASH = "UPDATE share SET domain = '', hint = '', evidence = '' WHERE recipient_hash = ?1"
 
 
 @dataclass(frozen=True, slots=True)
-class RecipientTraces:
+class RecipientDeliveries:
     """Deliveries to one recipient.
 
     Attributes:
-        alive:  those that go on: in mail.db they wait for the hand-over, in clear; in track.db Postfix has them.
-        ended:  those that have ended: keyed hash, domain, masked address, masked reply.
-        latest: when the latest of those that ended was accepted (mail.db) or seen (track.db), Unix seconds.
+        active:    those that go on: in mail.db they wait for the hand-over, in clear; in track.db Postfix has them.
+        ended:     those that have ended: keyed hash, domain, masked address, masked reply.
+        latest_at: when the latest of those that ended was accepted (mail.db) or seen (track.db), Unix seconds.
     """
 
-    alive: int
+    active: int
     ended: int
-    latest: float | None
+    latest_at: float | None
 
 
-def in_mail(path: Path, recipient_hash: str) -> RecipientTraces:
-    """What mail.db holds.
+def deliveries_in_mail(path: Path, recipient_hash: str) -> RecipientDeliveries:
+    """Deliveries to this recipient in mail.db.
 
     Raises:
         StoreUnavailable: it cannot be read.
@@ -68,8 +68,8 @@ def in_mail(path: Path, recipient_hash: str) -> RecipientTraces:
     )
 
 
-def in_track(path: Path, recipient_hash: str) -> RecipientTraces:
-    """What track.db holds.
+def deliveries_in_track(path: Path, recipient_hash: str) -> RecipientDeliveries:
+    """Deliveries to this recipient in track.db.
 
     Raises:
         StoreUnavailable: it cannot be read.
@@ -84,16 +84,16 @@ def in_track(path: Path, recipient_hash: str) -> RecipientTraces:
 
 
 def erase_from_mail(path: Path, recipient_hash: str) -> None:
-    """Take the recipient out of deliveries that have ended.
+    """Erase the recipient from deliveries that have ended.
 
     Raises:
         StoreUnavailable: it cannot be written; nothing was changed.
     """
-    _write(path, MAIL, "FULL", recipient_hash, [_OUT_OF_MAIL])
+    _write(path, MAIL, "FULL", recipient_hash, [_ERASE_FROM_MAIL])
 
 
 def erase_from_track(path: Path, recipient_hash: str, *, forget: bool) -> None:
-    """Take the recipient out of deliveries that have ended, and out of what was shared of them.
+    """Erase the recipient from deliveries that have ended, and from what was shared of them.
 
     Args:
         forget: what is on its way to the shared store goes too; else it arrives there as a hash alone.
@@ -101,20 +101,20 @@ def erase_from_track(path: Path, recipient_hash: str, *, forget: bool) -> None:
     Raises:
         StoreUnavailable: it cannot be written; nothing was changed.
     """
-    gone = "DELETE FROM share WHERE recipient_hash = ?1"
-    shared = [gone] if forget else [f"{gone} AND shared_at IS NOT NULL", _ON_ITS_WAY]
-    _write(path, TRACK, "NORMAL", recipient_hash, [_OUT_OF_TRACK, _REPORTS, *shared])
+    delete = "DELETE FROM share WHERE recipient_hash = ?1"
+    shared = [delete] if forget else [f"{delete} AND shared_at IS NOT NULL", _REDUCE_TO_HASH]
+    _write(path, TRACK, "NORMAL", recipient_hash, [_ERASE_FROM_TRACK, _DELETE_REPORTS, *shared])
 
 
-def _read(path: Path, schema: Sequence[str], query: str, recipient_hash: str) -> RecipientTraces:
+def _read(path: Path, schema: Sequence[str], query: str, recipient_hash: str) -> RecipientDeliveries:
     connection = open_file(path, schema, synchronous="NORMAL")
     with closing(connection):
         try:
             rows: list[Any] = connection.execute(query, (recipient_hash,)).fetchall()
         except apsw.Error as error:
             raise translated(error, path, connection) from error
-    ((alive, ended, latest),) = rows
-    return RecipientTraces(alive or 0, ended or 0, latest)
+    ((active, ended, latest_at),) = rows
+    return RecipientDeliveries(active=active or 0, ended=ended or 0, latest_at=latest_at)
 
 
 def _write(path: Path, schema: Sequence[str], synchronous: str, recipient_hash: str, statements: Sequence[str]) -> None:
@@ -124,7 +124,7 @@ def _write(path: Path, schema: Sequence[str], synchronous: str, recipient_hash: 
             with connection:
                 for statement in statements:
                     connection.execute(statement, (recipient_hash,))
-            # Else the write-ahead log would have them until it is written over.
+            # The write-ahead log would keep the old rows until it is written over.
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except apsw.Error as error:
             raise translated(error, path, connection) from error

@@ -1,4 +1,4 @@
-"""A store file that one process has open at a time: a lock beside it, which ends with the process."""
+"""The lock beside a store file that one process at a time may open; it ends with the process."""
 
 import fcntl
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 from postroom.store.errors import StoreUnavailable
 
 
-def hold_alone(path: Path, daemon: str) -> int:
+def lock_file(path: Path, daemon: str) -> int:
     """Lock the file at `path` for this process; returns the descriptor that holds the lock.
 
     Args:

@@ -1,7 +1,7 @@
-"""The wish for a witness: a file that submission touches while deliveries are in doubt, and the watcher looks at.
+"""The witness request: a file that submission touches while deliveries are in doubt, and the watcher looks at.
 
-It is the one word that goes from submission to the watcher. It may get lost or come twice, since it is repeated
-as long as it holds; a file outlives both daemons, needs no listener and no shared store that answers.
+It is the only message from submission to the watcher. It may be lost or come twice, since it is repeated as long as
+there are doubts; a file outlives both daemons, needs no listener and no shared store that answers.
 """
 
 import os
@@ -10,8 +10,8 @@ from pathlib import Path
 from postroom.store.errors import StoreUnavailable
 
 
-def wish(path: Path, now: float) -> None:
-    """Want whatever became of attempts that ended before `now` (Unix seconds) to be looked into.
+def request_witness(path: Path, now: float) -> None:
+    """Ask the watcher to find out what became of attempts that ended before `now` (Unix seconds).
 
     Raises:
         StoreUnavailable: the file cannot be made.
@@ -25,8 +25,8 @@ def wish(path: Path, now: float) -> None:
         ) from error
 
 
-def wished_at(path: Path) -> float:
-    """When it was last wished (Unix seconds); 0 when never."""
+def requested_at(path: Path) -> float:
+    """When the last request was made (Unix seconds); 0 when never."""
     try:
         return path.lstat().st_mtime
     except OSError:

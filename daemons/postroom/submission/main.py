@@ -108,7 +108,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             gate,
             _handover(config),
             key,
-            WatcherWitness(track, paths.witness_wish(config)),
+            WatcherWitness(track, paths.witness_request(config)),
             log=log,
             metrics=metrics,
             faults=faults,

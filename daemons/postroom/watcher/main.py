@@ -124,7 +124,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             store.reconciliation,
             listener=config.handover.socket,
             showq=config.handover.showq,
-            request=paths.witness_wish(config),
+            request=paths.witness_request(config),
             hostname=config.hostname,
             log=log,
             metrics=metrics,

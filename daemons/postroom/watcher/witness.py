@@ -31,7 +31,7 @@ from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.track.reconciliation import TrackReconciliation
 from postroom.store.track.witness import TrackWitness
-from postroom.store.witness_request import wished_at
+from postroom.store.witness_request import requested_at
 from postroom.watcher.clock import ForwardClock
 from postroom.watcher.follower import POLL_S, Follower
 from postroom.watcher.probe import MAX_NOOPS, NoProbe, probe
@@ -106,7 +106,7 @@ class WitnessTask:
                     await self._cover(gaps)
                 elif await self._reconciliation.reconciled_gaps() != gaps:
                     await self._reconcile(gaps)
-                elif wished_at(self._request) > self._looked_at:
+                elif requested_at(self._request) > self._looked_at:
                     await self._look()
                     await asyncio.sleep(rest_s)
                     rest_s = min(2 * rest_s, REST_MAX_S)

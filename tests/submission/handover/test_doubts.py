@@ -11,7 +11,7 @@ from tests.submission.handover.scripted_postfix import DROP, answering
 from postroom.mail.tokens import of_sender
 from postroom.store.track.facts import SeenInQueue
 from postroom.store.track.track_store import TrackStore
-from postroom.store.witness_request import wished_at
+from postroom.store.witness_request import requested_at
 
 BEGAN = Clock().now
 LOST_ANSWER = answering(".", DROP, 1)
@@ -67,20 +67,20 @@ async def test_what_the_log_shows_was_queued(bed: Path) -> None:
         assert len(at.postfix.queued) == 1
 
 
-async def test_while_the_watcher_may_come_to_know_it_is_wished(bed: Path) -> None:
+async def test_while_the_watcher_may_come_to_know_it_is_asked(bed: Path) -> None:
     """Left as a file with the time; a look that began before the doubt proves nothing."""
     async with watched(bed) as track, outbox_at(bed, LOST_ANSWER) as at:
         await track.witness.add_checkpoint(BEGAN - 1, BEGAN - 1, 0.0, {}, BEGAN - 1)
         message = await at.accept()
         await at.settled(message, "in_doubt")
-        await reached(lambda: wished_at(bed / "witness.wish") == BEGAN, "the wish")
+        await reached(lambda: requested_at(bed / "witness.wish") == BEGAN, "the request")
         assert at.logged("handover.absent") == []
         await track.witness.add_checkpoint(BEGAN + 1, BEGAN + 1, 0.0, {}, BEGAN + 1)
         await at.settled(message, "queued")
 
 
 @pytest.mark.parametrize("has_watcher", [True, False])
-async def test_what_nobody_can_know_is_not_wished(bed: Path, has_watcher: bool) -> None:
+async def test_what_nobody_can_know_is_not_asked_for(bed: Path, has_watcher: bool) -> None:
     """The log of that time is not whole, or there is no watcher: it stays in doubt, and nothing is asked for."""
     async with outbox_at(bed, LOST_ANSWER) as at:
         if has_watcher:
@@ -92,7 +92,7 @@ async def test_what_nobody_can_know_is_not_wished(bed: Path, has_watcher: bool) 
         await at.settled(message, "in_doubt")
         await looked(at, 2)
         await at.settled(message, "in_doubt")
-        assert wished_at(bed / "witness.wish") == 0.0
+        assert requested_at(bed / "witness.wish") == 0.0
         assert len(at.postfix.queued) == 1
 
 

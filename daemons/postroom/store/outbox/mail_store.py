@@ -30,7 +30,7 @@ import apsw
 from postroom.mail.recipients import masked_recipient, masked_reply
 from postroom.mail.states import NEEDS_BODY
 from postroom.store.errors import StoreUnavailable
-from postroom.store.lock import hold_alone
+from postroom.store.lock import lock_file
 from postroom.store.outbox.acceptance import OutboxAcceptance
 from postroom.store.outbox.handover import OutboxHandover
 from postroom.store.outbox.queries import OutboxQueries
@@ -93,7 +93,7 @@ class MailStore:
         Raises:
             StoreUnavailable: missing, not ours, damaged, or open in another process.
         """
-        lock_fd = hold_alone(path, "submission")
+        lock_fd = lock_file(path, "submission")
         try:
             connection = _connect(path)
             try:

@@ -15,7 +15,7 @@ from pathlib import Path
 import apsw
 
 from postroom.store.errors import StoreUnavailable
-from postroom.store.lock import hold_alone
+from postroom.store.lock import lock_file
 from postroom.store.sqlite.file import open_file
 from postroom.store.sqlite.thread import StoreThread
 from postroom.store.track import meta
@@ -73,7 +73,7 @@ class TrackStore:
         Raises:
             StoreUnavailable: missing, not ours, damaged, or open in another process.
         """
-        lock_fd = hold_alone(path, "watcher")
+        lock_fd = lock_file(path, "watcher")
         try:
             _connect(path).close()
         except StoreUnavailable:

@@ -5,7 +5,7 @@
     the watcher proves it not queued       ─► sent again, as a new attempt
     neither, for `handover.witness_wait`   ─► what `handover.in_doubt` says, and the log tells
 
-The queue is asked at growing intervals, the watcher often while it may come to know: a wish is left for it
+The queue is asked at growing intervals, the watcher often while it may come to know: it is asked to by a file
 (store/witness_request.py). On a host without a watcher nothing is ever proved absent.
 """
 
@@ -23,7 +23,7 @@ from postroom.store.outbox.handover import OutboxHandover
 from postroom.store.outbox.messages import DeliveryInDoubt
 from postroom.store.track.reader import TrackReader
 from postroom.store.track.witness import Absent, Queued, Unproven
-from postroom.store.witness_request import wish
+from postroom.store.witness_request import request_witness
 from postroom.submission.handover.backoff import wait_s
 from postroom.submission.waiting import wait
 
@@ -37,12 +37,12 @@ class WatcherWitness:
     """The watcher's word on an attempt, as far as this host has one.
 
     Args:
-        wish: the file that tells the watcher that it is wanted.
+        request: the file by which it is asked to find out (store/witness_request.py).
     """
 
-    def __init__(self, track: TrackReader, wish: Path) -> None:
+    def __init__(self, track: TrackReader, request: Path) -> None:
         self._track = track
-        self._wish = wish
+        self._request = request
 
     async def ask(self, doubt: DeliveryInDoubt) -> Queued | Absent | Unproven:
         """What became of the attempt in doubt."""
@@ -51,13 +51,13 @@ class WatcherWitness:
         except StoreUnavailable:
             return Unproven("this host has no watcher, or its file cannot be read", is_final=True)
 
-    def want(self, now: float) -> None:
-        """Want it to be found out.
+    def request(self, now: float) -> None:
+        """Ask it to find out.
 
         Raises:
-            StoreUnavailable: the wish cannot be left.
+            StoreUnavailable: the request cannot be left.
         """
-        wish(self._wish, now)
+        request_witness(self._request, now)
 
 
 class Doubts:
@@ -139,7 +139,7 @@ class Doubts:
                     elif not await self._settled(doubt):
                         left += 1
             if self._is_hopeful:
-                self._witness.want(self._clock())
+                self._witness.request(self._clock())
         except StoreUnavailable as error:
             self._log.debug("handover.look_failed", error=str(error))
             return left + 1
