@@ -2,6 +2,8 @@
 
 One that ends before it is asked to has failed. The daemon then ends too, with its fault, and systemd starts it anew: a
 daemon that goes on without its sweep or its beat looks well and is not.
+
+What such a task waits for it waits for with a limit (`set_within`).
 """
 
 import asyncio
@@ -33,3 +35,13 @@ class Background:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for task in ended:
             task.result()
+
+
+async def set_within(event: asyncio.Event, timeout_s: float) -> bool:
+    """Wait for the event, at most `timeout_s` seconds; returns whether it is set."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        pass
+    return event.is_set()

@@ -25,9 +25,15 @@ from postroom.store.outbox.messages import Accepted, DeliveryView, MessageView, 
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import Suppression
 from postroom.store.track.reader import TrackReader
-from postroom.submission.gate import Gate
-from postroom.submission.handover.doubts import WatcherWitness
-from postroom.submission.handover.outbox import HandoverSettings, Outbox
+from postroom.submission.handover.carrier import Carrier
+from postroom.submission.handover.connector import Connector
+from postroom.submission.handover.doubts import Doubts, WatcherWitness
+from postroom.submission.handover.gate import HandoverGate
+from postroom.submission.handover.outbox import Outbox
+from postroom.submission.handover.outcomes import Outcomes
+from postroom.submission.handover.ready_queue import ReadyQueue
+from postroom.submission.handover_status import HandoverStatus
+from postroom.submission.socket_door import SocketDoor
 
 WITHIN_S = 3.0
 KEY = b"k" * 32
@@ -66,7 +72,7 @@ class OutboxBed:
     postfix: ScriptedPostfix
     clock: Clock
     shared: SqliteSharedStore
-    outbox: Outbox
+    status: HandoverStatus
     stopping: asyncio.Event
     running: "asyncio.Task[None]"
     events: list[tuple[str, dict[str, Field]]]
@@ -74,7 +80,7 @@ class OutboxBed:
     async def accept(self, *recipients: str, body: bytes = PLAIN_BODY, stream: str = "") -> str:
         """Accept a message as the API does, and wake the outbox."""
         message = await stored(self.store, self.clock.now, recipients or ("a@example.net",), body, stream)
-        self.outbox.wake()
+        self.status.wake()
         return message
 
     async def suppress(self, recipient: str, stream: str = "") -> None:
@@ -117,7 +123,7 @@ class OutboxBed:
     def pass_time(self, seconds: float) -> None:
         """Set the clock on, and wake the outbox to see it."""
         self.clock.now += seconds
-        self.outbox.wake()
+        self.status.wake()
 
     def logged(self, event: str) -> list[dict[str, Field]]:
         """The fields of each line of this event."""
@@ -179,35 +185,64 @@ async def outbox_at(
     limiter = Limiter(shared, limits, LocalLimiter(clock), CircuitBreaker("limits", "", log), 1.0)
     check = RecipientCheck(shared, KEY, CircuitBreaker("shared", "", log), 1.0)
     async with ScriptedPostfix(folder / "in", script, break_body_at) as postfix:
+        metrics, random, status = Metrics(), Random(1), HandoverStatus()
+        ready = ReadyQueue(status)
+        outcomes = Outcomes(
+            store.handover,
+            status,
+            retry_first_s=10,
+            retry_max_s=100,
+            give_up_after_s=1000,
+            log=log,
+            metrics=metrics,
+            clock=clock,
+            random=random,
+        )
+        connector = Connector(
+            postfix.path,
+            "mail.example.org",
+            status,
+            reply_timeout_s=reply_timeout_s,
+            retry_max_s=0.02,
+            log=log,
+            metrics=metrics,
+            clock=clock,
+            random=random,
+        )
+        carrier = Carrier(
+            store.handover, outcomes, ready, key=KEY, reply_timeout_s=reply_timeout_s, faults=FaultPoints(), clock=clock
+        )
+        doubts = Doubts(
+            store.handover,
+            WatcherWitness(TrackReader(folder / "track.db"), folder / "witness.wish"),
+            status,
+            showq=folder / "showq",
+            timeout_s=reply_timeout_s,
+            witness_wait_s=witness_wait_s,
+            rule=in_doubt,
+            log=log,
+            metrics=metrics,
+            clock=clock,
+            random=random,
+        )
         outbox = Outbox(
             store.handover,
-            Gate(check, limiter, KEY, "mail.example.org", clock),
-            HandoverSettings(
-                socket=postfix.path,
-                showq=folder / "showq",
-                hostname="mail.example.org",
-                sessions=sessions,
-                reply_timeout_s=reply_timeout_s,
-                retry_first_s=10,
-                retry_max_s=100,
-                give_up_after_s=1000,
-                away_retry_max_s=0.02,
-                witness_wait_s=witness_wait_s,
-                in_doubt=in_doubt,
-            ),
-            KEY,
-            WatcherWitness(TrackReader(folder / "track.db"), folder / "witness.wish"),
+            HandoverGate(SocketDoor(check, limiter, KEY, "mail.example.org"), clock),
+            ready,
+            connector,
+            carrier,
+            outcomes,
+            doubts,
+            status,
+            sessions=sessions,
             log=log,
-            metrics=Metrics(),
-            faults=FaultPoints(),
             clock=clock,
-            random=Random(1),
         )
         if before is not None:
             await before(store, clock.now)
         running = asyncio.create_task(outbox.run(stopping))
         try:
-            yield OutboxBed(store, postfix, clock, shared, outbox, stopping, running, events)
+            yield OutboxBed(store, postfix, clock, shared, status, stopping, running, events)
         finally:
             stopping.set()
             await running

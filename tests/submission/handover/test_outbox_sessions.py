@@ -28,9 +28,9 @@ async def test_without_a_session_mail_waits_untouched_and_goes_out_when_there_is
     """The reason is known meanwhile, is logged once, and no attempt is counted."""
     async with outbox_at(bed, answering(verb, answer), reply_timeout_s=0.1) as at:
         message = await at.accept()
-        await reached(lambda: at.outbox.away is not None and at.outbox.away.failures >= 3, "three tries")
-        assert at.outbox.away is not None
-        assert reason in at.outbox.away.reason
+        await reached(lambda: at.status.outage is not None and at.status.outage.failures >= 3, "three tries")
+        assert at.status.outage is not None
+        assert reason in at.status.outage.reason
         (delivery,) = await at.deliveries(message)
         assert (delivery.state, delivery.attempts) == ("accepted", 0)
         at.postfix.script = answering("", b"220 mail.example.org ESMTP\r\n")
@@ -52,7 +52,7 @@ async def test_a_clock_set_back_does_not_keep_postfix_away(bed: Path) -> None:
     """The next try comes within the longest wait, whatever the clock says by then."""
     async with outbox_at(bed, answering("", DROP)) as at:
         message = await at.accept()
-        await reached(lambda: at.outbox.away is not None, "away")
+        await reached(lambda: at.status.outage is not None, "away")
         at.clock.now -= 86_400
         at.postfix.script = answering("", b"220 mail.example.org ESMTP\r\n")
         await at.settled(message, "queued")
@@ -79,7 +79,7 @@ async def test_mail_that_could_not_go_out_before_the_end_goes_out_after_the_next
     """Stopped while Postfix is away, the outbox ends at once; nothing it had leased stays so."""
     async with outbox_at(bed, answering("", DROP), sessions=4) as at:
         messages = [await at.accept() for _ in range(100)]
-        await reached(lambda: at.outbox.away is not None, "away")
+        await reached(lambda: at.status.outage is not None, "away")
     async with outbox_at(bed, sessions=4) as at:
         for message in messages:
             await at.settled(message, "queued")

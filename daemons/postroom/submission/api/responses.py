@@ -11,7 +11,7 @@ from postroom.mail.addresses import masked
 from postroom.mail.states import OUTBOX, WAITING, State
 from postroom.store.outbox.messages import DeliveryView, MessageView, OutboxFigures, StoredMessage, Unsent
 from postroom.store.track.history import LoggedDelivery
-from postroom.submission.handover.outbox import PostfixOutage
+from postroom.submission.handover_status import PostfixOutage
 
 
 def accepted(message: StoredMessage, recipients: Sequence[str], suppressed: Mapping[str, Unsent]) -> dict[str, object]:
@@ -37,16 +37,18 @@ def _new_delivery(recipient: str, unsent: Unsent | None) -> dict[str, object]:
     return shown
 
 
-def message(view: MessageView, away: PostfixOutage | None, told: Sequence[LoggedDelivery | None]) -> dict[str, object]:
+def message(
+    view: MessageView, outage: PostfixOutage | None, histories: Sequence[LoggedDelivery | None]
+) -> dict[str, object]:
     """A message as it stands now. A delivery that waits says why and until when.
 
     Args:
-        told: for each delivery what Postfix's log says of it, if anything.
+        histories: for each delivery what Postfix's log says of it, if anything.
     """
     states: dict[str, int] = {}
     deliveries = []
-    for delivery, fact in zip(view.deliveries, told, strict=True):
-        shown = _waiting_or_handed_over(delivery, away) if fact is None else _at_postfix(delivery, fact)
+    for delivery, fact in zip(view.deliveries, histories, strict=True):
+        shown = _waiting_or_handed_over(delivery, outage) if fact is None else _at_postfix(delivery, fact)
         states[str(shown["state"])] = states.get(str(shown["state"]), 0) + 1
         deliveries.append(shown)
     document: dict[str, object] = {
@@ -64,10 +66,10 @@ def message(view: MessageView, away: PostfixOutage | None, told: Sequence[Logged
     return document
 
 
-def _waiting_or_handed_over(delivery: DeliveryView, away: PostfixOutage | None) -> dict[str, object]:
+def _waiting_or_handed_over(delivery: DeliveryView, outage: PostfixOutage | None) -> dict[str, object]:
     reason, next_try = delivery.reason, delivery.next_try
-    if away is not None and delivery.state in WAITING:
-        reason, next_try = away.reason, max(away.next_try, next_try or 0.0)
+    if outage is not None and delivery.state in WAITING:
+        reason, next_try = outage.reason, max(outage.next_try, next_try or 0.0)
     return _delivery(
         delivery,
         delivery.state,
@@ -102,15 +104,15 @@ def _delivery(delivery: DeliveryView, state: State, changed_at: float, **rest: o
     }
 
 
-def figures(outbox: OutboxFigures, away: PostfixOutage | None, counters: Mapping[str, float]) -> dict[str, object]:
+def figures(outbox: OutboxFigures, outage: PostfixOutage | None, counters: Mapping[str, float]) -> dict[str, object]:
     """The outbox as a whole: system-level figures only."""
     return {
         "deliveries": {state: outbox.deliveries.get(state, 0) for state in OUTBOX},
         "oldest_waiting": None if outbox.oldest_waiting is None else timestamp(outbox.oldest_waiting),
         "handover": {
-            "available": away is None,
-            "reason": None if away is None else away.reason,
-            "next_try": None if away is None else timestamp(away.next_try),
+            "available": outage is None,
+            "reason": None if outage is None else outage.reason,
+            "next_try": None if outage is None else timestamp(outage.next_try),
         },
         "counters": dict(counters),
     }

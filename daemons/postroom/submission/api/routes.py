@@ -1,6 +1,6 @@
 """The HTTP API on the submission socket: requests in, answers out.
 
-    POST /v1/messages ─► client? ─► limit? ─► read ─► key known? ─► check ─► render ─► compose ─► gate ─► outbox ─► 202
+    POST /v1/messages ─► client? ─► limit? ─► read ─► key known? ─► render ─► compose ─► check ─► outbox ─► 202
     GET  /v1/messages/{id} · GET /v1/stats · GET /livez · GET /readyz
 
 Every answer that is a refusal is problem+json, but for octets that are no HTTP: those get aiohttp's plain 400.
@@ -13,11 +13,11 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 from aiohttp import web
 
 from postroom.mail.ids import RANDOM_OCTETS, is_id, new_id
+from postroom.runtime.background import set_within
 from postroom.runtime.log import Field, Log, error_fields
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
@@ -26,14 +26,19 @@ from postroom.store.outbox.messages import Idempotency, Mismatch, OutboxFull, Re
 from postroom.store.outbox.queries import OutboxQueries
 from postroom.submission.api import responses
 from postroom.submission.api.auth import Client, Clients, Peer, peer_of
+from postroom.submission.api.errors import (
+    json_text,
+    not_a_client,
+    problem_of_http,
+    problem_of_store,
+    problem_response,
+)
 from postroom.submission.api.history import Histories
-from postroom.submission.api.problem import CONTENT_TYPE, ApiProblem
-from postroom.submission.api.problem_of_error import of_http, of_store
+from postroom.submission.api.message_check import MessageCheck
+from postroom.submission.api.problem import ApiProblem
 from postroom.submission.api.request import document, idempotency_key, message_request
 from postroom.submission.api.writer import Writer
-from postroom.submission.gate import Gate
-from postroom.submission.handover.outbox import Outbox
-from postroom.submission.waiting import wait
+from postroom.submission.handover_status import HandoverStatus
 
 CONTEXT: "web.RequestKey[RequestContext]" = web.RequestKey("context")
 
@@ -52,7 +57,7 @@ class Api:
     """The API's handlers.
 
     Args:
-        gate: refuses (ApiProblem 422) what can never go out.
+        check: refuses (ApiProblem 422) what can never go out.
         admit: refuses (ApiProblem 429) what is over the client's limits.
         request_timeout_s: how long a body may take to arrive.
         max_waiting: deliveries in the outbox past which no more are accepted.
@@ -63,12 +68,12 @@ class Api:
         self,
         acceptance: OutboxAcceptance,
         queries: OutboxQueries,
-        outbox: Outbox,
         writer: Writer,
         clients: Clients,
-        gate: Gate,
+        check: MessageCheck,
         histories: Histories,
         admit: Callable[[Client, str], Awaitable[None]],
+        status: HandoverStatus,
         *,
         request_timeout_s: float,
         max_waiting: int,
@@ -78,13 +83,13 @@ class Api:
     ) -> None:
         self._acceptance = acceptance
         self._queries = queries
-        self._outbox = outbox
         self.writer = writer
         """Replaced as a whole at a reload."""
         self.clients = clients
-        self._gate = gate
+        self._check = check
         self._histories = histories
         self._admit = admit
+        self._status = status
         self._request_timeout_s = request_timeout_s
         self.max_waiting = max_waiting
         self._log = log
@@ -108,7 +113,7 @@ class Api:
     async def drain(self, timeout_s: float) -> None:
         """This daemon is about to end: say so to those who ask /readyz, and wait until no request is under way."""
         self._draining = True
-        await wait(self._idle, timeout_s)
+        await set_within(self._idle, timeout_s)
 
     # Around every request
 
@@ -135,12 +140,12 @@ class Api:
         context = request[CONTEXT] = RequestContext(request_id, client or Client(f"uid:{peer.uid}", admin=False))
         try:
             if client is None and request.path not in {"/livez", "/readyz"}:
-                raise _not_a_client(peer)
+                raise not_a_client(peer)
             response = await handler(request)
         except Exception as error:  # noqa: BLE001 - the rim: whatever it is, the client gets an answer
             problem = self._problem(error, request)
             context.code = problem.code
-            response = _refusal(problem, request_id)
+            response = problem_response(problem, request_id)
             if isinstance(error, web.HTTPMethodNotAllowed):
                 response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
         response.headers["X-Request-Id"] = request_id
@@ -157,12 +162,14 @@ class Api:
             case ApiProblem():
                 return error
             case web.HTTPException():
-                return of_http(error, request.method)
+                return problem_of_http(error, request.method)
             case ConnectionError() | web.RequestPayloadError():
-                return ApiProblem(400, "malformed", "the body broke off, or its chunks are none; nothing was accepted")
+                return ApiProblem(
+                    400, "malformed", "the request body ended early, or its chunks are malformed; nothing was accepted"
+                )
             case StoreUnavailable():
                 self._log.error("store.unavailable", store="mail", error=str(error), effect="request refused")
-                return of_store(error)
+                return problem_of_store(error)
             case _:
                 # Its text may quote what the client sent, so only its kind and place are logged.
                 context = request[CONTEXT]
@@ -207,18 +214,18 @@ class Api:
         message = new_id(now, secrets.token_bytes(RANDOM_OCTETS))
         asked, faults = message_request(document(body))
         written = self.writer.write(asked, faults, message, context.client.name, now)
-        admitted = await self._gate.accept(asked, written)
-        shown = responses.accepted(admitted.message, written.recipients, admitted.suppressed)
-        text = _json(shown)
+        acceptable = await self._check.check(asked, written)
+        shown = responses.accepted(acceptable.message, written.recipients, acceptable.suppressed)
+        text = json_text(shown)
         try:
             result = await self._acceptance.accept(
-                admitted.message,
+                acceptable.message,
                 written.recipients,
                 written.octets,
                 text,
                 idempotency,
                 self.max_waiting,
-                admitted.suppressed,
+                acceptable.suppressed,
             )
         except OutboxFull as full:
             raise ApiProblem(
@@ -231,7 +238,7 @@ class Api:
             return self._known(result, context)
         context.message = message
         self._metrics.count("postroom_submission_accepted_total")
-        self._outbox.wake()
+        self._status.wake()
         return _accepted(text, message)
 
     def _known(self, known: Repeated | Mismatch, context: RequestContext) -> web.Response:
@@ -265,20 +272,20 @@ class Api:
     async def _get_message(self, request: web.Request) -> web.Response:
         context, wanted = request[CONTEXT], request.match_info["id"]
         view = await self._queries.message(wanted) if is_id(wanted) else None
-        # The message of another client is not there for this one: whether it exists is not told either.
+        # The message of another client is not there for this one: whether it exists is not said either.
         if view is None or not (context.client.admin or view.message.client == context.client.name):
             raise ApiProblem(404, "not_found", "there is no message of yours with this id, or it is past its retention")
         context.message = wanted
-        shown = responses.message(view, self._outbox.away, await self._histories.of_message(view))
-        return web.Response(text=_json(shown), content_type="application/json")
+        shown = responses.message(view, self._status.outage, await self._histories.of_message(view))
+        return web.Response(text=json_text(shown), content_type="application/json")
 
     async def _get_stats(self, request: web.Request) -> web.Response:
         if not request[CONTEXT].client.admin:
             raise ApiProblem(
                 403, "not_a_client", "only an admin client may read figures; mend: set `admin: true` for it"
             )
-        figures = responses.figures(await self._queries.figures(), self._outbox.away, self._metrics.samples())
-        return web.Response(text=_json(figures), content_type="application/json")
+        figures = responses.figures(await self._queries.figures(), self._status.outage, self._metrics.samples())
+        return web.Response(text=json_text(figures), content_type="application/json")
 
     async def _livez(self, _request: web.Request) -> web.Response:
         return web.Response(text='{"alive":true}', content_type="application/json")
@@ -298,15 +305,6 @@ def _peer(request: web.Request) -> Peer:
     return peer_of(sock)
 
 
-def _not_a_client(peer: Peer) -> ApiProblem:
-    return ApiProblem(
-        403,
-        "not_a_client",
-        f"uid {peer.uid} is no client; mend: in postroom.yaml, under submission.clients, "
-        f"add `some-name: {{uids: [{peer.uid}]}}`, then restart postroom-submission",
-    )
-
-
 def _must_be_json(request: web.Request) -> None:
     kind = request.content_type.lower()
     if kind != "application/json" or request.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -318,19 +316,7 @@ def _route(request: web.Request) -> str | None:
     return None if resource is None else resource.canonical
 
 
-def _refusal(problem: ApiProblem, request_id: str) -> web.Response:
-    response = web.Response(status=problem.status, text=_json(problem.document(request_id)), content_type=CONTENT_TYPE)
-    if problem.retry_after_s is not None:
-        # Whole seconds, rounded up (RFC 9110 §10.2.3).
-        response.headers["Retry-After"] = str(int(-(-problem.retry_after_s // 1)))
-    return response
-
-
 def _accepted(text: str, message: str) -> web.Response:
     response = web.Response(status=202, text=text, content_type="application/json")
     response.headers["Location"] = f"/v1/messages/{message}"
     return response
-
-
-def _json(shown: dict[str, Any]) -> str:
-    return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))

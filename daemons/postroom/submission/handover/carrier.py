@@ -19,6 +19,7 @@ from postroom.store.outbox.handover import OutboxHandover
 from postroom.store.outbox.messages import ClaimedDelivery
 from postroom.submission.handover import smtp
 from postroom.submission.handover.outcomes import Outcomes
+from postroom.submission.handover.ready_queue import ReadyQueue
 from postroom.submission.handover.session import SessionLost, SmtpSession
 
 DOT_FACTOR = 10
@@ -48,17 +49,17 @@ class Carrier:
     Args:
         key: signs the attempt tokens.
         reply_timeout_s: how long Postfix may take for a reply, in seconds.
-        next_ready: the next delivery at hand; None when there is none now.
+        ready: deliveries that are at hand are taken from there.
     """
 
     def __init__(
         self,
         store: OutboxHandover,
         outcomes: Outcomes,
+        ready: ReadyQueue,
+        *,
         key: bytes,
         reply_timeout_s: float,
-        next_ready: Callable[[], ClaimedDelivery | None],
-        *,
         faults: FaultPoints,
         clock: Callable[[], float],
     ) -> None:
@@ -66,7 +67,7 @@ class Carrier:
         self._outcomes = outcomes
         self._key = key
         self._reply_timeout_s = reply_timeout_s
-        self._next_ready = next_ready
+        self._ready = ready
         self._faults = faults
         self._clock = clock
 
@@ -125,7 +126,7 @@ class Carrier:
 
     def _begin_next(self, session: SmtpSession, *before: bytes) -> _UnderWay | None:
         """Begin the delivery at hand behind `before`; with none, or a spent session, send only `before`."""
-        claimed = None if session.is_spent else self._next_ready()
+        claimed = None if session.is_spent else self._ready.next_now()
         if claimed is not None:
             return self._begin(session, claimed, *before)
         session.send(*before)

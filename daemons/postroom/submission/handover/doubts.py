@@ -16,6 +16,7 @@ from random import Random
 from typing import Literal
 
 from postroom.postfix.showq import ShowqError, queue_ids
+from postroom.runtime.background import set_within
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
@@ -25,7 +26,7 @@ from postroom.store.track.reader import TrackReader
 from postroom.store.track.witness import Absent, Queued, Unproven
 from postroom.store.witness_request import request_witness
 from postroom.submission.handover.backoff import wait_s
-from postroom.submission.waiting import wait
+from postroom.submission.handover_status import HandoverStatus
 
 LOOK_FIRST_S, LOOK_MOST_S = 0.5, 60.0
 WITNESS_S = 1.0
@@ -68,21 +69,18 @@ class Doubts:
         timeout_s:      how long it may take to answer.
         witness_wait_s: how long a proof is waited for, in seconds.
         rule:           what then.
-        doubtful:       set by others when a delivery came to be in doubt, or Postfix came back.
-        due:            called when a delivery is to be sent again.
     """
 
     def __init__(
         self,
         store: OutboxHandover,
+        witness: WatcherWitness,
+        status: HandoverStatus,
+        *,
         showq: Path,
         timeout_s: float,
-        witness: WatcherWitness,
         witness_wait_s: float,
         rule: Literal["wait", "resend"],
-        doubtful: asyncio.Event,
-        due: Callable[[], None],
-        *,
         log: Log,
         metrics: Metrics,
         clock: Callable[[], float],
@@ -94,40 +92,41 @@ class Doubts:
         self._witness = witness
         self._witness_wait_s = witness_wait_s
         self._rule = rule
-        self._doubtful = doubtful
-        self._due = due
+        self._status = status
         self._log = log
         self._metrics = metrics
         self._clock = clock
         self._random = random
-        self._is_hopeful = False
+        self._awaits_watcher = False
         """Whether the watcher may still come to know about one."""
-        self._told: set[int] = set()
-        """Deliveries that stay in doubt by rule, as the log has told."""
+        self._reported: set[int] = set()
+        """Deliveries that stay in doubt by the rule, for which that was logged."""
 
     async def look_forever(self) -> None:
         """Look while there are any, wait for the next one while there are none."""
         loop, looks = asyncio.get_running_loop(), 0
         while True:
-            self._doubtful.clear()
+            self._status.doubtful.clear()
             left = await self._look(with_queue=True)
             if left == 0:
                 looks = 0
-                await self._doubtful.wait()
+                await self._status.doubtful.wait()
                 continue
             looks += 1
             next_look = loop.time() + wait_s(looks, LOOK_FIRST_S, LOOK_MOST_S, self._random)
             while (pause_s := next_look - loop.time()) > 0:
-                if await wait(self._doubtful, min(pause_s, WITNESS_S) if self._is_hopeful else pause_s):
+                if self._awaits_watcher:
+                    pause_s = min(pause_s, WITNESS_S)
+                if await set_within(self._status.doubtful, pause_s):
                     looks = 0
                     break
-                if self._is_hopeful and await self._look(with_queue=False) == 0:
+                if self._awaits_watcher and await self._look(with_queue=False) == 0:
                     break
 
     async def _look(self, *, with_queue: bool) -> int:
         """Look once; returns how many stay in doubt."""
         after, left = 0, 0
-        self._is_hopeful = False
+        self._awaits_watcher = False
         try:
             while doubts := await self._store.in_doubt(after, BATCH):
                 after = doubts[-1].delivery
@@ -138,7 +137,7 @@ class Doubts:
                         await self._queued(doubt, shown[0], "queue")
                     elif not await self._settled(doubt):
                         left += 1
-            if self._is_hopeful:
+            if self._awaits_watcher:
                 self._witness.request(self._clock())
         except StoreUnavailable as error:
             self._log.debug("handover.look_failed", error=str(error))
@@ -168,14 +167,14 @@ class Doubts:
 
     async def _by_rule(self, doubt: DeliveryInDoubt, reason: str, *, is_final: bool) -> bool:
         if self._clock() - doubt.ended_at < self._witness_wait_s:
-            self._is_hopeful = self._is_hopeful or not is_final
+            self._awaits_watcher = self._awaits_watcher or not is_final
             return False
         if self._rule == "resend":
             await self._send_again(doubt, "nobody knows whether the first try was queued; handover.in_doubt is resend")
             self._log.warning("handover.unproven", id=doubt.message, reason=reason, rule="resend")
             return True
-        if doubt.delivery not in self._told:
-            self._told.add(doubt.delivery)
+        if doubt.delivery not in self._reported:
+            self._reported.add(doubt.delivery)
             self._log.warning("handover.unproven", id=doubt.message, reason=reason, rule="wait")
         return False
 
@@ -187,4 +186,4 @@ class Doubts:
     async def _send_again(self, doubt: DeliveryInDoubt, reason: str) -> None:
         await self._store.resend(doubt.delivery, reason, self._clock())
         self._metrics.count("postroom_submission_resent_total")
-        self._due()
+        self._status.wake()

@@ -12,15 +12,16 @@ from random import Random
 from postroom.mail.recipients import masked_reply
 from postroom.mail.states import State
 from postroom.mail.status import Reply
+from postroom.runtime.background import set_within
 from postroom.runtime.log import Field, Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.handover import OutboxHandover
 from postroom.store.outbox.messages import ClaimedDelivery
-from postroom.submission.gate import Hold
 from postroom.submission.handover import smtp
 from postroom.submission.handover.backoff import wait_s
-from postroom.submission.waiting import wait
+from postroom.submission.handover.gate import Hold
+from postroom.submission.handover_status import HandoverStatus
 
 STORE_PAUSE_S = 2.0
 """How long a store that cannot be written is left alone."""
@@ -32,12 +33,12 @@ class Outcomes:
     Args:
         retry_first_s, retry_max_s: the waits between tries, in seconds.
         give_up_after_s: the age at which a refused delivery fails, in seconds.
-        doubtful: set when a delivery came to be in doubt.
     """
 
     def __init__(
         self,
         store: OutboxHandover,
+        status: HandoverStatus,
         *,
         retry_first_s: float,
         retry_max_s: float,
@@ -46,8 +47,6 @@ class Outcomes:
         metrics: Metrics,
         clock: Callable[[], float],
         random: Random,
-        doubtful: asyncio.Event,
-        stopping: asyncio.Event,
     ) -> None:
         self._store = store
         self._retry_first_s = retry_first_s
@@ -57,8 +56,8 @@ class Outcomes:
         self._metrics = metrics
         self._clock = clock
         self._random = random
-        self._doubtful = doubtful
-        self._stopping = stopping
+        self._doubtful = status.doubtful
+        self._draining = status.draining
         self._recording: set[asyncio.Task[None]] = set()
         self._store_is_away = False
 
@@ -74,7 +73,7 @@ class Outcomes:
     async def refused(self, claimed: ClaimedDelivery, refusal: smtp.PeerRefusal) -> None:
         """Postfix said no: the delivery is tried again later, or fails."""
         reply = refusal.reply
-        # Masked as it may be, what a server says of a recipient is not logged.
+        # For whoever asks about the message; what a server says of a recipient is not logged, not even masked.
         reason = masked_reply(str(reply), claimed.recipient)
         fields: dict[str, Field] = {"code": reply.code, "enhanced_status": reply.enhanced_status}
         if refusal.verdict is smtp.Disposition.FAIL:
@@ -82,21 +81,21 @@ class Outcomes:
         else:
             await self._deferred(claimed, reply.enhanced_status, reason, fields)
 
-    async def held(self, claimed: ClaimedDelivery, held: Hold) -> None:
+    async def held(self, claimed: ClaimedDelivery, hold: Hold) -> None:
         """Not offered to Postfix: suppressed, or over a limit."""
-        now, state = self._clock(), held.state
+        now, state = self._clock(), hold.state
         is_too_old = now - claimed.accepted_at > self._give_up_after_s
         if state is State.DEFERRED and not is_too_old:
             await self._record(
-                lambda: self._store.hold(claimed.delivery, held.due_at, held.enhanced_status, held.reason, now)
+                lambda: self._store.hold(claimed.delivery, hold.due_at, hold.enhanced_status, hold.reason, now)
             )
         else:
-            reason = held.reason
+            reason = hold.reason
             if state is State.DEFERRED:
                 state, reason = State.FAILED, f"waited too long; the last reason was: {reason}"
-            await self._record(lambda: self._store.end(claimed.delivery, state, held.enhanced_status, reason, now))
+            await self._record(lambda: self._store.end(claimed.delivery, state, hold.enhanced_status, reason, now))
         self._metrics.count(f"postroom_submission_held_{state}_total")
-        self._log.info("handover.held", id=claimed.message, state=state, rule=held.rule)
+        self._log.info("handover.held", id=claimed.message, state=state, rule=hold.rule)
 
     async def lost(self, claimed: ClaimedDelivery, reason: str) -> None:
         """The session broke off before the final dot: nothing was queued, the delivery is tried again later."""
@@ -126,7 +125,7 @@ class Outcomes:
         if not self._store_is_away:
             self._log.error("store.unavailable", store="mail", error=str(error), effect="accepted mail waits")
         self._store_is_away = True
-        await wait(self._stopping, STORE_PAUSE_S)
+        await set_within(self._draining, STORE_PAUSE_S)
 
     async def _failed(
         self, claimed: ClaimedDelivery, enhanced_status: str | None, reason: str, fields: dict[str, Field]
@@ -153,7 +152,7 @@ class Outcomes:
             try:
                 await operation()
             except StoreUnavailable as error:
-                was_last = self._stopping.is_set()
+                was_last = self._draining.is_set()
                 await self.store_away(error)
                 if was_last:
                     return

@@ -67,7 +67,7 @@ async def test_what_was_taken_before_a_restart_is_not_counted_again(bed: Path) -
     """Two are counted while Postfix is away, none was offered; started anew they go out, and a third waits."""
     async with outbox_at(bed, answering("", DROP), limits=[PER_SENDER]) as at:
         messages = [await at.accept(), await at.accept()]
-        await reached(lambda: at.outbox.away is not None, "Postfix is away")
+        await reached(lambda: at.status.outage is not None, "Postfix is away")
         await at.settled(await at.accept(), "deferred")
     async with outbox_at(bed, limits=[PER_SENDER]) as at:
         for message in messages:

@@ -1,0 +1,72 @@
+"""Which problem an error is, and the HTTP answer to it.
+
+Source:  RFC 9457 (problem details), RFC 9110 §10.2.3 (Retry-After).
+"""
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+from postroom.store.errors import StoreFull, StoreUnavailable
+from postroom.submission.api.auth import Peer
+from postroom.submission.api.problem import CONTENT_TYPE, ApiProblem
+
+RETRY_UNAVAILABLE_S = 5.0
+
+
+def problem_of_http(error: web.HTTPException, method: str) -> ApiProblem:
+    """The problem that an error of the HTTP library is; `method` is the request's."""
+    match error:
+        case web.HTTPNotFound():
+            return ApiProblem(404, "not_found", "there is no such path; the API begins with /v1")
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(error.allowed_methods - {"HEAD"}))
+            return ApiProblem(405, "method_not_allowed", f"{method} is not possible here; possible: {allowed}")
+        case web.HTTPRequestEntityTooLarge():
+            return ApiProblem(413, "too_large", "the body is larger than submission.max_request allows")
+        case _:
+            return ApiProblem(error.status, "malformed", error.reason)
+
+
+def problem_of_store(error: StoreUnavailable) -> ApiProblem:
+    """The problem while the outbox cannot be written."""
+    if isinstance(error, StoreFull):
+        return ApiProblem(
+            503,
+            "storage_full",
+            "the disk under the outbox is full; nothing was accepted, try again later",
+            retry_after_s=RETRY_UNAVAILABLE_S,
+        )
+    return ApiProblem(
+        503,
+        "unavailable",
+        "the outbox cannot be written; nothing was accepted, try again later",
+        retry_after_s=RETRY_UNAVAILABLE_S,
+    )
+
+
+def not_a_client(peer: Peer) -> ApiProblem:
+    """The problem of a process that may not use the API."""
+    return ApiProblem(
+        403,
+        "not_a_client",
+        f"uid {peer.uid} is no client; mend: in postroom.yaml, under submission.clients, "
+        f"add `some-name: {{uids: [{peer.uid}]}}`, then restart postroom-submission",
+    )
+
+
+def problem_response(problem: ApiProblem, request_id: str) -> web.Response:
+    """The answer that tells a problem."""
+    response = web.Response(
+        status=problem.status, text=json_text(problem.document(request_id)), content_type=CONTENT_TYPE
+    )
+    if problem.retry_after_s is not None:
+        # Whole seconds, rounded up.
+        response.headers["Retry-After"] = str(int(-(-problem.retry_after_s // 1)))
+    return response
+
+
+def json_text(document: dict[str, Any]) -> str:
+    """A document as it goes out."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
