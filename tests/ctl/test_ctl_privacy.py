@@ -93,7 +93,7 @@ def host(postroom: Postroom, also: Write, state: Path, run: Run) -> Iterator[Hos
     host.close()
 
 
-def told(host: Host) -> None:
+def both_bounced(host: Host) -> None:
     """Jane: one ended mail everywhere, counted by a limit; Joe the same."""
     for number, recipient in enumerate((JANE, JOE), 1):
         host.accept(number, recipient)
@@ -119,7 +119,7 @@ def entries_of(report: dict[str, dict[str, object]]) -> list[dict[str, object]]:
 
 def test_a_report_names_every_place(host: Host, postroom: Postroom) -> None:
     """With form and end; never the address; of a stranger it says that nothing is kept."""
-    told(host)
+    both_bounced(host)
     host.accept(3, JANE)
     done = postroom("privacy", "report", "Jane <jane@example.net>")
     assert (done.returncode, done.stderr) == (0, "")
@@ -135,7 +135,7 @@ def test_a_report_names_every_place(host: Host, postroom: Postroom) -> None:
 
 def test_who_is_erased_is_found_nowhere_but_stays_suppressed(host: Host, postroom: Postroom, state: Path) -> None:
     """As a hash alone. The figures stay as they are, and so does everybody else."""
-    told(host)
+    both_bounced(host)
     before, joe = host.run(host.mail.queries.figures()), reported(postroom, JOE)
     done = postroom("privacy", "erase", JANE)
     assert (done.returncode, done.stdout, done.stderr) == (0, "erased; still suppressed, as a hash\n", "")
@@ -161,7 +161,7 @@ def test_who_is_erased_is_found_nowhere_but_stays_suppressed(host: Host, postroo
 
 def test_who_is_forgotten_is_a_stranger(host: Host, postroom: Postroom) -> None:
     """Not suppressed, not counted, and what was on its way to the shared store never arrives."""
-    told(host)
+    both_bounced(host)
     assert len(host.run(host.track.sharing.waiting(10))) == 2
     assert postroom("privacy", "erase", JANE, "--forget").stdout == "erased\n"
     assert postroom("privacy", "report", JANE).stdout.splitlines()[1] == "nothing is kept"
@@ -171,7 +171,7 @@ def test_who_is_forgotten_is_a_stranger(host: Host, postroom: Postroom) -> None:
 
 def test_what_is_on_its_way_arrives_as_a_hash(host: Host, postroom: Postroom) -> None:
     """Without --forget a suppression that the shared store has not heard of yet is not lost."""
-    told(host)
+    both_bounced(host)
     assert postroom("privacy", "erase", JANE).returncode == 0
     assert [(fact.recipient.domain, fact.evidence == "") for fact in host.run(host.track.sharing.waiting(10))] == [
         ("", True),

@@ -70,12 +70,12 @@ def test_a_process_of_another_uid_is_another_client(make_daemon: MakeDaemon, bed
         f"s.sendall({post_head(2, 'Connection: close') + b'{}'!r}); print(s.makefile().read())"
     )
     as_other = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", "/usr/bin/python3", "-c", asking]
-    told = subprocess.run(
+    answer = subprocess.run(
         [*as_other, str(daemon.socket)], capture_output=True, text=True, check=True, timeout=30
     ).stdout
-    assert statuses(told.encode()) == [403]
-    assert "uid 54321 is no client" in told
-    assert "{uids: [54321]}" in told
+    assert statuses(answer.encode()) == [403]
+    assert "uid 54321 is no client" in answer
+    assert "{uids: [54321]}" in answer
 
 
 def test_the_message_of_another_client_is_not_there(make_daemon: MakeDaemon) -> None:

@@ -57,5 +57,5 @@ def selected_twice(keys: object) -> Iterator[InitErrorDetails]:
     for index, key in enumerate(keys if isinstance(keys, list | tuple) else ()):
         selector = key.get("selector") if isinstance(key, dict) else None
         if isinstance(selector, str) and first.setdefault(selector.lower(), index) != index:
-            told = f"{quoted(selector)} is the selector of dkim[{first[selector.lower()]}] too; give each key its own"
-            yield fault((index, "selector"), ValueError(told))
+            text = f"{quoted(selector)} is the selector of dkim[{first[selector.lower()]}] too; give each key its own"
+            yield fault((index, "selector"), ValueError(text))

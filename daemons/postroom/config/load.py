@@ -61,12 +61,12 @@ def parse(data: bytes, file: str, hostname: Callable[[], str]) -> Config:
 
 
 def _meanings(invalid: ValidationError, document: Document, file: str) -> list[ConfigProblem]:
-    told = {(line, path) for line, path, _ in document.faults}  # a refused value is missing from the tree
+    refused = {(line, path) for line, path, _ in document.faults}  # a refused value is missing from the tree
     problems = []
     for error in invalid.errors(include_url=False):
         path = where(error)
         line = document.line(path)
-        if (line, path) not in told:
+        if (line, path) not in refused:
             problems.append(ConfigProblem(file, line, path, explain(error, names_at(Config, path[:-1]))))
     return problems
 

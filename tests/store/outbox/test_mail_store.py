@@ -75,7 +75,7 @@ def test_a_key_is_looked_up_without_sending(mail_db: Path, mail_store: MailStore
 
 
 def test_a_hundred_at_once_with_one_key_are_one_message(mail_db: Path, mail_store: MailStore, run: Run) -> None:
-    """Exactly one New; all others are told its answer."""
+    """Exactly one is accepted; all others get its answer."""
 
     async def main() -> list[object]:
         return list(await asyncio.gather(*(put(mail_store, number, key="k") for number in range(100))))

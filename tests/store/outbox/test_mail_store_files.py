@@ -135,7 +135,7 @@ def test_a_second_process_is_refused(mail_db: Path, run: Run) -> None:
         "except StoreUnavailable as error: print(error)"
     )
 
-    def told() -> str:
+    def outcome() -> str:
         return subprocess.run(
             [sys.executable, "-c", script, str(mail_db)],
             env={"PYTHONPATH": str(SOURCES)},
@@ -144,9 +144,9 @@ def test_a_second_process_is_refused(mail_db: Path, run: Run) -> None:
             check=True,
         ).stdout.strip()
 
-    assert told() == (f"{mail_db}: another process has it open; mend: stop the other postroom-submission first")
+    assert outcome() == (f"{mail_db}: another process has it open; mend: stop the other postroom-submission first")
     run(store.close())
-    assert told() == "opened"
+    assert outcome() == "opened"
 
 
 def test_the_lock_ends_with_the_process_that_had_it(mail_db: Path, run: Run) -> None:

@@ -86,14 +86,15 @@ def test_a_mail_that_goes_on_under_another_id_or_in_another_postfix_is_not_lost(
 
 
 @pytest.mark.parametrize(
-    ("rest", "told"), [(State.UNTRACKED, State.UNTRACKED), (State.DISCARDED, State.DISCARDED), (None, State.DEFERRED)]
+    ("rest", "expected"),
+    [(State.UNTRACKED, State.UNTRACKED), (State.DISCARDED, State.DISCARDED), (None, State.DEFERRED)],
 )
-def test_a_mail_that_is_removed_before_its_end_was_told(bed: Bed, rest: State | None, told: State) -> None:
+def test_a_mail_that_is_removed_before_its_end_was_told(bed: Bed, rest: State | None, expected: State) -> None:
     """The line of its delivery is missing, or an operator deleted it, or it was requeued."""
     bed.apply(SeenInQueue(token(1), "A1", "postfix"), tried("A1", State.DEFERRED), LeftQueue("A1", NOW + 1, rest))
-    assert states(bed, 1) == [told]
+    assert states(bed, 1) == [expected]
     bed.apply(SeenInQueue(token(2), "A2", "postfix"), LeftQueue("A2", NOW + 1, rest))
-    assert states(bed, 2) == ([] if rest is None else [told])
+    assert states(bed, 2) == ([] if rest is None else [expected])
 
 
 def test_recipients_that_no_line_names_are_told_of_as_one_without_a_name(bed: Bed) -> None:

@@ -253,11 +253,11 @@ def test_a_client_that_goes_away_inside_its_body_is_no_fault_of_ours(door: Submi
         with connected(door.socket) as connection:
             connection.sendall(post_head(1000) + b'{"from":')
 
-    def told() -> list[str]:
+    def lines() -> list[str]:
         return [line for line in door.log()[logged:].splitlines() if "route=/v1/messages " in line]
 
-    until(lambda: len(told()) == 10, 5, "ten lines")
-    assert all(" info: " in line and "status=400 code=malformed" in line for line in told())
+    until(lambda: len(lines()) == 10, 5, "ten lines")
+    assert all(" info: " in line and "status=400 code=malformed" in line for line in lines())
     assert door.deliveries()["accepted"] == before
 
 

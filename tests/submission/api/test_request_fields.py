@@ -27,7 +27,7 @@ def faults_of(request: dict[str, Any]) -> list[FieldError]:
     return message_request(document(json.dumps(request).encode()))[1]
 
 
-def told(faults: list[FieldError]) -> list[tuple[str, str]]:
+def pointers_and_codes(faults: list[FieldError]) -> list[tuple[str, str]]:
     return sorted((fault.pointer, fault.code) for fault in faults)
 
 
@@ -50,7 +50,7 @@ def test_a_domain_of_ours_that_the_client_may_not_use_is_a_fault(
     request = {"from": "a@example.com", "to": "b@example.net", "subject": "x", "text": "x"}
     with pytest.raises(ApiProblem) as refused:
         write(request)
-    assert told(list(refused.value.errors)) == [("/from", "domain_not_yours")]
+    assert pointers_and_codes(list(refused.value.errors)) == [("/from", "domain_not_yours")]
     assert "client shop may not write From example.com; mend: " in refused.value.errors[0].detail
     write({**request, "from": "a@example.org"})
 
@@ -101,7 +101,7 @@ def test_any_object_is_a_request_and_its_faults(request: dict[str, Any]) -> None
 def test_a_line_break_in_a_field_of_one_line_is_a_fault(control: str, field: str, pointer: str, code: str) -> None:
     """Such a value would start a header of the sender's choosing."""
     value = f"Eve{control}Bcc: x@example.net <eve@example.org>"
-    assert told(faults_of({**PLAIN, field: value})) == [(pointer, code)]
+    assert pointers_and_codes(faults_of({**PLAIN, field: value})) == [(pointer, code)]
 
 
 @pytest.mark.parametrize("field", [*PLAIN, "stream", "cc", "bcc", "reply_to", "html"])
@@ -109,7 +109,7 @@ def test_a_nul_in_any_field_is_a_fault_with_its_pointer(field: str) -> None:
     """No mail can carry it."""
     with pytest.raises(ApiProblem) as refused:
         faults_of({**PLAIN, field: "a\0b"})
-    assert told(list(refused.value.errors)) == [(f"/{field}", "control_character")]
+    assert pointers_and_codes(list(refused.value.errors)) == [(f"/{field}", "control_character")]
 
 
 @pytest.mark.parametrize(
@@ -148,21 +148,21 @@ def test_a_nul_in_any_field_is_a_fault_with_its_pointer(field: str) -> None:
 def test_each_fault_has_its_pointer_and_code(change: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     """A null field counts as absent where the field may be; nothing is told twice, nothing that follows from another
     fault is told at all."""
-    assert told(faults_of({**PLAIN, **change})) == expected
+    assert pointers_and_codes(faults_of({**PLAIN, **change})) == expected
 
 
 def test_recipients_are_counted_each_once_over_to_cc_and_bcc() -> None:
     """Fifty are one message, fifty-one are not."""
     fifty = [f"r{number}@example.net" for number in range(MAX_RECIPIENTS)]
     assert faults_of({**PLAIN, "to": fifty, "cc": fifty[:3], "bcc": fifty[7]}) == []
-    assert told(faults_of({**PLAIN, "to": fifty, "bcc": "one-more@example.net"})) == [("/to", "too_many")]
+    assert pointers_and_codes(faults_of({**PLAIN, "to": fifty, "bcc": "one-more@example.net"})) == [("/to", "too_many")]
 
 
 def test_a_list_of_a_hundred_thousand_mailboxes_is_refused_before_they_are_read() -> None:
     """Read one by one, a request within the size limit kept the daemon busy for 48 s and took 6 GB."""
     request = {**PLAIN, "to": ["x"] * 100_000, "reply_to": ["a@example.org"] * 100_000}
     started = time.process_time()
-    assert told(message_request(request)[1]) == [("/reply_to", "too_many"), ("/to", "too_many")]
+    assert pointers_and_codes(message_request(request)[1]) == [("/reply_to", "too_many"), ("/to", "too_many")]
     assert time.process_time() - started < 0.5
 
 
@@ -177,7 +177,7 @@ def test_all_faults_come_at_once(write: Callable[[dict[str, Any]], WrittenMessag
     with pytest.raises(ApiProblem) as refused:
         write(request)
     assert refused.value.detail == "6 faults; see errors"
-    assert told(list(refused.value.errors)) == [
+    assert pointers_and_codes(list(refused.value.errors)) == [
         ("/from", "domain_not_ours"),
         ("/subjct", "unknown"),
         ("/template/data/action_url", "wrong_type"),
@@ -187,7 +187,7 @@ def test_all_faults_come_at_once(write: Callable[[dict[str, Any]], WrittenMessag
     ]
     with pytest.raises(ApiProblem) as unknown:
         write({**request, "template": {"name": "welcom"}})
-    assert told(list(unknown.value.errors)) == [
+    assert pointers_and_codes(list(unknown.value.errors)) == [
         ("/from", "domain_not_ours"),
         ("/subjct", "unknown"),
         ("/template/name", "unknown"),

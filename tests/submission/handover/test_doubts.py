@@ -102,7 +102,7 @@ async def test_what_stays_unproven_waits_unless_the_rule_says_otherwise(bed: Pat
         message = await at.accept()
         await at.settled(message, "in_doubt")
         at.pass_time(61)
-        await reached(lambda: bool(at.logged("handover.unproven")), "told")
+        await reached(lambda: bool(at.logged("handover.unproven")), "logged")
         await track.log.apply("log", None, "1", [SeenInQueue(token_of(at), "4XyZ1k2", "postfix")], BEGAN, proven=True)
         await at.settled(message, "queued")
         (line,) = at.logged("handover.unproven")

@@ -141,11 +141,11 @@ async def test_what_no_longer_ever_fits_fails(bed: Path) -> None:
 
 
 async def test_without_its_store_mail_goes_on(bed: Path) -> None:
-    """Limits are counted in the process, suppression passes; told once."""
+    """Limits are counted in the process, suppression passes; each loss is logged once."""
     async with outbox_at(bed, limits=[PER_SENDER]) as at:
         for name in ("limits.db", "shared.db"):
             (bed / "shared" / name).unlink()
         for _ in range(2):
             await at.settled(await at.accept(), "queued")
         await at.settled(await at.accept(), "deferred")
-        await reached(lambda: len(at.logged("store.unavailable")) == 2, "both told")
+        await reached(lambda: len(at.logged("store.unavailable")) == 2, "both logged")

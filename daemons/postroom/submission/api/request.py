@@ -215,16 +215,16 @@ def message_request(read: dict[str, Any]) -> tuple[MessageRequest, list[FieldErr
         faults = [_fault(error) for error in errors]
         broken = {error["loc"][0] for error in errors}
         request = MessageRequest.model_validate({key: value for key, value in read.items() if key not in broken})
-    told = {fault.pointer.split("/")[1] for fault in faults}
-    return request, faults + [fault for fault in _gaps(request, told) if fault.pointer[1:] not in told]
+    unread = {fault.pointer.split("/")[1] for fault in faults}
+    return request, faults + [fault for fault in _gaps(request, unread) if fault.pointer[1:] not in unread]
 
 
-def _gaps(request: MessageRequest, told: set[str]) -> Iterator[FieldError]:
-    """What the fields that could be read lack, taken together; `told` are those that could not."""
+def _gaps(request: MessageRequest, unread: set[str]) -> Iterator[FieldError]:
+    """What the fields that could be read lack, taken together; `unread` are those that could not."""
     if request.from_ is None:
         yield FieldError("/from", "missing", "is needed")
     recipients = len(request.recipients)
-    if recipients == 0 and not told & {"to", "cc", "bcc"}:
+    if recipients == 0 and not unread & {"to", "cc", "bcc"}:
         yield FieldError("/to", "missing", "name at least one recipient in to, cc or bcc")
     if recipients > MAX_RECIPIENTS:
         yield FieldError("/to", "too_many", f"{recipients} recipients; one message has at most {MAX_RECIPIENTS}")
@@ -232,7 +232,7 @@ def _gaps(request: MessageRequest, told: set[str]) -> Iterator[FieldError]:
         for name in ("subject", "text", "html"):
             if getattr(request, name) is not None:
                 yield FieldError(f"/{name}", "conflict", "comes from the template; leave it out, or leave out template")
-    elif "template" not in told:
+    elif "template" not in unread:
         if request.subject is None:
             yield FieldError("/subject", "missing", "a message without a template needs a subject")
         if request.text is None and request.html is None:
