@@ -59,7 +59,7 @@ def returned_recipients(found: list[MimePart]) -> list[str]:
 
 
 def returned_senders(found: list[MimePart]) -> list[str]:
-    """The Return-Path of the mail that came back: its envelope sender, as who delivered it wrote it (RFC 5321 §4.4)."""
+    """The Return-Path of the mail that came back: the envelope sender, as written at delivery (RFC 5321 §4.4)."""
     headers = next(_returned_headers(found), [])
     return [address_in(value) for key, value in headers if key == "return-path"]
 

@@ -121,5 +121,5 @@ def says_undelivered(text: str) -> bool:
 
 
 def is_delay(text: str) -> bool:
-    """Whether a letter says that the mail is still tried."""
+    """Whether a letter says that delivery is still being tried."""
     return _DELAY.search(text) is not None

@@ -63,7 +63,7 @@ class MimePart:
         return next((value for key, value in self.headers if key == name), "")
 
     def all(self, name: str) -> list[str]:
-        """All values of a header field."""
+        """All values of a header field, in their order."""
         return [value for key, value in self.headers if key == name]
 
     def text(self) -> str:

@@ -34,7 +34,7 @@ _QUOTES = str.maketrans({"\u2019": "'", "\u2018": "'", "\u00b4": "'", "`": "'", 
 
 @dataclass(frozen=True, slots=True)
 class ReplyText:
-    """What the rules look at.
+    """A reply as the rules see it, with its codes.
 
     Attributes:
         linked:   the reply, casefolded, addresses as @.

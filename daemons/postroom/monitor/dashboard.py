@@ -56,7 +56,7 @@ class Dashboard:
         )
 
     def render(self, snapshot: Snapshot, health: Health) -> str:
-        """The page for this snapshot."""
+        """The page, as HTML, for one snapshot and its findings."""
         outcomes = () if isinstance(snapshot.outcomes, Unanswered) else snapshot.outcomes
         bars = figures.bars(outcomes, snapshot.since)
         became = figures.became(outcomes)

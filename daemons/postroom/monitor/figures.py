@@ -2,8 +2,8 @@
 
 Two sources, and each table of the page says which is its own:
 
-    track.db   what became of deliveries of the API's mail: each once, in its present state, at the time it came
-               to it. Kept on the disk, so it is right across restarts of anything.
+    track.db   what became of deliveries of the API's mail: each once, in its present state, at the time it reached
+               it. Kept on the disk, so it is right across restarts of anything.
     beats      what the daemons counted in the last 60 minutes while the monitor watched (counters.py).
 
 System-level only: no address, no message.
@@ -51,7 +51,7 @@ _ALWAYS_SHOWN = (State.DELIVERED, State.DEFERRED, State.BOUNCED)
 
 @dataclass(frozen=True, slots=True)
 class FigureRow:
-    """A line of a table: a name, its number (None: not known), and a word on it."""
+    """A row of a table: a name, its number (None: unknown), and a note on it."""
 
     name: str
     number: float | None
@@ -76,7 +76,7 @@ def became(outcomes: Sequence[OutcomeCount]) -> list[FigureRow]:
 
 
 def bounces(outcomes: Sequence[OutcomeCount]) -> list[FigureRow]:
-    """The bounces by what they speak of, the most frequent first."""
+    """The bounces by what they concern, the most frequent first."""
     subjects: Counter[str] = Counter()
     for outcome in outcomes:
         if outcome.state is State.BOUNCED:
@@ -112,7 +112,7 @@ def came_in(snapshot: Snapshot) -> list[FigureRow]:
 
 
 def on_the_way(snapshot: Snapshot) -> list[FigureRow]:
-    """What was done with it up to Postfix."""
+    """What happened to mail before Postfix had it, and its signatures."""
     unsigned = sum(count for name, count in snapshot.grown.items() if name.startswith("postroom_milter_unsigned_"))
     return [
         FigureRow(

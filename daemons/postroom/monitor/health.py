@@ -19,7 +19,7 @@ LAG_LATE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What is to be well here.
+    """What this host is expected to run and to keep to.
 
     Attributes:
         daemons:        words of the daemons that are to run.
@@ -44,7 +44,7 @@ class HealthFinding:
 
 @dataclass(frozen=True, slots=True)
 class DaemonHealth:
-    """How one daemon is by its beats.
+    """The state of one daemon, judged by its beats.
 
     Attributes:
         age_s:     seconds since its last beat; None: none in the last hour, or the beats cannot be read.

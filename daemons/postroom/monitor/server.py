@@ -44,7 +44,7 @@ class MonitorServer:
         self._metrics = metrics
 
     def application(self) -> web.Application:
-        """The aiohttp application with these routes."""
+        """The aiohttp application with its routes."""
         app = web.Application(middlewares=[self._answer])
         app.router.add_get("/", self._get_dashboard)
         app.router.add_get("/healthz", self._get_healthz)

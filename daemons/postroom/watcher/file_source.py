@@ -4,14 +4,14 @@ A position is a file, by its first line (rotation.py), and an offset. So what wa
 name: renamed, copied, packed. The rest of it is read first, then what came after, in the order of their last
 change, then the file itself.
 
-What is a gap: the file we were in is nowhere, or it is packed and broken; or it was truncated: what was written
-between copy and truncation is lost without a trace (logrotate(8), "copytruncate"). When it is nowhere, those are
+It is a gap when the file that was being read is gone, or is packed and broken, or was truncated: what was written
+between copy and truncation is lost without a trace (logrotate(8), "copytruncate"). When it is gone, those files are
 read whose first line is not older than the last one that was read.
 
 At the very first start the files that changed in the last hour are read.
 
-A file that was renamed is left when the new one has its first line: until then whoever writes may still have the
-old one open.
+A renamed file is read until the new one has its first line: until then whoever writes may still have the old one
+open.
 
 Source:  logrotate(8), MAILLOG_README.
 Limits:  a line is complete with its line end; one over MAX_LINE octets is passed over, and so is one without a time or
@@ -64,7 +64,7 @@ class _Position:
 
 
 class FileSource:
-    """Follows the file at `path`.
+    """Follows the file at `path` over its rotations.
 
     Args:
         clock: the time now, aware, in the zone the log is written in.
@@ -265,13 +265,13 @@ def _begun(parts: Sequence[LogPart]) -> bool:
 
 
 def _began_behind(part: LogPart, wanted: _Position, reader: LineReader) -> bool:
-    """Whether its first line was written when those before the position had been read."""
+    """Whether its first line is not older than the last line before the position."""
     first = part.first_line()
     began_at = None if first is None else reader.written_at(first.decode("utf-8", "replace"))
     return began_at is not None and 0 < wanted.at <= began_at
 
 
 def _split(parts: Sequence[LogPart], is_wanted: Callable[[LogPart], bool]) -> tuple[list[LogPart], list[LogPart]]:
-    """Those that are, and those that are not."""
+    """Those that are wanted, and those that are not."""
     wanted = [part for part in parts if is_wanted(part)]
     return wanted, [part for part in parts if part not in wanted]

@@ -81,7 +81,7 @@ class Intake:
         return await self._sessions.serve(sock)
 
     async def drain(self, timeout_s: float) -> None:
-        """Answer the mails that are there whole, then hang up on everybody: Postfix comes again."""
+        """Answer the mails that have arrived whole, then hang up on everybody: Postfix tries again."""
         await self._sessions.drain(timeout_s)
 
     async def _run_session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

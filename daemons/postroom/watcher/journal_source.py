@@ -1,16 +1,16 @@
-"""Postfix's log in the journal, and whose word counts there.
+"""Postfix's log in the journal, and which of its lines are believed.
 
-A line counts when the journal itself says (trusted fields, which no sender can set) that its user is root or
+A line is believed when the journal itself says (trusted fields, which no sender can set) that its user is root or
 Postfix's, and that it comes from Postfix: from one of the units named, or, where none is named, from a program
 in one of Postfix's folders. The user matters because commands in a user's .forward run inside Postfix's unit,
 the program because root's other programs may quote what strangers wrote.
 
 A gap is a cursor that is no longer there (the journal was cut back further than we had read), and journald's own
-word that it suppressed lines of a unit.
+message that it suppressed lines of a unit.
 
 Source:  systemd.journal-fields(7), sd_journal_get_cursor(3), journald.conf(5) RateLimitBurst=.
-BUGS:    a program that ends at once may be gone before journald has looked up where it came from; its line does
-         not count then. Postfix's daemons live longer; some lines of postfix-script do not.
+BUGS:    a program that ends at once may be gone before journald has looked up where it came from; its line is
+         not believed then. Postfix's daemons live longer; some lines of postfix-script do not.
 """
 
 import re
@@ -44,7 +44,7 @@ _FIELDS = (
 
 
 class _Entries(journal.Reader):
-    """Gives of each entry the fields that are looked at: converting all of them took most of the time."""
+    """Converts only the fields that are looked at: converting all of them took most of the time."""
 
     def _convert_entry(self, entry: dict[str, Any]) -> dict[str, Any]:
         return super()._convert_entry({name: entry[name] for name in _FIELDS if name in entry})
@@ -54,8 +54,8 @@ class JournalSource:
     """Follows the journal of this host.
 
     Args:
-        uids:    users whose word counts: root and Postfix's.
-        units:   whose lines count; empty: those of programs in `folders`.
+        uids:    users whose lines are believed: root and Postfix's.
+        units:   whose lines are believed; empty: those of programs in `folders`.
         folders: where Postfix's programs lie (daemon_directory, command_directory).
         now:     the time of the first start, in Unix seconds.
     """
@@ -132,7 +132,7 @@ class JournalSource:
         return batch
 
     def _suppressed(self, text: str) -> None:
-        """Take journald's word that lines are missing, if they may be Postfix's.
+        """Note a gap where journald says that it suppressed lines, if they may be Postfix's.
 
         It says so before the next line of that unit that it stores, and what stands before it in this batch was
         said before: it is whole up to here.

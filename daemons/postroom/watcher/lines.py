@@ -9,13 +9,13 @@ r"""What stands before the message in a line of Postfix's log: which program, wh
     name-1  | …    2026-11-24T02:10:10Z stdout F …                what docker compose, docker logs -t and kubelet add
 
 A program is Postfix's when its tag is syslog_name/program, and the name begins with "postfix" or the program is
-one of Postfix's: a site chooses its syslog_name freely. What stranger's words a line holds come behind the tag.
+one of Postfix's: a site chooses its syslog_name freely. Whatever a stranger wrote into a line stands behind the tag.
 
 Source:  RFC 3164 §4.1, RFC 3339, RFC 5424 §6, Postfix src/global/mail_task.c and src/util/msg_logger.c,
          syslog(3) of Solaris ("[ID … mail.info]"), the container runtime interface's logging format.
 Limits:  any text gives a line, NOT_POSTFIX or MALFORMED, in linear time; MAX_TEXT characters are looked at.
 BUGS:    RFC 3164 has neither year nor zone: a line is taken to be of the last twelve months, in the zone of `now`.
-         Lines that a syslogd has folded ("message repeated 2 times: […]") are no words of Postfix's and say nothing.
+         Lines that a syslogd has folded ("message repeated 2 times: […]") are not written by Postfix and say nothing.
 """
 
 import json
@@ -34,7 +34,7 @@ MAX_TAG = 160
 
 
 class NoLine(StrEnum):
-    """Why a line is none of Postfix's."""
+    """Why a text is no line of Postfix's log."""
 
     NOT_POSTFIX = "not_postfix"
     MALFORMED = "malformed"

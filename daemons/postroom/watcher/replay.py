@@ -32,7 +32,7 @@ _HANDED_ON = re.compile(r"(?P<how>queued|forwarded) as (?P<id>[0-9A-Za-z]{5,32})
 
 @dataclass(slots=True)
 class ReplayedRecipient:
-    """What the last line about it said; `dsn` is Postfix's own word."""
+    """What the last line about it said; `dsn` is as Postfix wrote it."""
 
     state: State
     dsn: str
@@ -67,7 +67,7 @@ class ReplayedMail:
 
     @property
     def is_removed(self) -> bool:
-        """It is no longer in the queue."""
+        """Whether it has left the queue for good."""
         return self.end in {"removed", "deleted"}
 
     def state(self, recipient: ReplayedRecipient) -> State:
@@ -79,13 +79,13 @@ class ReplayedMail:
         return {"deleted": State.DISCARDED, "removed": State.UNTRACKED}.get(self.end, State.DEFERRED)
 
     def tried(self, to: str, state: State, dsn: str) -> None:
-        """One more try for a recipient."""
+        """Note one more attempt for a recipient."""
         before = self.recipients.get(to)
         self.recipients[to] = ReplayedRecipient(state, dsn, 1 if before is None else before.attempts + 1)
 
 
 class LogReplay:
-    """Takes the lines of a log in their order.
+    """Follows mails through the lines of a log, taken in their order.
 
     Args:
         is_relayhosted: whether Postfix hands its mail to a relayhost, which says "sent" for "taken".

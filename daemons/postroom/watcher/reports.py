@@ -5,8 +5,8 @@
 Only bounces and complaints are reports; delay notices, automatic replies and all else change nothing. Which of them has
 an effect is not decided here: track.db knows what became of the mail (store/track/reports.py).
 
-The address it came to tells which mail a bounce speaks of, and nothing else does: what stands in it anybody may have
-written. A complaint that came to the address for complaints names that mail itself, by a token that only it bore.
+Only the address it came to tells which mail a bounce speaks of: what stands in it may have been written by anybody. A
+complaint that came to the address for complaints names that mail itself, by a token that only it bore.
 
 Limits:  MAX_RECIPIENTS recipients of a mail: a token's mail has one, a report names it and perhaps what it became.
 """

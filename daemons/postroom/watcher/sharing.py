@@ -1,4 +1,4 @@
-"""Facts on their way to the shared store: what the log proved of recipients, for and against them.
+"""Facts on their way to the shared store: what speaks for or against a recipient.
 
 A fact waits in track.db until the shared store has it, and is marked then. A crash between the two sends it a
 second time, and the store counts it once.

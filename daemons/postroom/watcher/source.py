@@ -21,7 +21,7 @@ class SourceUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Lines, and where they stand.
+    """Lines of a source, between two positions.
 
     Attributes:
         after:    the position they begin at; None where nothing was read before.
@@ -41,7 +41,7 @@ class Batch:
 
 
 class LogSource(Protocol):
-    """A source of Postfix's log."""
+    """Where Postfix's log is read from: journal, file or standard input."""
 
     name: str
     """By which its position is stored."""

@@ -26,7 +26,7 @@ MAX_LINE = 64 * 1024
 
 
 class StdinSource:
-    """Reads lines from a pipe.
+    """Reads the lines that come through a pipe.
 
     Args:
         fd:    the pipe's end; it stays open.
@@ -50,7 +50,7 @@ class StdinSource:
         self._gaps = () if position is None else (LogGap("standard input began anew"),)
 
     def close(self) -> None:
-        """It may be read on: only who made the pipe closes it."""
+        """Leaves the pipe open: only who made it closes it."""
 
     def read(self) -> Batch | None:
         lines = self._lines()

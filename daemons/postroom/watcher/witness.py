@@ -152,7 +152,7 @@ class WitnessTask:
         )
 
     async def _wait_for_sessions(self, pids: set[int]) -> float:
-        """Wait until these sessions have ended, not for ever; returns when the youngest that has not began, or 0."""
+        """Wait a while for the end of these sessions; returns when the youngest still open one began, or 0."""
         end = asyncio.get_running_loop().time() + SESSIONS_S
         while True:
             sessions = await self._track.open_sessions()

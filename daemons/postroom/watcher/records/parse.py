@@ -179,7 +179,7 @@ def _of_agent(text: str) -> Record | None:
 
 
 def _of_smtp(text: str) -> Record | None:
-    """smtp and lmtp, which also speak of servers they try in vain."""
+    """smtp and lmtp, which also log servers that they tried in vain."""
     if (found := _delivery(text)) is not None:
         return found
     if text.startswith("connect to "):
@@ -263,7 +263,7 @@ def _logged(text: str) -> Logged:
 
 
 def _unfollowed(text: str) -> Record | None:
-    """What any program may say and nothing follows from."""
+    """What any program may log, and nothing follows from."""
     if _TLS.match(text) is not None:
         return TlsEstablished()
     return Statistics() if text.startswith("statistics: ") else None

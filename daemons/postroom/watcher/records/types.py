@@ -80,7 +80,7 @@ class PickedUp:
 
 @dataclass(slots=True)
 class MessageId:
-    """cleanup: the Message-ID, as it stands there. Proves nothing: a client may still break off inside DATA."""
+    """cleanup: the Message-ID as it is written. It proves nothing: a client may still go away inside DATA."""
 
     queue_id: str
     message_id: str
@@ -89,7 +89,7 @@ class MessageId:
 
 @dataclass(slots=True)
 class Acted:
-    """smtpd, cleanup, postscreen: an access rule, a table or a milter had its way (reject, hold, warn, …).
+    """smtpd, cleanup, postscreen: what an access rule, a table or a milter did (reject, hold, warn, …).
 
     `sender` is that of the envelope; None where it is not written, or cannot be told from what a stranger wrote.
     """
@@ -110,7 +110,7 @@ class PutOnHold:
 
 @dataclass(slots=True)
 class Active:
-    """qmgr: the mail is in the active queue. Logged at every try."""
+    """qmgr: the mail is in the active queue. Logged at every attempt."""
 
     queue_id: str
     sender: str
@@ -159,7 +159,7 @@ _STATES = {
 
 @dataclass(slots=True)
 class Delivery:
-    """A try to deliver to one recipient.
+    """One attempt to deliver to one recipient.
 
     Attributes:
         orig_to:  the recipient before Postfix rewrote it (aliases), where it did.
@@ -190,10 +190,10 @@ class Delivery:
     is_bracketed: bool
 
     def state(self, daemon: str, *, is_relayhosted: bool) -> State | None:
-        """The recipient's state after this try; None for probes of an address (deliverable, undeliverable).
+        """The recipient's state after this attempt; None for probes of an address (deliverable, undeliverable).
 
         Args:
-            daemon:         whose word it is.
+            daemon:         the program that logged it.
             is_relayhosted: whether Postfix hands its mail to a relayhost, which says "sent" for "taken".
         """
         state = _STATES.get(self.status)
@@ -217,7 +217,7 @@ class Notified:
 
 @dataclass(slots=True)
 class Statistics:
-    """anvil, scache: what they counted, logged every ten minutes."""
+    """anvil, scache: what they have counted since they last logged it."""
 
 
 @dataclass(slots=True)
