@@ -1,4 +1,6 @@
-"""What every room's tests share: repeatable hostile input, and the real Postfix where it can run.
+"""What every room's tests share: repeatable hostile input, the guard of pure tests, and the real Postfix.
+
+A test without a marker is pure (purity.py).
 
 A test marked `postfix` or `fresh` needs root and Debian packages. On a laptop that lacks them it is
 skipped and says why; with CI=true a missing part fails, so that a green run means that all of it ran.
@@ -7,11 +9,12 @@ skipped and says why; with CI=true a missing part fails, so that a green run mea
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tests.purity import PurityGuard
 
 from sandbox.postfix import PrivatePostfix
 from sandbox.sink import Sink
@@ -46,6 +49,27 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if os.environ.get("CI") == "true":
                 pytest.fail(text, pytrace=False)
             pytest.skip(text)
+
+
+purity = PurityGuard()
+purity.install()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    purity.arm(item)
+    try:
+        return (yield)
+    finally:
+        purity.disarm()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    result = yield
+    if purity.broken_by is not None:
+        pytest.fail(purity.broken_by, pytrace=False)
+    return result
 
 
 @pytest.fixture

@@ -1,13 +1,15 @@
 """postroom-milter as a process, with a key of each kind for example.org.
 
-The keys are made by openssl(1), so that reading them is tested on another program's files.
+The keys are made in this process; tests/milter/test_keys.py reads those of openssl(1).
 """
 
 import os
-import subprocess
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from sandbox.daemon import Daemon
 
@@ -67,13 +69,13 @@ class MilterDaemon(Daemon):
 @cache
 def rsa_pem() -> bytes:
     """A 2048-bit RSA key; one for all tests of a process, for making one takes a while."""
-    return _openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048")
+    return _pem(rsa.generate_private_key(65_537, 2_048))
 
 
 @cache
 def ed25519_pem() -> bytes:
-    return _openssl("genpkey", "-algorithm", "ED25519")
+    return _pem(ed25519.Ed25519PrivateKey.generate())
 
 
-def _openssl(*arguments: str) -> bytes:
-    return subprocess.run(["openssl", *arguments], capture_output=True, check=True, timeout=60).stdout
+def _pem(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -190,4 +190,4 @@ def until(
             raise BedError(f"{what}: the process ended before that")
         if time.monotonic() > end:
             raise BedError(f"{what}: not within {within_s:g} s")
-        select.select([], [], [], every_s)
+        time.sleep(every_s)

@@ -11,6 +11,8 @@ import pytest
 from sandbox.notify import NotifySocket
 from sandbox.process import BedError
 
+pytestmark = pytest.mark.process
+
 SAY = """
 import os, socket, sys
 say = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

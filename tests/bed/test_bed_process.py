@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from sandbox.process import BedError, Identity, Recorded, until
 
+pytestmark = pytest.mark.process
+
 STUBBORN = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
 
 

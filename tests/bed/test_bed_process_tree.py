@@ -3,7 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
 from sandbox.process_tree import cpu_s, family
+
+pytestmark = pytest.mark.process
 
 BURN = """
 import os, sys, time

@@ -6,6 +6,8 @@ import pytest
 
 from sandbox.postfix import CHECKOUT
 
+pytestmark = pytest.mark.process
+
 
 @pytest.mark.parametrize(
     "script", ["quickstart", "test", "fresh", "score-log", "setup-postfix.sh", "uninstall.sh", "wheelhouse"]

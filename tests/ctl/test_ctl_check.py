@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 from tests.ctl.conftest import Postroom, Write
+
+pytestmark = pytest.mark.process
 
 
 def test_a_good_configuration_is_told_so(postroom: Postroom, config: Path, state: Path) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from tests.ctl.conftest import Postroom
 
+pytestmark = pytest.mark.process
+
 LETTER = ("send", "--from", "shop@example.org", "--to", "jane@example.net")
 ASKING = [("status",), (*LETTER, "--subject", "hello", "--text", "you")]
 

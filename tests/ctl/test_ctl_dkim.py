@@ -16,6 +16,8 @@ from postroom.ctl import main
 from postroom.ctl.verification import MAX_SIGNATURES, verify
 from postroom.milter.keys import zone_line
 
+pytestmark = pytest.mark.process
+
 BOTH_SIGNATURES = [
     (b"DKIM-Signature", rfc8463.ED25519_SIGNATURE),
     (b"DKIM-Signature", rfc8463.RSA_SIGNATURE),

@@ -12,6 +12,8 @@ import pytest
 from tests.ctl.conftest import CHECKOUT, Postroom
 from tests.watcher.log_sample import FOLDER, LOG, cases, lab
 
+pytestmark = pytest.mark.process
+
 LINE = b"Nov 24 02:10:10 mail postfix/qmgr[446]: 913AA2144D6: removed"
 
 

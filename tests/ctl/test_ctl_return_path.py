@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 from tests.ctl.conftest import Postroom
+
+pytestmark = pytest.mark.process
 
 DOMAINS = """\
 domains:

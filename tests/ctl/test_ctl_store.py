@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from tests.ctl.conftest import CHECKOUT, OBEYS_MODES, Postroom
 
+pytestmark = pytest.mark.process
+
 MADE = {
     "keys": 0o750,
     "keys/recipient-hash.key": 0o640,

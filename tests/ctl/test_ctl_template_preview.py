@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from tests.ctl.conftest import CHECKOUT
 
+pytestmark = pytest.mark.process
+
 MAIL = "template=welcome&locale=de&sample=examples"
 Answer = tuple[int, dict[str, str], str]
 

@@ -1,4 +1,4 @@
-"""Keys from their files; the files are openssl's."""
+"""Keys from their files, those of openssl(1) among them."""
 
 import os
 import subprocess
@@ -28,12 +28,14 @@ def refusal(path: Path) -> str:
     return str(unusable.value)
 
 
+@pytest.mark.process
 def test_owner_and_group_may_read(tmp_path: Path) -> None:
     """RSA as PKCS #8 and PKCS #1, Ed25519 as PKCS #8."""
-    traditional = openssl("rsa", "-in", str(key_file(tmp_path, rsa_pem())), "-traditional")
+    pkcs8 = openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048")
+    traditional = openssl("rsa", "-in", str(key_file(tmp_path, pkcs8)), "-traditional")
     assert b"BEGIN RSA PRIVATE KEY" in traditional
     modes = (0o400, 0o600, 0o440, 0o640, 0o660)
-    for octets, mode in product((rsa_pem(), traditional, ed25519_pem()), modes):
+    for octets, mode in product((pkcs8, traditional, openssl("genpkey", "-algorithm", "ED25519")), modes):
         (tmp_path / "key.pem").unlink(missing_ok=True)
         key = signing_key("example.org", "s", read_key(key_file(tmp_path, octets, mode)))
         assert key.verifies(key.sign(b"octets"), b"octets")
@@ -49,6 +51,7 @@ def test_a_key_that_everyone_can_reach_is_refused(tmp_path: Path, mode: int) -> 
     )
 
 
+@pytest.mark.process
 def test_what_is_no_key_to_sign_with_is_refused(tmp_path: Path) -> None:
     """Short RSA, another algorithm, a public key, a password, no PEM, nothing."""
     public = subprocess.run(["openssl", "pkey", "-pubout"], input=rsa_pem(), capture_output=True, check=True).stdout
@@ -75,6 +78,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path).startswith("cannot be read (Is a directory); mend: ")
 
 
+@pytest.mark.process
 def test_1024_bits_serve_and_are_called_weak(tmp_path: Path) -> None:
     """RFC 8301 §3.2: signers should use 2048; verifiers take 1024."""
     weak = signing_key("example.org", "s", read_key(key_file(tmp_path, openssl("genrsa", "1024"))))

@@ -22,6 +22,8 @@ from sandbox.milter import MilterDaemon
 from sandbox.notify import NotifySocket
 from sandbox.process import BedError, Identity, until
 
+pytestmark = pytest.mark.process
+
 QUIET = "socket_group: null"
 UID = 54_321
 """A user who has no other process."""

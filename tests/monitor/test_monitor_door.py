@@ -13,6 +13,7 @@ from pathlib import Path
 from socket import AF_UNIX, socket
 
 import apsw
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.monitor.conftest import DAEMONS, Beating, MakeMonitor
 from tests.postfix.test_showq_records import TRANSCRIPT
@@ -20,6 +21,8 @@ from tests.store.outbox.sample_messages import rows
 
 from sandbox.monitor import MonitorDaemon
 from sandbox.process import until
+
+pytestmark = pytest.mark.process
 
 WITHIN_S = 20.0
 

@@ -18,6 +18,8 @@ from postroom.mail.tokens import mint
 from sandbox.policy import PolicyClient, PolicyDaemon, end_of_message, request
 from sandbox.process import until
 
+pytestmark = pytest.mark.process
+
 PER_SENDER = "{name: per-sender, key: sender, rate: 3/1h}"
 OVER = "450 4.7.1 Over the limit per-sender, try again later"
 

@@ -25,6 +25,7 @@ def reached(bed: Path, wanted: str, *points: str) -> "subprocess.CompletedProces
     )
 
 
+@pytest.mark.process
 def test_it_dies_at_the_nth_hit_and_writes_it_down_first(tmp_path: Path) -> None:
     """Other points and earlier hits are passed; the record tells that the point was really come to."""
     done = reached(tmp_path, "data.sent:2", "data.sent", "claim.committed", "data.sent", "data.sent")
@@ -34,6 +35,7 @@ def test_it_dies_at_the_nth_hit_and_writes_it_down_first(tmp_path: Path) -> None
     assert (tmp_path / "faults.log").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.process
 def test_without_a_count_the_first_hit_kills(tmp_path: Path) -> None:
     """And the next kill is written below the first."""
     for _ in range(2):
@@ -41,6 +43,7 @@ def test_without_a_count_the_first_hit_kills(tmp_path: Path) -> None:
     assert (tmp_path / "faults.log").read_text() == "accept.committed\n" * 2
 
 
+@pytest.mark.process
 def test_a_point_that_is_not_reached_leaves_no_trace(tmp_path: Path) -> None:
     """So a test that meant to kill there sees that it did not."""
     done = reached(tmp_path, "queued.committed", *(point for point in POINTS if point != "queued.committed"))

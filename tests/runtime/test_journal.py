@@ -5,8 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import postroom
 from sandbox.journald import JOURNALD, in_a_namespace
+
+pytestmark = pytest.mark.process
 
 SOURCES = Path(postroom.__file__).parent.parent
 SPEAKER = Path(__file__).with_name("journal_speaker.py")

@@ -18,6 +18,8 @@ import pytest
 import postroom
 from sandbox.notify import NotifySocket
 
+pytestmark = pytest.mark.process
+
 SOURCES = Path(postroom.__file__).parent.parent
 DAEMON = Path(__file__).with_name("some_daemon.py")
 WITHIN_S = 10.0

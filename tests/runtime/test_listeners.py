@@ -99,6 +99,7 @@ def test_nobody_connects_before_mode_and_group_are_right(bed: Path) -> None:
     assert [right for _, _, right in seen[1:]] == [True, True]
 
 
+@pytest.mark.process
 def test_the_socket_of_a_dead_daemon_is_replaced(bed: Path) -> None:
     """After kill -9 its file is still there; the next start takes its place."""
     path = bed / "a.sock"
@@ -114,6 +115,7 @@ def test_the_socket_of_a_dead_daemon_is_replaced(bed: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.process
 def test_the_socket_of_a_living_daemon_is_left_alone(bed: Path) -> None:
     """The second one is refused, and the first is heard as before."""
     path = bed / "a.sock"
@@ -122,6 +124,7 @@ def test_the_socket_of_a_living_daemon_is_left_alone(bed: Path) -> None:
         assert answers(path)
 
 
+@pytest.mark.process
 def test_a_daemon_too_busy_to_answer_is_alive(bed: Path) -> None:
     """A full backlog is no sign of death."""
     path = bed / "a.sock"
@@ -174,6 +177,7 @@ def test_a_group_this_host_lacks_says_so(bed: Path) -> None:
     assert not (bed / "a.sock").exists()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("mode", "dead"), [(0o500, False), (0o500, True), (0o000, False)])
 def test_a_folder_without_rights_says_so(bed: Path, mode: int, dead: bool) -> None:
     """Not writable (with a dead socket in it or none), or not to be entered: one line, no traceback."""
@@ -193,6 +197,7 @@ def test_a_folder_without_rights_says_so(bed: Path, mode: int, dead: bool) -> No
         folder.chmod(0o700)
 
 
+@pytest.mark.process
 def test_another_users_socket_is_not_touched(bed: Path) -> None:
     """One that we may not even ask is not taken for dead."""
     path = bed / "a.sock"
@@ -205,6 +210,7 @@ def test_another_users_socket_is_not_touched(bed: Path) -> None:
         assert path.is_socket()
 
 
+@pytest.mark.process
 def test_a_group_we_may_not_give_it_to_says_so_and_leaves_nothing(bed: Path) -> None:
     """Neither the socket stays nor a listener."""
     path = bed / "a.sock"
@@ -248,6 +254,7 @@ def activated(socket_path: Path, asked: Path, pid: str = "$$") -> str:
         ).stdout.strip()
 
 
+@pytest.mark.process
 def test_the_socket_systemd_passes_is_used_and_left_to_it(bed: Path) -> None:
     """Its mode is systemd's; its file stays when the daemon stops."""
     path = bed / "a.sock"
@@ -255,11 +262,13 @@ def test_the_socket_systemd_passes_is_used_and_left_to_it(bed: Path) -> None:
     assert path.is_socket()
 
 
+@pytest.mark.process
 def test_a_socket_passed_for_another_path_is_not_taken(bed: Path) -> None:
     """The path decides, not the order of the descriptors."""
     assert activated(bed / "other.sock", bed / "a.sock").endswith(" made")
 
 
+@pytest.mark.process
 def test_a_socket_passed_to_another_process_is_not_taken(bed: Path) -> None:
     """$LISTEN_PID names our parent: its socket is alive, and not ours."""
     path = bed / "a.sock"

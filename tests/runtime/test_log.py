@@ -135,6 +135,7 @@ def run_with_stderr(redirection: str, stderr: int = subprocess.DEVNULL) -> "subp
     )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-"])
 def test_a_log_that_cannot_be_written_stops_nothing(redirection: str) -> None:
     """A full disk, or no stderr at all: the daemon goes on, and ends as if nothing were."""
@@ -142,6 +143,7 @@ def test_a_log_that_cannot_be_written_stops_nothing(redirection: str) -> None:
     assert (done.stdout, done.returncode) == ("went on\n", 0)
 
 
+@pytest.mark.process
 def test_a_reader_that_went_away_stops_nothing() -> None:
     """A pipe without a reader gives an error, no signal, and no end of the daemon."""
     reading, writing = os.pipe()

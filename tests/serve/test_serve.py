@@ -15,6 +15,8 @@ from sandbox.policy import PolicyClient, request
 from sandbox.process import Identity, until
 from sandbox.serve import ServeDaemon
 
+pytestmark = pytest.mark.process
+
 WITHIN_S = 30.0
 
 MakeServe = Callable[..., ServeDaemon]

@@ -88,6 +88,7 @@ def test_a_diff_names_what_is_made_and_what_goes() -> None:
     assert diff(Path("/x"), b"a\n", None).splitlines()[:2] == ["--- /x", "+++ /dev/null"]
 
 
+@pytest.mark.process
 def test_a_command_that_fails_says_its_last_words() -> None:
     """And how to mend."""
     with pytest.raises(SetupFailed, match=r"^sh -c echo no >&2; exit 3: no; mend: "):

@@ -10,6 +10,8 @@ from tests.submission.conftest import assert_private
 
 from sandbox.daemon import SubmissionDaemon
 
+pytestmark = pytest.mark.process
+
 TO = ("--from", "shop@example.org", "--to", "zaphod@example.net")
 
 

@@ -4,11 +4,14 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.submission.api.http_bed import PLAIN, WELCOME, resident_octets
 from tests.submission.conftest import MakeDaemon
 from tests.submission.handover.scripted_postfix import SILENCE, ScriptedPostfix, Seen
 
 from sandbox.daemon import SubmissionDaemon
+
+pytestmark = pytest.mark.process
 
 QUICK = "reply_timeout: 1s\naway_retry_max: 1s\nretry_first: 1s"
 

@@ -15,6 +15,8 @@ from sandbox.api import Answer
 from sandbox.daemon import SubmissionDaemon
 from sandbox.process import until
 
+pytestmark = pytest.mark.process
+
 OURS = f"me: {{uids: [{os.getuid()}], admin: true}}"
 
 

@@ -63,6 +63,7 @@ GROUPS = USERS | {line[1] for line in lines(SYSTEMD / "sysusers.d" / "postroom.c
 FOLDERS = {line[1]: line[2:5] for line in lines(SYSTEMD / "tmpfiles.d" / "postroom.conf")}
 
 
+@pytest.mark.process
 def test_systemd_finds_no_fault_in_any_unit(tmp_path: Path) -> None:
     """`systemd-analyze verify` says nothing at all: for an unknown key its exit status is 0."""
     shutil.copytree(UNITS, tmp_path / "u")
@@ -75,6 +76,7 @@ def test_systemd_finds_no_fault_in_any_unit(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("word", DAEMONS)
 def test_the_sandbox_stays_as_tight_as_it_is(word: str) -> None:
     """The exposure systemd-analyze counts, of 10; redis-server's is 1.2, Postfix's own 9.6."""

@@ -21,6 +21,8 @@ from sandbox.lmtp import deliver
 from sandbox.process import BedError, until
 from sandbox.watcher import WatcherDaemon
 
+pytestmark = pytest.mark.process
+
 TAKEN = "250 2.0.0 Taken"
 
 

@@ -91,6 +91,7 @@ def test_when_it_ends_what_is_there_is_read_first(pipe: tuple[int, int]) -> None
         source.read()
 
 
+@pytest.mark.process
 def test_a_watcher_of_a_pipe_takes_each_line_once_and_tells_its_gaps(bed: Path, make_watcher: MakeWatcher) -> None:
     """Killed, it goes on with what the pipe still has."""
     fifo = bed / "log"

@@ -11,12 +11,15 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
 from tests.store.outbox.sample_messages import rows
 from tests.watcher.conftest import MakeWatcher
 from tests.watcher.log_lines import active, in_file, token, tried
 
 from sandbox.process import until
 from sandbox.watcher import WatcherDaemon
+
+pytestmark = pytest.mark.process
 
 MAILS = 1500
 KILLS = 6

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from tests.store.outbox.sample_messages import rows
 from tests.watcher.conftest import MakeWatcher
 from tests.watcher.log_lines import active, in_file, token, tried
 
 from sandbox.process import until
+
+pytestmark = pytest.mark.process
 
 
 def test_a_reload_takes_the_relayhost_and_tells_what_it_cannot_take(bed: Path, make_watcher: MakeWatcher) -> None:

@@ -125,6 +125,7 @@ def test_the_octets_of_a_body_are_gone_with_it(mail_db: Path, run: Run) -> None:
 # Opening
 
 
+@pytest.mark.process
 def test_a_second_process_is_refused(mail_db: Path, run: Run) -> None:
     """Two that hand over the same outbox would send twice; the text says what to stop."""
     store = MailStore.open(mail_db, KEY)
@@ -149,6 +150,7 @@ def test_a_second_process_is_refused(mail_db: Path, run: Run) -> None:
     assert outcome() == "opened"
 
 
+@pytest.mark.process
 def test_the_lock_ends_with_the_process_that_had_it(mail_db: Path, run: Run) -> None:
     """After kill -9 nothing has to be removed by hand."""
     script = (
@@ -198,6 +200,7 @@ def test_an_outbox_that_cannot_be_made_says_where(tmp_path: Path) -> None:
 # A full disk
 
 
+@pytest.mark.process
 def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path) -> None:
     """On a real file system of 2 MB: the batch that no longer fits is refused whole; with space it goes on."""
     whoever = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]

@@ -14,6 +14,8 @@ from tests.store.outbox.sample_messages import KEY, NOW, faults_of, rows
 import postroom
 from postroom.store.outbox.mail_store import MailStore
 
+pytestmark = pytest.mark.process
+
 SOURCES = Path(postroom.__file__).parent.parent
 CHECKOUT = Path(__file__).parents[3]
 WRITER = Path(__file__).with_name("outbox_writer.py")

@@ -21,6 +21,7 @@ TAKERS = [Demand(f"rule{window_s}", "client:192.0.2.1", 1, 10_000, window_s) for
 """What taker.py asks for."""
 
 
+@pytest.mark.process
 def test_processes_that_race_for_one_key_get_exactly_the_limit(folder: Path, run: Run) -> None:
     """Four processes ask 150 times each for 400 slots: 400 are allowed, and 400 are counted."""
     with (
@@ -40,6 +41,7 @@ def test_processes_that_race_for_one_key_get_exactly_the_limit(folder: Path, run
     run(store.close())
 
 
+@pytest.mark.process
 def test_a_process_killed_while_it_takes_leaves_an_exact_state(folder: Path, run: Run) -> None:
     """After each kill -9 all windows hold what was told plus at most the one take whose answer was lost.
 
@@ -63,6 +65,7 @@ def test_a_process_killed_while_it_takes_leaves_an_exact_state(folder: Path, run
     run(store.close())
 
 
+@pytest.mark.process
 def test_a_busy_file_is_no_lost_store(folder: Path, run: Run) -> None:
     """A take that meets another process's write waits in the thread, and is taken when the file is free."""
     store = SqliteSharedStore(folder)
@@ -84,6 +87,7 @@ def test_a_busy_file_is_no_lost_store(folder: Path, run: Run) -> None:
     run(store.close())
 
 
+@pytest.mark.process
 def test_a_take_given_up_while_it_waits_is_not_carried_out(folder: Path, run: Run) -> None:
     """Whose budget ends does not find the take counted later, when the file is free."""
     store = SqliteSharedStore(folder)
@@ -101,6 +105,7 @@ def test_a_take_given_up_while_it_waits_is_not_carried_out(folder: Path, run: Ru
     run(store.close())
 
 
+@pytest.mark.process
 def test_the_loop_stands_still_only_once_for_a_held_file(folder: Path, run: Run) -> None:
     """While the thread waits, even for one who gave up, others join it without a try of 20 ms each."""
     store = SqliteSharedStore(folder)
@@ -189,6 +194,7 @@ def test_a_damaged_page_breaks_the_store_and_a_restored_file_mends_it(folder: Pa
     run(store.close())
 
 
+@pytest.mark.process
 def test_a_file_that_may_not_be_written_is_unavailable(folder: Path) -> None:
     """A process with no right to write says so, and which file."""
     (folder / "limits.db").chmod(0o440)
@@ -258,6 +264,7 @@ def test_init_below_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
         SqliteSharedStore.init(tmp_path / "missing" / "shared")
 
 
+@pytest.mark.process
 def test_asking_who_is_suppressed_does_not_wait_for_a_writer(folder: Path, run: Run) -> None:
     """Another process holds the write lock of shared.db: the question is answered at once."""
     store = SqliteSharedStore(folder)

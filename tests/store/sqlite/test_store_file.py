@@ -140,6 +140,7 @@ def opened_without_roots_way(path: Path) -> str:
     ).stdout.strip()
 
 
+@pytest.mark.process
 def test_a_file_that_may_only_be_read_is_refused_at_once(tmp_path: Path) -> None:
     """SQLite would open it for reading and fail at the first write: a daemon would start, and accept nothing."""
     path = made(tmp_path / "a.db")
@@ -150,6 +151,7 @@ def test_a_file_that_may_only_be_read_is_refused_at_once(tmp_path: Path) -> None
     )
 
 
+@pytest.mark.process
 def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
     """Another user's file is unavailable, not broken."""
     path = made(tmp_path / "a.db")

@@ -421,6 +421,7 @@ def test_another_boot_or_source_or_a_clock_set_back_is_a_gap(bed: Bed, run: Run)
 # The file
 
 
+@pytest.mark.process
 def test_a_member_of_the_group_reads_it_whether_a_watcher_runs_or_not(bed: Bed, track_db: Path, run: Run) -> None:
     """0640 in a folder 2750, with what SQLite puts beside it; and nobody else writes it."""
     bed.apply(SeenInQueue(token(1), "A1B2C3", "postfix"))

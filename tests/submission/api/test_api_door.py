@@ -27,6 +27,8 @@ from sandbox.api import Answer
 from sandbox.daemon import SubmissionDaemon
 from sandbox.process import until
 
+pytestmark = pytest.mark.process
+
 REQUEST_TIMEOUT_S = 1
 MAX_REQUEST = 10_000_000
 GROWTH = 60_000_000

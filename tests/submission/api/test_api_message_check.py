@@ -1,10 +1,13 @@
 """The socket door with suppressed recipients and limits of mail, as a client meets it."""
 
+import pytest
 from tests.submission.api.http_bed import PLAIN
 from tests.submission.conftest import MakeDaemon
 
 from sandbox.daemon import DEFAULTS, SubmissionDaemon
 from sandbox.process import until
+
+pytestmark = pytest.mark.process
 
 
 def suppressing(make_daemon: MakeDaemon, *addresses: str, limits: str = "") -> SubmissionDaemon:
