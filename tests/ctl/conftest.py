@@ -1,4 +1,4 @@
-"""The command as an operator runs it: a real process of this checkout, on a configuration of its own."""
+"""The command of this checkout, in this process or as one of its own, on a configuration of its own."""
 
 import os
 import subprocess
@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from click.testing import CliRunner
+
+from postroom.ctl import main
 
 CHECKOUT = Path(__file__).parents[2]
 OBEYS_MODES = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
@@ -39,7 +42,9 @@ def config(bed: Path, state: Path) -> Path:
 
 
 @pytest.fixture
-def postroom(config: Path) -> Postroom:
+def postroom_process(config: Path) -> Postroom:
+    """The command as an operator runs it: a real process, for what depends on rights, signals and the start itself."""
+
     def run(*arguments: str, stdin: bytes = b"") -> Done:
         done = subprocess.run(
             [*OBEYS_MODES, str(CHECKOUT / "scripts" / "postroom"), "--config", str(config), *arguments],
@@ -51,6 +56,18 @@ def postroom(config: Path) -> Postroom:
         output, errors = done.stdout.decode("utf-8"), done.stderr.decode("utf-8")
         assert "Traceback" not in errors, errors
         return Done(done.args, done.returncode, output, errors)
+
+    return run
+
+
+@pytest.fixture
+def postroom(config: Path) -> Postroom:
+    """The same in this process, without a second's start of Python; what it raises fails the test."""
+
+    def run(*arguments: str, stdin: bytes = b"") -> Done:
+        called = ["--config", str(config), *arguments]
+        done = CliRunner().invoke(main.postroom, called, input=stdin, prog_name="postroom", catch_exceptions=False)
+        return Done(called, done.exit_code, done.stdout, done.stderr)
 
     return run
 

@@ -3,10 +3,7 @@
 import json
 from pathlib import Path
 
-import pytest
 from tests.ctl.conftest import Postroom
-
-pytestmark = pytest.mark.process
 
 
 def test_each_reply_is_judged(postroom: Postroom) -> None:

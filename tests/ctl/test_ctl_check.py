@@ -5,8 +5,6 @@ from pathlib import Path
 import pytest
 from tests.ctl.conftest import Postroom, Write
 
-pytestmark = pytest.mark.process
-
 
 def test_a_good_configuration_is_told_so(postroom: Postroom, config: Path, state: Path) -> None:
     """Exit 0 and one line; nothing is made by looking."""
@@ -60,14 +58,15 @@ def test_all_that_would_keep_the_daemon_from_starting_is_shown_at_once(
         assert sum(part in line for line in lines) == 1
 
 
-def test_a_missing_or_unreadable_configuration_is_one_line(postroom: Postroom, config: Path) -> None:
+@pytest.mark.process
+def test_a_missing_or_unreadable_configuration_is_one_line(postroom_process: Postroom, config: Path) -> None:
     """Exit 78, for a daemon as for a command."""
     config.chmod(0)
-    done = postroom("submission")
+    done = postroom_process("submission")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (78, "", 1)
     assert done.stderr.startswith(f"{config}: may not be read by this user; ")
     config.unlink()
-    done = postroom("status")
+    done = postroom_process("status")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (78, "", 1)
     assert done.stderr.startswith(f"{config}: does not exist; ")
 

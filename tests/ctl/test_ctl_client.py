@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from tests.ctl.conftest import Postroom
 
-pytestmark = pytest.mark.process
-
 LETTER = ("send", "--from", "shop@example.org", "--to", "jane@example.net")
 ASKING = [("status",), (*LETTER, "--subject", "hello", "--text", "you")]
 
@@ -31,13 +29,14 @@ def test_nobody_is_there(postroom: Postroom, bed: Path, arguments: tuple[str, ..
     assert done.stderr == f"{path}: nobody listens; mend: start postroom-submission\n"
 
 
-def test_who_may_not_connect_is_told_which_group_to_join(postroom: Postroom, bed: Path) -> None:
+@pytest.mark.process
+def test_who_may_not_connect_is_told_which_group_to_join(postroom_process: Postroom, bed: Path) -> None:
     """The mode of the socket says who may."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(bed / "submission.sock"))
         listener.listen()
         (bed / "submission.sock").chmod(0)
-        done = postroom("status")
+        done = postroom_process("status")
     assert done.returncode == 1
     assert done.stderr.endswith("no right to connect; mend: join the socket's group (postroom-submit)\n")
 
@@ -130,9 +129,10 @@ def test_what_cannot_be_sent_is_usage(
     assert told in " ".join(done.stderr.split())
 
 
-def test_a_daemon_without_its_store_refuses_to_start(postroom: Postroom, state: Path) -> None:
+@pytest.mark.process
+def test_a_daemon_without_its_store_refuses_to_start(postroom_process: Postroom, state: Path) -> None:
     """Exit 78, which the unit does not restart, and one line with what to run."""
-    done = postroom("submission")
+    done = postroom_process("submission")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (78, "", 1)
     assert f'daemon.refused reason="{state}' in done.stderr
     assert "`postroom store init`" in done.stderr

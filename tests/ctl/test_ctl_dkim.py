@@ -16,8 +16,6 @@ from postroom.ctl import main
 from postroom.ctl.verification import MAX_SIGNATURES, verify
 from postroom.milter.keys import zone_line
 
-pytestmark = pytest.mark.process
-
 BOTH_SIGNATURES = [
     (b"DKIM-Signature", rfc8463.ED25519_SIGNATURE),
     (b"DKIM-Signature", rfc8463.RSA_SIGNATURE),
@@ -49,6 +47,7 @@ def public_half(path: Path) -> bytes:
     return subprocess.run(command, capture_output=True, check=True).stdout
 
 
+@pytest.mark.process
 def test_a_key_is_made_and_its_record_printed(postroom: Postroom, state: Path) -> None:
     """Mode 0600, RSA of 2048 bits; the record alone on stdout, in strings of at most 255 octets."""
     done = postroom("dkim", "key", "--domain", "Example.org", "--selector", "2026A")
@@ -65,6 +64,7 @@ def test_a_key_is_made_and_its_record_printed(postroom: Postroom, state: Path) -
     assert "2048 bit" in shown.stdout
 
 
+@pytest.mark.process
 def test_an_ed25519_record_is_one_string(postroom: Postroom, bed: Path) -> None:
     """The last 32 octets of the public key's DER are the key (RFC 8410); its file where --out says, for a group."""
     path = bed / "new" / "ed25519.pem"
@@ -188,16 +188,18 @@ def test_each_key_is_asked_for_by_its_name() -> None:
     assert all("missing public key" in one.reason for one in results)
 
 
-def test_a_message_without_a_signature_is_a_finding(postroom: Postroom) -> None:
+@pytest.mark.process
+def test_a_message_without_a_signature_is_a_finding(postroom_process: Postroom) -> None:
     """Exit 1; also for what is empty."""
-    done = postroom("dkim", "verify", "-", "--key-record", "x", stdin=b"Subject: x\n\nx\n")
+    done = postroom_process("dkim", "verify", "-", "--key-record", "x", stdin=b"Subject: x\n\nx\n")
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "<stdin>: has no DKIM-Signature\n")
     assert verify(b"", lambda _: None) == []
 
 
-def test_what_is_no_message_is_told_so(postroom: Postroom) -> None:
+@pytest.mark.process
+def test_what_is_no_message_is_told_so(postroom_process: Postroom) -> None:
     """One line, exit 1, no traceback."""
-    done = postroom("dkim", "verify", "-", "--key-record", "x", stdin=b"\xff\xfe\x00")
+    done = postroom_process("dkim", "verify", "-", "--key-record", "x", stdin=b"\xff\xfe\x00")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "<stdin>: is no message: its header cannot be read\n"
     for octets in (b" continues nothing\n\n", b"no field\n\nx", b"\x00:\n"):

@@ -13,8 +13,6 @@ from postroom.limits.subject import of_mail
 from postroom.mail.hashes import private
 from postroom.store.shared.sqlite import SqliteSharedStore
 
-pytestmark = pytest.mark.process
-
 LIMITS = """
 limits:
   - {name: hourly, key: sender, rate: 5/1h}

@@ -12,8 +12,6 @@ import pytest
 from tests.ctl.conftest import CHECKOUT, Postroom
 from tests.watcher.log_sample import FOLDER, LOG, cases, lab
 
-pytestmark = pytest.mark.process
-
 LINE = b"Nov 24 02:10:10 mail postfix/qmgr[446]: 913AA2144D6: removed"
 
 
@@ -75,7 +73,7 @@ def test_a_log_is_shown_for_people(postroom: Postroom) -> None:
     ]
 
 
-@pytest.mark.parametrize("octets", [None, b"\x1f\x8b\x08\x00damaged", gzip.compress(LINE)[:-9]])
+@pytest.mark.parametrize("octets", [None, b"\x1f\x8b\x08\x00damaged", gzip.compress(LINE, mtime=0)[:-9]])
 def test_a_file_that_cannot_be_read_is_a_finding(postroom: Postroom, tmp_path: Path, octets: bytes | None) -> None:
     """Missing, damaged, cut: it says which and exits 1."""
     path = tmp_path / "mail.log.gz"
@@ -87,6 +85,7 @@ def test_a_file_that_cannot_be_read_is_a_finding(postroom: Postroom, tmp_path: P
     assert "; mend: " in done.stderr
 
 
+@pytest.mark.process
 def test_the_score_counts_what_is_right(tmp_path: Path) -> None:
     """All of tests/data is; of a folder in which something else is expected, that is told."""
     score = CHECKOUT / "scripts" / "score-log"
@@ -109,6 +108,7 @@ def test_the_score_counts_what_is_right(tmp_path: Path) -> None:
     assert subprocess.run([str(score), str(tmp_path)], capture_output=True, check=False).returncode == 2
 
 
+@pytest.mark.process
 def test_the_examples_in_the_docs_show_what_the_command_prints() -> None:
     """Each console block of "Old logs" in docs/operating.md, run as it is written."""
     section = (

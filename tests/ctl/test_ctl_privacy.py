@@ -21,8 +21,6 @@ from postroom.store.track.evidence import RecipientFault
 from postroom.store.track.facts import DeliveryTried, Fact, LeftQueue, SeenInQueue
 from postroom.store.track.track_store import TrackStore
 
-pytestmark = pytest.mark.process
-
 JANE, JOE = "jane@example.net", "joe@example.com"
 
 

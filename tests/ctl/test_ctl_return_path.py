@@ -2,10 +2,7 @@
 
 from pathlib import Path
 
-import pytest
 from tests.ctl.conftest import Postroom
-
-pytestmark = pytest.mark.process
 
 DOMAINS = """\
 domains:

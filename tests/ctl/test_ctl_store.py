@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from tests.ctl.conftest import CHECKOUT, OBEYS_MODES, Postroom
 
-pytestmark = pytest.mark.process
-
 MADE = {
     "keys": 0o750,
     "keys/recipient-hash.key": 0o640,
@@ -61,6 +59,7 @@ def test_again_it_makes_what_is_missing_and_nothing_else(postroom: Postroom, sta
     assert {key.name: key.read_bytes() for key in (state / "keys").iterdir()} == keys
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("folder", "mode", "told"),
     [
@@ -70,21 +69,22 @@ def test_again_it_makes_what_is_missing_and_nothing_else(postroom: Postroom, sta
     ],
 )
 def test_a_folder_without_rights_is_one_line(
-    postroom: Postroom, state: Path, folder: str, mode: int, told: str
+    postroom_process: Postroom, state: Path, folder: str, mode: int, told: str
 ) -> None:
     """Exit 1, with the path and how to mend; and mended, it goes through."""
     (state / folder).mkdir(parents=True)
     (state / folder).chmod(mode)
-    done = postroom("store", "init")
+    done = postroom_process("store", "init")
     (state / folder).chmod(0o700)
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"{state}/")
     assert told in line
-    assert postroom("store", "init").returncode == 0
+    assert postroom_process("store", "init").returncode == 0
     assert modes(state).keys() == MADE.keys()
 
 
+@pytest.mark.process
 def test_a_key_is_made_whole_or_not_at_all(postroom: Postroom, state: Path) -> None:
     """Where no octet can be written none is left behind: an empty key would pass for one at the next try."""
     postroom("store", "init")

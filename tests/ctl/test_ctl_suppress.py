@@ -14,8 +14,6 @@ from postroom.mail.hashes import recipient_hash
 from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import Delivered, ProofRule, Refused, WaveGuard
 
-pytestmark = pytest.mark.process
-
 
 @pytest.fixture
 def ready(postroom: Postroom) -> Postroom:

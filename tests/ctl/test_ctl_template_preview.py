@@ -52,8 +52,10 @@ def own(config: Path, bed: Path) -> Path:
 
 
 def started(config: Path, *options: str) -> "subprocess.Popen[str]":
+    # A shell's background job ignores SIGINT, and so would all that it starts.
+    heard = ("env", "--default-signal=INT")
     return subprocess.Popen(
-        [str(CHECKOUT / "scripts" / "postroom"), "--config", str(config), "template", "preview", *options],
+        [*heard, str(CHECKOUT / "scripts" / "postroom"), "--config", str(config), "template", "preview", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
