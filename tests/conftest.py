@@ -86,7 +86,7 @@ def bed() -> Iterator[Path]:
 
 @pytest.fixture
 def sink(bed: Path) -> Iterator[Sink]:
-    """The world: a running smtp-sink that stores what it gets."""
+    """The recipients' server: a running smtp-sink that stores what it gets."""
     with Sink(bed / "world") as sink:
         yield sink
 

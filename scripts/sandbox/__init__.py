@@ -1,4 +1,4 @@
-"""A test bed with the real thing: a private Postfix, a world that stores its mail, and the way to start daemons.
+"""A test bed with the real thing: a private Postfix, servers that store its mail, and the way to start daemons.
 
 Used by the tests marked `postfix` and by `scripts/quickstart`. Standard library only, apart from the verifiers: what
 makes a bare Debian runs before anything is installed. Everything lives under one folder, listens on loopback or on

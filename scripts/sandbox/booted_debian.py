@@ -96,7 +96,7 @@ def removed(folder: str) -> bool:
     return True
 
 
-class Machine:
+class BootedDebian:
     """A booted container.
 
     Args:
@@ -215,7 +215,7 @@ def main(arguments: Sequence[str]) -> int:
     furnish(root)
     with own_cgroup():
         for boot in itertools.count(1):
-            machine = Machine(root, carried, boot)
+            machine = BootedDebian(root, carried, boot)
             try:
                 machine.wait_booted()
                 status = machine.run(command, INSIDE)

@@ -5,7 +5,7 @@ import subprocess
 from sandbox.postfix import CHECKOUT
 
 
-def fresh(script: str, suite: str = "bookworm") -> subprocess.CompletedProcess[str]:
+def run_on_fresh_debian(script: str, suite: str = "bookworm") -> subprocess.CompletedProcess[str]:
     """Run a script of bash on a bare Debian; it ends at the first line that fails."""
     # Not `set -e`: it does not see a `! command` that fails.
     lines = [line if line.startswith("if ") else f"{line} || exit 1" for line in script.strip().splitlines() if line]

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from sandbox.process import BedError, Identity, Recorded, until
-from sandbox.process_tree import family
+from sandbox.process_tree import process_tree
 from sandbox.sink import free_port, listens
 
 PROGRAM = "/usr/sbin/postfwd2"
@@ -68,14 +68,14 @@ class Postfwd:
         return self
 
     def _is_up(self) -> bool:
-        return self._pidfile.exists() and any(listens(pid, self.port) for pid in family(self.pid))
+        return self._pidfile.exists() and any(listens(pid, self.port) for pid in process_tree(self.pid))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._pidfile.exists():
             # Its children are told to end and not waited for.
-            every = [running for pid in family(self.pid) if (running := Identity.of(pid)) is not None]
+            every = [running for pid in process_tree(self.pid) if (running := Identity.of(pid)) is not None]
             for running in every:
                 running.stop()
         self._process.stop()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def family(pid: int) -> Iterator[int]:
+def process_tree(pid: int) -> Iterator[int]:
     """The process and its descendants that live, as far as they can be seen in passing."""
     yield pid
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -18,13 +18,13 @@ def family(pid: int) -> Iterator[int]:
         except (FileNotFoundError, ProcessLookupError):
             continue
         for child in pids:
-            yield from family(int(child))
+            yield from process_tree(int(child))
 
 
 def cpu_s(pid: int) -> float:
-    """Processor seconds, user and system, that the family has used, those included that ended; 0 without a process."""
+    """Processor seconds, user and system, that the tree has used, those included that ended; 0 without a process."""
     ticks = 0
-    for member in family(pid):
+    for member in process_tree(pid):
         try:
             stat = Path(f"/proc/{member}/stat").read_text(encoding="ascii", errors="replace")
         except (FileNotFoundError, ProcessLookupError):

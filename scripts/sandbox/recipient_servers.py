@@ -22,7 +22,7 @@ REFUSALS = {
 """Local part, and the options of smtp-sink(1) that refuse it."""
 
 
-class World:
+class RecipientServers:
     """The servers, started and stopped together.
 
     Args:

@@ -1,4 +1,4 @@
-"""The world: smtp-sink(1) takes what Postfix sends, and what it stored is read back here.
+"""A recipient's server: smtp-sink(1) takes what Postfix sends, and what it stored is read back here.
 
 Reading is separate code on purpose: what Postroom says about a mail is compared with what arrived.
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from sandbox.process_tree import cpu_s, family
+from sandbox.process_tree import cpu_s, process_tree
 
 pytestmark = pytest.mark.process
 
@@ -33,7 +33,7 @@ def test_children_that_live_and_children_that_ended_are_counted() -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         child = int(process.stdout.readline())
-        assert list(family(process.pid)) == [process.pid, child]
+        assert list(process_tree(process.pid)) == [process.pid, child]
         assert 0.75 <= cpu_s(process.pid) < 2
         assert 0.25 <= cpu_s(child) < 1
         process.stdin.close()

@@ -13,7 +13,7 @@ import pytest
 
 from sandbox.postfix import CHECKOUT
 from sandbox.process import BedError, Identity, until
-from sandbox.quickstart.daemons import Crew, Person
+from sandbox.quickstart.daemons import Person, QuickstartDaemons
 from sandbox.quickstart.report import release_lines, send_lines
 from sandbox.serve import ServeDaemon, children_of
 
@@ -173,8 +173,8 @@ def test_a_daemon_that_cannot_start_is_told_in_its_own_words(bed: Path) -> None:
     daemon = ServeDaemon(bed)
     daemon.init()
     daemon.change(str(daemon.policy_socket), str(bed / "nowhere" / "policy.sock"))
-    crew = Crew(bed, daemon.config, Person(os.getuid()))
-    with pytest.raises(BedError, match=r"(?s)serve: .*postroom-policy.*nowhere: no such folder"), crew.running():
+    daemons = QuickstartDaemons(bed, daemon.config, Person(os.getuid()))
+    with pytest.raises(BedError, match=r"(?s)serve: .*postroom-policy.*nowhere: no such folder"), daemons.running():
         pass
 
 

@@ -14,7 +14,7 @@ from sandbox.milter import rsa_pem
 from sandbox.nameserver import NameServer, txt_setting
 from sandbox.postfix import PrivatePostfix
 from sandbox.process import BedError, until
-from sandbox.recipient_servers import World
+from sandbox.recipient_servers import RecipientServers
 from sandbox.sink import free_port
 from sandbox.smtp import submit
 from sandbox.verifiers import dkimpy_verdicts, dns_keys, opendkim_dns, opendkim_verdicts
@@ -73,13 +73,13 @@ def test_a_name_server_that_cannot_start_is_told(bed: Path) -> None:
 
 
 @pytest.fixture
-def world(bed: Path) -> Iterator[World]:
-    with World(bed / "world") as world:
-        yield world
+def servers(bed: Path) -> Iterator[RecipientServers]:
+    with RecipientServers(bed / "world") as servers:
+        yield servers
 
 
 @pytest.mark.postfix
-def test_each_server_answers_as_the_local_part_says(bed: Path, world: World) -> None:
+def test_each_server_answers_as_the_local_part_says(bed: Path, servers: RecipientServers) -> None:
     """Whatever the domain; what is taken is kept, and nothing else."""
     port = free_port()
     expected = {
@@ -93,25 +93,25 @@ def test_each_server_answers_as_the_local_part_says(bed: Path, world: World) -> 
     letter["Subject"] = "x"
     with PrivatePostfix(
         bed / "postfix",
-        world.relay,
+        servers.relay,
         handover=False,
         smtp_ports={port: {}},
-        settings={"transport_maps": world.transport_maps},
+        settings={"transport_maps": servers.transport_maps},
     ) as postfix:
         queue_ids = {name: submit(port, "me@example.org", name, letter).queue_id for name in expected}
         until(lambda: all(map(postfix.statuses, queue_ids.values())), 20, "all tried")
         told = {name: deliveries(postfix.log(), queue_id)[0] for name, queue_id in queue_ids.items()}
-        until(lambda: len(world.messages()) == 4, 20, "two mails, and a bounce of each that was refused for good")
+        until(lambda: len(servers.messages()) == 4, 20, "two mails, and a bounce of each that was refused for good")
     assert {name: (one.status, one.dsn) for name, one in told.items()} == expected
-    taken = sorted(mail.recipients[0] for mail in world.messages())
+    taken = sorted(mail.recipients[0] for mail in servers.messages())
     assert taken == ["ada@example.net", "busybody@example.net", "me@example.org", "me@example.org"]
 
 
 @pytest.mark.postfix
 def test_stopped_together_none_of_them_answers(bed: Path) -> None:
     """Also those that refuse."""
-    with World(bed / "world") as world:
-        ports = [sink.port for sink in world.sinks]
+    with RecipientServers(bed / "world") as servers:
+        ports = [sink.port for sink in servers.sinks]
     assert len(set(ports)) == 4
     for port in ports:
         with pytest.raises(ConnectionRefusedError):
@@ -119,9 +119,9 @@ def test_stopped_together_none_of_them_answers(bed: Path) -> None:
 
 
 @pytest.mark.postfix
-def test_a_reply_that_refuses_is_given_as_it_was(world: World) -> None:
+def test_a_reply_that_refuses_is_given_as_it_was(servers: RecipientServers) -> None:
     """By the SMTP client: code and text of the command that was refused, and no queue id."""
-    busy = world.sinks[1]
+    busy = servers.sinks[1]
     reply = submit(busy.port, "me@example.org", "busy@example.net", EmailMessage())
     assert (reply.code, reply.text, reply.queue_id) == (451, "4.3.0 Come back later", "")
 

@@ -5,7 +5,7 @@ HEAD is tested, not the working tree: scripts/fresh clones it.
 
 import pytest
 
-from sandbox.fresh import fresh
+from sandbox.fresh import run_on_fresh_debian
 
 pytestmark = pytest.mark.fresh
 
@@ -51,13 +51,13 @@ dpkg-query --show --showformat='${db:Status-Status}' exim4-daemon-light | grep -
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
 def test_quickstart_works_on_a_bare_debian(suite: str) -> None:
     """As root, twice, then as a user with sudo in a home nobody else may enter; afterwards no service runs."""
-    done = fresh(AS_ROOT_TWICE + AS_A_USER_WITH_SUDO, suite)
+    done = run_on_fresh_debian(AS_ROOT_TWICE + AS_A_USER_WITH_SUDO, suite)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("All 17 as they should be.") == 3
 
 
 def test_another_mail_server_is_not_removed() -> None:
     """Installing Postfix would remove exim4: refused with its name, and nothing is changed."""
-    done = fresh(BESIDE_ANOTHER_MAIL_SERVER)
+    done = run_on_fresh_debian(BESIDE_ANOTHER_MAIL_SERVER)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "would remove: exim4" in done.stderr

@@ -5,7 +5,7 @@ HEAD is tested, not the working tree: scripts/fresh clones it.
 
 import pytest
 
-from sandbox.fresh import fresh
+from sandbox.fresh import run_on_fresh_debian
 
 pytestmark = pytest.mark.fresh
 
@@ -35,7 +35,7 @@ ASKED = "python3 -m tests.setup.installed\n"
 
 def test_a_host_is_set_up_by_one_command_and_given_back_by_another() -> None:
     """Mail through three doors, bounces, limits, kills, a reboot; then the bytes of before, and no mail lost."""
-    done = fresh(ENVIRONMENT + BOOTED_AGAIN + POSTFIX + ASKED)
+    done = run_on_fresh_debian(ENVIRONMENT + BOOTED_AGAIN + POSTFIX + ASKED)
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All as it should be: installed.py" in done.stdout

@@ -6,7 +6,7 @@ clones it.
 
 import pytest
 
-from sandbox.fresh import fresh
+from sandbox.fresh import run_on_fresh_debian
 
 pytestmark = pytest.mark.fresh
 
@@ -36,6 +36,6 @@ export PYTHONPATH=scripts:. PYTHONDONTWRITEBYTECODE=1
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
 def test_the_units_run_guard_and_revive_the_daemons(suite: str) -> None:
     """Sockets and folders are right, a message is signed and delivered, killed and hanging daemons come back."""
-    done = fresh(SETUP, suite)
+    done = run_on_fresh_debian(SETUP, suite)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("All as it should be.") == 2

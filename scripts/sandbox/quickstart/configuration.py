@@ -31,7 +31,7 @@ limits:
     rate: 1000/1h
   - name: {limit_name}
     key: sender                             # at every door
-    rate: {limit}/1h                              # so few that the trial meets it
+    rate: {limit}/1h                              # so few that the mails below meet it
 
 submission:
   socket_group: null

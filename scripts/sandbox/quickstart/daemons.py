@@ -54,7 +54,7 @@ class Person:
         ]
 
 
-class Crew:
+class QuickstartDaemons:
     """The daemons, and the command `postroom`.
 
     Args:

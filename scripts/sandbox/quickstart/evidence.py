@@ -1,6 +1,6 @@
-"""The trial sent, and every witness asked what became of it: the API, Postfix's log, the far end, the limits.
+"""The mails sent, and what became of each: by the API, Postfix's log, the recipients' servers and the limits.
 
-Flow:    mails.py (mails) -> Witnesses -> judgement.py (rows)
+Flow:    mails.py (mails) -> evidence.py -> judgement.py (rows)
 """
 
 import email
@@ -21,37 +21,37 @@ from sandbox.maillog import LoggedDelivery, deliveries, refusals, trail
 from sandbox.nameserver import NameServer
 from sandbox.postfix import PrivatePostfix
 from sandbox.process import BedError, until
-from sandbox.quickstart.daemons import Crew
+from sandbox.quickstart.daemons import QuickstartDaemons
 from sandbox.quickstart.judgement import Copy, Row, Seen, judge, judge_rest
 from sandbox.quickstart.mails import AGAIN, FIRST, RETURNED_LATER, SUPPRESSED, WAITING, Mail
-from sandbox.recipient_servers import World
+from sandbox.recipient_servers import RecipientServers
 from sandbox.sink import StoredMail
 from sandbox.smtp import Reply, submit
 from sandbox.verifiers import dkimpy_verdicts, dns_keys, opendkim_dns, opendkim_verdicts, with_crlf
 
 SETTLED_S = 20.0
-"""Seconds until every mail has had its first try and all witnesses know; they take under two on an idle host."""
+"""Seconds until every mail has had its first try and that is known everywhere; they take under two on an idle host."""
 
 LOOK_S = 0.1
 
 
 @dataclass(frozen=True)
-class Witnesses:
-    """All that can be asked.
+class Evidence:
+    """Sends mails and gathers what is known of each.
 
     Args:
         api:       the submission socket.
         smtp_port: of Postfix's submission service.
-        world_port: where Postfix takes mail from the world.
+        inbound_port: where Postfix takes mail of other servers.
         folder:    for what OpenDKIM reads.
     """
 
     api: Path
     smtp_port: int
-    world_port: int
-    crew: Crew
+    inbound_port: int
+    daemons: QuickstartDaemons
     postfix: PrivatePostfix
-    world: World
+    recipients: RecipientServers
     dns: NameServer
     folder: Path
 
@@ -61,7 +61,7 @@ class Witnesses:
         with suppress(BedError):  # what did not come in time is a fault in the rows that need it
             until(self._is_suppressed, SETTLED_S, "the suppression", every_s=LOOK_S)
         rows += self._judged(AGAIN)
-        return rows + judge_rest((*FIRST, *AGAIN), self.world.messages())
+        return rows + judge_rest((*FIRST, *AGAIN), self.recipients.messages())
 
     def _judged(self, mails: Sequence[Mail]) -> list[Row]:
         sent = [self._send(mail) for mail in mails]
@@ -69,7 +69,7 @@ class Witnesses:
             until(lambda: all(map(self._is_settled, mails, sent)), SETTLED_S, "all mails tried", every_s=LOOK_S)
             if RETURNED_LATER in mails:
                 self._return(RETURNED_LATER, sent[mails.index(RETURNED_LATER)])
-        stored = self.world.messages()
+        stored = self.recipients.messages()
         with ThreadPoolExecutor(4) as pool:
             seen = pool.map(lambda mail, said: self._seen(mail, said, stored), mails, sent)
             return list(map(judge, mails, seen))
@@ -79,9 +79,9 @@ class Witnesses:
         report = email.message_from_bytes(
             dsn(mail.recipient, said="550 5.1.1 User unknown"), policy=email.policy.default
         )
-        for copy in self.world.messages():
+        for copy in self.recipients.messages():
             if copy.recipients == (mail.recipient,):
-                submit(self.world_port, "", copy.sender, report)
+                submit(self.inbound_port, "", copy.sender, report)
         until(lambda: self._states(sent) == [mail.outcome.state], SETTLED_S, "the late bounce", every_s=LOOK_S)
 
     def _send(self, mail: Mail) -> Seen:
@@ -98,7 +98,7 @@ class Witnesses:
     def _by_sendmail(self, mail: Mail, letter: bytes) -> subprocess.CompletedProcess[bytes]:
         """As the person, like a script of theirs."""
         run, options = 'exec /usr/sbin/sendmail "$@"', ("-i", "-f", mail.sender, mail.recipient)
-        return self.postfix.as_user(self.crew.person.uid, run, *options, stdin=letter)
+        return self.postfix.as_user(self.daemons.person.uid, run, *options, stdin=letter)
 
     def _is_settled(self, mail: Mail, sent: Seen) -> bool:
         """Whether its first try is over, and told."""
@@ -146,12 +146,12 @@ class Witnesses:
 
     def _used(self, sender: str) -> tuple[int, int]:
         # Exit 1: there is no room left.
-        (usage,) = json.loads(self.crew.command("limits", "show", "--json", f"sender:{sender}", fine=(0, 1)))
+        (usage,) = json.loads(self.daemons.command("limits", "show", "--json", f"sender:{sender}", fine=(0, 1)))
         return usage["used"], usage["limit"]
 
     def _waiting(self) -> int:
         """How many mails of sendmail(1) wait for room."""
-        return sum(one["waiting"] for one in json.loads(self.crew.command("limits", "show", "--json", fine=(0, 1))))
+        return sum(one["waiting"] for one in json.loads(self.daemons.command("limits", "show", "--json", fine=(0, 1))))
 
     def _verified(self, stored: StoredMail) -> Copy:
         octets = with_crlf(stored.raw)
@@ -164,6 +164,6 @@ class Witnesses:
         )
 
     def _is_suppressed(self) -> bool:
-        listed = json.loads(self.crew.command("suppress", "list", "--json"))
+        listed = json.loads(self.daemons.command("suppress", "list", "--json"))
         local, _, domain = SUPPRESSED.partition("@")
         return any(one["hint"] == f"{local[0]}…@{domain}" for one in listed)

@@ -1,6 +1,6 @@
 """What became of a mail of the trial, judged. Pure: what each witness said in, a row of the report out.
 
-The witnesses share no code: the door's own answer, Postfix's log, the mail as the far end stored it (taken apart by
+The evidence share no code: the door's own answer, Postfix's log, the mail as the far end stored it (taken apart by
 Python's own parser, its signature verified by two programs), and the limits as `postroom limits show` tells them.
 They meet in the queue id.
 """
@@ -30,7 +30,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the witnesses say of one mail.
+    """What the evidence say of one mail.
 
     Args:
         said:    the door's answer to each try: of the API, of the SMTP server, or how sendmail(1) ended.
@@ -66,8 +66,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class _Told:
-    """What the door tells of a mail."""
+class _Result:
+    """What became of a mail by the word of its door."""
 
     state: str
     status: str
@@ -80,24 +80,24 @@ def judge(mail: Mail, seen: Seen) -> Row:
     """The row of a mail."""
     match mail.door:
         case "socket":
-            told = _by_api(mail, seen)
+            result = _by_api(mail, seen)
         case "smtp":
-            told = _by_smtp(seen)
+            result = _by_smtp(seen)
         case "sendmail":
-            told = _by_sendmail(seen)
-    expected, faults = mail.outcome, list(told.faults)
-    if told.state != expected.state:
-        faults.append(f"it is {told.state}, not {expected.state}: {told.reason}")
-    if told.status != expected.status:
-        faults.append(f"its status is {told.status or 'not told'}, not {expected.status}: {told.reason}")
-    faults += [f"its reason lacks {word!r}: {told.reason}" for word in expected.words if word not in told.reason]
+            result = _by_sendmail(seen)
+    expected, faults = mail.outcome, list(result.faults)
+    if result.state != expected.state:
+        faults.append(f"it is {result.state}, not {expected.state}: {result.reason}")
+    if result.status != expected.status:
+        faults.append(f"its status is {result.status or 'not told'}, not {expected.status}: {result.reason}")
+    faults += [f"its reason lacks {word!r}: {result.reason}" for word in expected.words if word not in result.reason]
     logged = [(one.status, one.dsn) for one in seen.logged]
     if logged != list(expected.logged):
         faults.append(f"Postfix's log says {logged or 'nothing'}")
     if len(seen.copies) != expected.arrives:
         faults.append(f"{len(seen.copies)} mails arrived, not {int(expected.arrives)}")
     for copy in seen.copies:
-        faults += _differences(mail, told.queue_id, copy)
+        faults += _differences(mail, result.queue_id, copy)
     if seen.used != (mail.used, LIMIT):
         faults.append(f"used of the limit: {seen.used}, not {(mail.used, LIMIT)}")
     return Row(
@@ -106,14 +106,14 @@ def judge(mail: Mail, seen: Seen) -> Row:
         recipient=mail.recipient,
         signed=_signed(seen.copies),
         used=f"{seen.used[0]}/{seen.used[1]}",
-        state=told.state,
-        reason=short(told.reason),
+        state=result.state,
+        reason=short(result.reason),
         faults=tuple(faults),
     )
 
 
 def judge_rest(mails: Sequence[Mail], stored: Sequence[StoredMail]) -> list[Row]:
-    """A row when the far end has more than was sent; else none."""
+    """A row when the recipients' servers have more than was sent; else none."""
     expected = sum(mail.outcome.arrives for mail in mails)
     if len(stored) <= expected:
         return []
@@ -135,10 +135,10 @@ def received_as(message: EmailMessage) -> str:
     return found[1] if found else ""
 
 
-def _by_api(mail: Mail, seen: Seen) -> _Told:
+def _by_api(mail: Mail, seen: Seen) -> _Result:
     answers = [answer for answer in seen.said if isinstance(answer, Answer)]
     if len({answer.document.get("id") for answer in answers}) != 1:
-        return _Told("several messages", "", "the same key gave different messages")
+        return _Result("several messages", "", "the same key gave different messages")
     last = answers[-1]
     if seen.message is None:
         return _refusal(last)
@@ -147,7 +147,7 @@ def _by_api(mail: Mail, seen: Seen) -> _Told:
     if len(deliveries) != 1 or len(answers) != mail.posts:
         faults.append(f"{len(deliveries)} deliveries by {len(answers)} requests, not 1 by {mail.posts}")
     delivery = deliveries[0] if deliveries else {}
-    return _Told(
+    return _Result(
         state=delivery.get("state", "not told"),
         status=delivery.get("enhanced_status", ""),
         reason=delivery.get("reason", "no reason given"),
@@ -156,37 +156,37 @@ def _by_api(mail: Mail, seen: Seen) -> _Told:
     )
 
 
-def _refusal(answer: Answer) -> _Told:
+def _refusal(answer: Answer) -> _Result:
     """Of the API: problem+json that names every fault (RFC 9457)."""
     faults = [] if answer.content_type == "application/problem+json" else [f"its type is {answer.content_type}"]
     errors = answer.document.get("errors", ())
     pointers = ", ".join(error["pointer"] for error in errors)
     reason = errors[0]["detail"] if len(errors) == 1 else f"faults: {pointers}"
-    return _Told("refused", str(answer.status), reason, faults=tuple(faults))
+    return _Result("refused", str(answer.status), reason, faults=tuple(faults))
 
 
-def _by_smtp(seen: Seen) -> _Told:
+def _by_smtp(seen: Seen) -> _Result:
     """By the reply; once Postfix has the mail, by its log, for the reply promises nothing more."""
     reply = seen.said[-1]
     assert isinstance(reply, Reply)
     if reply.queue_id:
         last = seen.logged[-1] if seen.logged else LoggedDelivery("", "queued", "nothing is logged")
-        return _Told(last.status, last.dsn, last.reply, reply.queue_id)
+        return _Result(last.status, last.dsn, last.reply, reply.queue_id)
     text = f"{reply.code} {reply.text}"
     faults = () if list(seen.refused[-1:]) == [text] else (f"Postfix's log has other refusals: {seen.refused}",)
-    return _Told("refused", reply.text.partition(" ")[0], text, faults=faults)
+    return _Result("refused", reply.text.partition(" ")[0], text, faults=faults)
 
 
-def _by_sendmail(seen: Seen) -> _Told:
+def _by_sendmail(seen: Seen) -> _Result:
     """By Postfix's log; that it waits at its limit is the word of the limits as well."""
     (ended,) = (one for one in seen.said if isinstance(one, CompletedProcess))
     faults = [] if ended.returncode == 0 else [f"sendmail(1) ended with {ended.returncode}: {ended.stderr.decode()}"]
     if not seen.logged:
-        return _Told("queued", "", "nothing is logged", faults=tuple(faults))
+        return _Result("queued", "", "nothing is logged", faults=tuple(faults))
     *door, last = seen.logged
     waits = last.status == "deferred" and seen.waiting == 1
     queue_id = door[-1].next_queue_id if door else ""
-    return _Told("waiting" if waits else last.status, last.dsn, last.reply, queue_id, tuple(faults))
+    return _Result("waiting" if waits else last.status, last.dsn, last.reply, queue_id, tuple(faults))
 
 
 def _differences(mail: Mail, queue_id: str, copy: Copy) -> list[str]:

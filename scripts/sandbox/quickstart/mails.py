@@ -39,7 +39,7 @@ class Outcome:
 
     @property
     def arrives(self) -> bool:
-        """Whether the far end takes it."""
+        """Whether the recipient's server takes it."""
         return self.logged[-1:] == (_TAKEN,)
 
 

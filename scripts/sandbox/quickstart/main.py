@@ -1,4 +1,4 @@
-"""scripts/quickstart: Postroom with a private Postfix and a world of its own, proved by a few mails.
+"""scripts/quickstart: Postroom with a private Postfix and recipients' servers, proved by a few mails.
 
     mails ─► API ─► outbox ─► hand-over ─┐
       ├────► SMTP ─► policy ─────────────┼─► Postfix: milter ─► smtp-sinks: take, defer, refuse
@@ -28,11 +28,11 @@ from sandbox.postfix import CHECKOUT, PrivatePostfix, main_settings
 from sandbox.process import BedError
 from sandbox.quickstart import report
 from sandbox.quickstart.configuration import SELECTOR, configuration
-from sandbox.quickstart.daemons import Crew, Person
-from sandbox.quickstart.evidence import Witnesses
+from sandbox.quickstart.daemons import Person, QuickstartDaemons
+from sandbox.quickstart.evidence import Evidence
 from sandbox.quickstart.judgement import Row
 from sandbox.quickstart.mails import DOMAIN
-from sandbox.recipient_servers import World
+from sandbox.recipient_servers import RecipientServers
 from sandbox.sink import free_port
 from sandbox.submission_service import WORDS, WORLD_OPTIONS, service_options
 
@@ -54,18 +54,18 @@ class Quickstart:
         self.folder = folder
         self.config = folder / "postroom.yaml"
         self.socket = folder / "run" / "submission.sock"
-        self.smtp_port = self.world_port = 0
-        self.world = World(folder / "world")
+        self.smtp_port = self.inbound_port = 0
+        self.recipients = RecipientServers(folder / "world")
         self.dns = NameServer(folder / "dns")
         self.postfix = PrivatePostfix(folder / "postfix", ("127.0.0.1", 0))
-        self.crew = Crew(folder, self.config, person)
+        self.daemons = QuickstartDaemons(folder, self.config, person)
 
     def clear(self) -> None:
         """Stop what a killed run left running, and empty the folder."""
-        self.crew.clear()
+        self.daemons.clear()
         self.postfix.stop()
         self.dns.clear()
-        self.world.clear()
+        self.recipients.clear()
         for path in self.folder.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -77,29 +77,29 @@ class Quickstart:
         """All parts up; stopped in the opposite order, whatever happens."""
         with contextlib.ExitStack() as stack:
             stack.callback(signals_ignored)
-            stack.enter_context(self.world)
-            said("world", "servers that take, defer and refuse mail")
+            stack.enter_context(self.recipients)
+            show_part("world", "servers that take, defer and refuse mail")
             self._prepare_postfix()
             self.dns.records = self._prepare_state()
             stack.enter_context(self.dns)
-            said("DNS", f"the DKIM key, at 127.0.0.1:{self.dns.port}")
+            show_part("DNS", f"the DKIM key, at 127.0.0.1:{self.dns.port}")
             stack.enter_context(self.postfix)
-            said("Postfix", f"private; submission at 127.0.0.1:{self.smtp_port}")
+            show_part("Postfix", f"private; submission at 127.0.0.1:{self.smtp_port}")
             began = time.monotonic()
-            stack.enter_context(self.crew.running())
-            said("Postroom", f"all daemons, by `postroom serve`; ready after {time.monotonic() - began:.1f} s")
-            said("senders", f"anybody may write From {DOMAIN}: postroom.yaml has no table of `senders`")
+            stack.enter_context(self.daemons.running())
+            show_part("Postroom", f"all daemons, by `postroom serve`; ready after {time.monotonic() - began:.1f} s")
+            show_part("senders", f"anybody may write From {DOMAIN}: postroom.yaml has no table of `senders`")
             yield
 
     def _prepare_postfix(self) -> None:
-        self.smtp_port, self.world_port = free_port(), free_port()
-        maps = [WIRING["transport_maps"], self.world.transport_maps]
+        self.smtp_port, self.inbound_port = free_port(), free_port()
+        maps = [WIRING["transport_maps"], self.recipients.transport_maps]
         self.postfix = PrivatePostfix(
             self.folder / "postfix",
-            self.world.relay,
+            self.recipients.relay,
             smtp_ports={
                 self.smtp_port: {"syslog_name": "postfix/submission", **service_options()},
-                self.world_port: WORLD_OPTIONS,
+                self.inbound_port: WORLD_OPTIONS,
             },
             settings={**WORDS, **WIRING, "transport_maps": ", ".join(maps)},
             milter=MILTER,
@@ -108,51 +108,51 @@ class Quickstart:
         self.postfix.write()
         sockets = (self.postfix.queue_directory / MILTER).parent
         sockets.mkdir(mode=0o750)
-        shutil.chown(sockets, self.crew.person.uid, "postfix")
+        shutil.chown(sockets, self.daemons.person.uid, "postfix")
         # For the watcher: a log that Postfix 3.9 or newer makes itself is root's alone.
         self.postfix.maillog.touch(mode=0o640)
-        os.chown(self.postfix.maillog, 0, self.crew.person.gid)
+        os.chown(self.postfix.maillog, 0, self.daemons.person.gid)
 
     def _prepare_state(self) -> tuple[str, ...]:
         """Configuration, store and key; the records Postroom asks to publish."""
-        uids = sorted({0, self.crew.person.uid})
+        uids = sorted({0, self.daemons.person.uid})
         self.config.write_text(configuration(self.folder, self.postfix, uids), encoding="utf-8")
         for name in ("state", "run"):
             (self.folder / name).mkdir()
-            os.chown(self.folder / name, self.crew.person.uid, -1)
-        self.crew.command("store", "init")
-        return tuple(self.crew.command("dkim", "key", "--domain", DOMAIN, "--selector", SELECTOR).splitlines())
+            os.chown(self.folder / name, self.daemons.person.uid, -1)
+        self.daemons.command("store", "init")
+        return tuple(self.daemons.command("dkim", "key", "--domain", DOMAIN, "--selector", SELECTOR).splitlines())
 
     def try_mails(self) -> list[Row]:
         """Send all mails and judge what became of each."""
-        witnesses = Witnesses(
+        evidence = Evidence(
             api=self.socket,
             smtp_port=self.smtp_port,
-            world_port=self.world_port,
-            crew=self.crew,
+            inbound_port=self.inbound_port,
+            daemons=self.daemons,
             postfix=self.postfix,
-            world=self.world,
+            recipients=self.recipients,
             dns=self.dns,
             folder=self.folder / "verified",
         )
         try:
-            return witnesses.try_mails()
+            return evidence.try_mails()
         except BedError:
             # Whoever does not answer may have ended, and has said why.
-            self.crew.check()
+            self.daemons.check()
             raise
 
     def how_to_go_on(self, colour: bool) -> str:
         """What to type now."""
-        logs = [self.postfix.maillog, self.crew.log, self.dns.log]
+        logs = [self.postfix.maillog, self.daemons.log, self.dns.log]
         return report.how_to_go_on(
             shown(self.socket.parent),
             self.smtp_port,
             shown(self.config),
             shown(self.postfix.config_directory),
-            shown(self.world.folder),
+            shown(self.recipients.folder),
             map(shown, logs),
-            "" if self.crew.person.uid == 0 else "sudo ",
+            "" if self.daemons.person.uid == 0 else "sudo ",
             colour,
         )
 
@@ -175,12 +175,12 @@ def signals_ignored() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def said(name: str, text: str) -> None:
+def show_part(name: str, text: str) -> None:
     print(f"  {name:<11} {text}", flush=True)
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def only_one_in(folder: Path) -> Iterator[None]:
     """One quickstart in a folder at a time; the lock ends with the process that holds it."""
     folder.mkdir(parents=True, exist_ok=True)
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -201,7 +201,7 @@ def shown(path: Path) -> Path:
 
 def run(folder: Path, person: Person, once: bool, colour: bool) -> int:
     """Everything; the exit status."""
-    with alone(folder):
+    with only_one_in(folder):
         quickstart = Quickstart(folder, person)
         quickstart.clear()
         print(f"Postroom quickstart, in {shown(folder)}", flush=True)
@@ -209,12 +209,12 @@ def run(folder: Path, person: Person, once: bool, colour: bool) -> int:
             rows = quickstart.try_mails()
             print(f"\n{report.table(rows, colour)}\n\n{report.verdict(rows, colour)}", flush=True)
             wrong = any(row.faults for row in rows)
-            quickstart.crew.check()
+            quickstart.daemons.check()
             if once:
                 return int(wrong)
             print(f"\n{quickstart.how_to_go_on(colour)}", flush=True)
             try:
-                quickstart.crew.stay()
+                quickstart.daemons.stay()
             except Interrupted:
                 print("\nstopping", flush=True)
                 return int(wrong)

@@ -97,7 +97,7 @@ def how_to_go_on(
     smtp_port: int,
     config: Path,
     postfix: Path,
-    world: Path,
+    arrived: Path,
     logs: Iterable[Path],
     as_root: str,
     colour: bool,
@@ -120,7 +120,7 @@ def how_to_go_on(
         ),
         ("Who gets no mail any more:", f"  {postroom} suppress list"),
         ("Whether all is well:", f"  curl --unix-socket {run}/monitor.sock http://localhost/healthz"),
-        ("What arrived:", f"  {world}/mail.*"),
+        ("What arrived:", f"  {arrived}/mail.*"),
         ("Logs:", "\n".join(f"  {log}" for log in logs)),
     )
     shown = "\n\n".join(f"{_painted('1', title, colour)}\n{text}".rstrip() for title, text in blocks)
