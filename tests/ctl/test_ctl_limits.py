@@ -11,7 +11,7 @@ from postroom.limits.configured import rules
 from postroom.limits.rules import demands
 from postroom.limits.subject import of_mail
 from postroom.mail.hashes import private
-from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.sqlite_store import open_sqlite_store
 
 LIMITS = """
 limits:
@@ -32,8 +32,8 @@ def counted(postroom: Postroom, also: Write, state: Path, config: Path) -> Postr
     subject = of_mail({"sender": anna, "client_address": "2001:db8::/64"}, {}, 2)
 
     async def take() -> None:
-        store = SqliteSharedStore(state / "shared")
-        assert (await store.take("1", "smtp", demands(rules(load(config).limits), subject))).allowed
+        store = open_sqlite_store(state / "shared")
+        assert (await store.takes.take("1", "smtp", demands(rules(load(config).limits), subject))).allowed
         await store.close()
 
     asyncio.run(take())

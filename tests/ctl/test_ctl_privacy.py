@@ -13,10 +13,10 @@ from tests.store.outbox.sample_messages import letter
 
 from postroom.mail.recipients import masked_recipient
 from postroom.mail.states import State
+from postroom.store.limits.interface import Demand
 from postroom.store.outbox.mail_store import MailStore
-from postroom.store.shared.interface import Demand
-from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import ProofRule, Refused, WaveGuard
+from postroom.store.sqlite_store import open_sqlite_store
 from postroom.store.track.evidence import RecipientFault
 from postroom.store.track.facts import DeliveryTried, Fact, LeftQueue, SeenInQueue
 from postroom.store.track.track_store import TrackStore
@@ -38,7 +38,7 @@ class Host:
         self.key = (state / "keys" / "recipient-hash.key").read_bytes()
         self.mail = MailStore.open(state / "submission" / "mail.db", self.key)
         self.track = TrackStore.open(state / "watcher" / "track.db")
-        self.shared = SqliteSharedStore(state / "shared")
+        self.shared = open_sqlite_store(state / "shared")
         self.position: str | None = None
         self.is_closed = False
 
@@ -72,7 +72,9 @@ class Host:
         words = ("invalid_recipient", "recipient.unknown", 1, "5.1.1", f"550 5.1.1 <{kept.hint}> unknown")
         fact = Refused(kept.hash, kept.hash, kept.domain, kept.hint, *words, self.now, True)
         self.run(
-            self.shared.learn([fact], {"invalid_recipient": ProofRule(1, 0.0, 8_640_000.0)}, WaveGuard(20, 600.0, 20))
+            self.shared.evidence.learn(
+                [fact], {"invalid_recipient": ProofRule(1, 0.0, 8_640_000.0)}, WaveGuard(20, 600.0, 20)
+            )
         )
 
     def close(self) -> None:
@@ -101,7 +103,7 @@ def both_bounced(host: Host) -> None:
         host.bounce(f"t{number}", f"Q{number}", recipient)
         host.learn(recipient)
         key = f"recipient:#{masked_recipient(host.key, recipient).hash}"
-        assert host.run(host.shared.take(f"i{number}", "smtp", [Demand("gently", key, 1, 10, 3600)])).allowed
+        assert host.run(host.shared.takes.take(f"i{number}", "smtp", [Demand("gently", key, 1, 10, 3600)])).allowed
 
 
 def reported(postroom: Postroom, recipient: str) -> dict[str, dict[str, object]]:

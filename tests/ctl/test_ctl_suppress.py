@@ -11,8 +11,8 @@ import pytest
 from tests.ctl.conftest import Postroom
 
 from postroom.mail.hashes import recipient_hash
-from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import Delivered, ProofRule, Refused, WaveGuard
+from postroom.store.sqlite_store import open_sqlite_store
 
 
 @pytest.fixture
@@ -76,8 +76,10 @@ def learn(state: Path, *facts: Refused | Delivered) -> None:
     """Tell the store facts, as the watcher does."""
 
     async def run() -> None:
-        store = SqliteSharedStore(state / "shared")
-        await store.learn(facts, {"mailbox_full": ProofRule(3, 60.0, 86_400.0 * 3650)}, WaveGuard(2, 3_600.0, 20))
+        store = open_sqlite_store(state / "shared")
+        await store.evidence.learn(
+            facts, {"mailbox_full": ProofRule(3, 60.0, 86_400.0 * 3650)}, WaveGuard(2, 3_600.0, 20)
+        )
         await store.close()
 
     asyncio.run(run())

@@ -4,7 +4,7 @@ import pytest
 
 from postroom.limits.rules import LimitRule, demands
 from postroom.limits.subject import Key, beyond, client_network, of_mail, of_request
-from postroom.store.shared.interface import Demand
+from postroom.store.limits.interface import Demand
 
 REQUESTS = LimitRule("requests", "client", 50, 60, counts="requests")
 CLIENT = LimitRule("per_client", "client", 100, 3600, burst=20)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tests.store.limits.plain_limits import PlainLimits, Step, histories
 
 from postroom.limits.fallback import LocalLimiter
-from postroom.store.shared.interface import TAKE_KEPT_S, Demand, Verdict
+from postroom.store.limits.interface import TAKE_KEPT_S, Demand, Verdict
 
 NOW = 1_800_000_000.0
 ALLOWED = Verdict(True, None, None, 0.0, False, ())

@@ -15,24 +15,24 @@ from postroom.milter.door_limits import DoorDecision, DoorLimits, DoorMail
 from postroom.milter.origin import Origin
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.log import open_log
-from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.sqlite_store import init_sqlite_store, open_sqlite_store
 
 T = TypeVar("T")
 PER_UID = LimitRule("per-uid", "uid", 2, 3600)
 
 
 class Door:
-    """Counting on a store of its own."""
+    """The limits of the door, on a store of its own."""
 
     def __init__(self, folder: Path, *rules: LimitRule, hold_above: int | None = None) -> None:
         self._loop = asyncio.new_event_loop()
         if not folder.exists():
-            SqliteSharedStore.init(folder)
-        self.folder, self.store = folder, SqliteSharedStore(folder)
+            init_sqlite_store(folder)
+        self.folder, self.store = folder, open_sqlite_store(folder)
         breaker = CircuitBreaker("limits", LIMITS_LOST, open_log("milter", "error", "stderr"), retry_s=0)
-        limiter = Limiter(self.store, rules, LocalLimiter(lambda: 0.0), breaker, 1.0)
-        self._door_limits = DoorLimits(
-            self.store,
+        limiter = Limiter(self.store.takes, rules, LocalLimiter(lambda: 0.0), breaker, 1.0)
+        self._limits = DoorLimits(
+            self.store.waiting,
             limiter,
             breaker,
             1.0,
@@ -56,7 +56,7 @@ class Door:
         is_signed: bool = False,
     ) -> DoorDecision:
         origin = Origin(uid, first, passed_as, passed_as is not None)
-        return self.run(self._door_limits.decide(DoorMail(origin, queue_id, sender, recipients, is_signed)))
+        return self.run(self._limits.decide(DoorMail(origin, queue_id, sender, recipients, is_signed)))
 
     def close(self) -> None:
         self.run(self.store.close())
@@ -149,13 +149,13 @@ def test_past_hold_above_mail_is_held_and_counted_when_it_comes_back(folder: Pat
     outcomes = [door.bring(f"4X{at} d", f"5B{at}").what for at in range(6)]
     assert outcomes == ["pass", "pass", "wait", "wait", "hold", "hold"]
     assert door.bring("4X2 d", "5C2").what == "wait"  # who waits goes on waiting
-    assert door.run(door.store.queues())[0].held == 2
+    assert door.run(door.store.waiting.counts())[0].held == 2
     again = door.bring(None, "5C4", None, "5B4", ("expanded@example.net",), is_signed=True)
     assert (again.what, again.uid) == ("hold", "33")
-    assert [mail.queue_id for mail in door.run(door.store.held("uid:33"))] == ["5B5", "5C4"]
-    door.run(door.store.reset("uid:33"))
+    assert [mail.queue_id for mail in door.run(door.store.waiting.held("uid:33"))] == ["5B5", "5C4"]
+    door.run(door.store.takes.reset("uid:33"))
     assert door.bring(None, "5D4", None, "5C4", is_signed=True).what == "pass"
-    assert [mail.queue_id for mail in door.run(door.store.held("uid:33"))] == ["5B5"]
+    assert [mail.queue_id for mail in door.run(door.store.waiting.held("uid:33"))] == ["5B5"]
     door.close()
 
 
@@ -178,7 +178,7 @@ def test_several_processes_never_let_through_more(folder: Path) -> None:
     doors = [Door(folder, LimitRule("per-uid", "uid", 10, 3600)), Door(folder, LimitRule("per-uid", "uid", 10, 3600))]
     outcomes = {f"4X{at}": {door.bring(f"4X{at} d").what for door in doors} for at in range(15)}
     assert sorted(map(tuple, outcomes.values())) == [("pass",)] * 10 + [("wait",)] * 5
-    (queue,) = doors[0].run(doors[0].store.queues())
-    assert (queue.key, queue.waiting, queue.held) == ("uid:33", 5, 0)
+    (count,) = doors[0].run(doors[0].store.waiting.counts())
+    assert (count.key, count.waiting, count.held) == ("uid:33", 5, 0)
     for door in doors:
         door.close()

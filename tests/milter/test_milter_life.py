@@ -346,12 +346,12 @@ def test_figures_reach_the_shared_store(make_milter: MakeMilter) -> None:
 def beats(daemon: MilterDaemon) -> list[dict[str, float]]:
     import asyncio
 
-    from postroom.store.shared.sqlite import SqliteSharedStore
+    from postroom.store.sqlite_store import open_sqlite_store
 
     async def read() -> list[dict[str, float]]:
-        store = SqliteSharedStore(daemon.state_dir / "shared")
+        store = open_sqlite_store(daemon.state_dir / "shared")
         try:
-            return [dict(beat.samples) for beat in await store.beats(60)]
+            return [dict(beat.samples) for beat in await store.beats.recent(60)]
         finally:
             await store.close()
 

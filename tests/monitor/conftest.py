@@ -15,7 +15,7 @@ from postroom.monitor.health import Expected
 from postroom.monitor.samples import Series
 from postroom.monitor.snapshot import Snapshot
 from postroom.postfix.queue import QUEUES, QueueCount
-from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.sqlite_store import init_sqlite_store, open_sqlite_store
 from postroom.store.track.history import OutcomeCount
 from postroom.store.track.track_store import TrackStore
 from sandbox.monitor import MonitorDaemon
@@ -59,14 +59,14 @@ class Beating:
     """Sends beats into a store, as the daemons of a host do."""
 
     def __init__(self, state_dir: Path, run: Run) -> None:
-        self._store = SqliteSharedStore(state_dir / "shared")
+        self._store = open_sqlite_store(state_dir / "shared")
         self._run = run
 
     def beat(self, word: str, pid: int = 1, host: str = HOST, **samples: float) -> None:
         self.beat_named(word, {f"postroom_{word}_{name}": value for name, value in samples.items()}, pid, host)
 
     def beat_named(self, word: str, samples: Mapping[str, float], pid: int = 1, host: str = HOST) -> None:
-        self._run(self._store.beat(word, host, pid, samples))
+        self._run(self._store.beats.beat(word, host, pid, samples))
 
     def all_beat(self) -> None:
         for word in DAEMONS:
@@ -98,7 +98,7 @@ def make_monitor(bed: Path) -> Iterator[MakeMonitor]:
         daemon.write()
         # What `postroom store init` makes for it, without a process of its own each time.
         (bed / "state").mkdir(exist_ok=True)
-        SqliteSharedStore.init(bed / "state" / "shared")
+        init_sqlite_store(bed / "state" / "shared")
         TrackStore.init(bed / "state" / "watcher" / "track.db")
         return daemon
 

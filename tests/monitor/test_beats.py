@@ -10,7 +10,7 @@ from tests.store.event_loop import Run
 
 from postroom.monitor.beats import HostBeats
 from postroom.monitor.samples import Series
-from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.sqlite_store import init_sqlite_store, open_sqlite_store
 
 CONNECTIONS = "postroom_policy_connections"
 
@@ -21,12 +21,12 @@ class Bed:
     def __init__(self, folder: Path, run: Run) -> None:
         self.folder = folder
         self.run = run
-        self.store = SqliteSharedStore(folder)
+        self.store = open_sqlite_store(folder)
         self.now = 500.0
-        self.beats = HostBeats(self.store, "mx1", lambda: self.now)
+        self.beats = HostBeats(self.store.beats, "mx1", lambda: self.now)
 
     def beat(self, word: str, pid: int = 1, host: str = "mx1", connections: float = 1.0) -> None:
-        self.run(self.store.beat(word, host, pid, {CONNECTIONS: connections}))
+        self.run(self.store.beats.beat(word, host, pid, {CONNECTIONS: connections}))
 
     def read(self) -> None:
         self.run(self.beats.read())
@@ -34,7 +34,7 @@ class Bed:
 
 @pytest.fixture
 def bed(tmp_path: Path, run: Run) -> Iterator[Bed]:
-    SqliteSharedStore.init(tmp_path / "shared")
+    init_sqlite_store(tmp_path / "shared")
     bed = Bed(tmp_path / "shared", run)
     yield bed
     run(bed.store.close())
@@ -80,13 +80,14 @@ def test_a_writer_holds_nobody_up_who_reads(bed: Bed) -> None:
 
 
 def test_a_store_that_is_lost_is_a_trouble_until_it_is_back(bed: Bed) -> None:
-    """What was read before goes on ageing."""
-    beats = HostBeats(SqliteSharedStore(bed.folder.parent / "nowhere"), "mx1", lambda: bed.now)
+    """What was heard before goes on ageing."""
+    nowhere = open_sqlite_store(bed.folder.parent / "nowhere")
+    beats = HostBeats(nowhere.beats, "mx1", lambda: bed.now)
     assert beats.trouble is not None
     bed.run(beats.read())
     assert beats.trouble is not None
     assert "nowhere/shared.db: cannot be opened" in beats.trouble.reason
-    SqliteSharedStore.init(bed.folder.parent / "nowhere")
+    init_sqlite_store(bed.folder.parent / "nowhere")
     bed.run(beats.read())
     assert beats.trouble is None
-    bed.run(beats._shared.close())
+    bed.run(nowhere.close())

@@ -12,7 +12,7 @@ from tests.policy.conftest import MakePolicy, limited
 from tests.policy.postfix_bed import PATIENT, asking_postfix, rush, send
 from tests.store.limits.plain_limits import PlainLimits
 
-from postroom.store.shared.interface import Demand
+from postroom.store.limits.interface import Demand
 from sandbox.policy import PolicyDaemon
 from sandbox.postfix import PrivatePostfix
 from sandbox.process import until

@@ -7,7 +7,7 @@ from pathlib import Path
 from postroom.policy.recipient_notes import RecipientNotes
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.log import Log
-from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.sqlite_store import init_sqlite_store, open_sqlite_store
 
 QUIET = Log("error", lambda _level, _event, _fields: None)
 
@@ -18,9 +18,9 @@ def with_two(
     """Two processes' notes on one store."""
 
     async def run() -> None:
-        stores = [SqliteSharedStore(folder) for _ in range(2)]
+        stores = [open_sqlite_store(folder) for _ in range(2)]
         await use(
-            *(RecipientNotes(store, CircuitBreaker("limits", "", QUIET, 0.0), 1.0, max_notes) for store in stores)
+            *(RecipientNotes(store.notes, CircuitBreaker("limits", "", QUIET, 0.0), 1.0, max_notes) for store in stores)
         )
         for store in stores:
             await store.close()
@@ -38,7 +38,7 @@ def test_another_process_knows_what_was_noted_here(tmp_path: Path) -> None:
         assert await one.of("1", "smtp") == await other.of("1", "smtp") == expected
         assert await one.of("2", "smtp") == {}
 
-    SqliteSharedStore.init(tmp_path / "shared")
+    init_sqlite_store(tmp_path / "shared")
     with_two(tmp_path / "shared", use)
 
 

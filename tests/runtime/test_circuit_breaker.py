@@ -11,7 +11,7 @@ from postroom.store.errors import StoreUnavailable
 Events = list[tuple[Level, str, dict[str, Field]]]
 
 
-def patience(retry_s: float) -> tuple[CircuitBreaker, Events]:
+def breaker(retry_s: float) -> tuple[CircuitBreaker, Events]:
     events: Events = []
     log = Log("debug", lambda level, event, fields: events.append((level, event, fields)))
     return CircuitBreaker("limits", "in-process limiter", log, retry_s), events
@@ -34,11 +34,11 @@ def test_a_lost_store_is_told_once_and_its_return_once() -> None:
     """However many ask meanwhile: one line with reason and effect, one line when it is back."""
 
     async def lose_and_find() -> Events:
-        asked, events = patience(retry_s=0.0)
+        to_store, events = breaker(retry_s=0.0)
         for _ in range(3):
             with pytest.raises(StoreUnavailable, match="cannot be opened"):
-                await asked.ask(away, 1.0)
-        assert [await asked.ask(answer, 1.0) for _ in range(3)] == ["here"] * 3
+                await to_store.ask(away, 1.0)
+        assert [await to_store.ask(answer, 1.0) for _ in range(3)] == ["here"] * 3
         return events
 
     assert asyncio.run(lose_and_find()) == [
@@ -60,11 +60,11 @@ def test_a_store_without_an_answer_costs_its_budget_and_is_then_left_alone() -> 
     """The first waits, the next do not: not even the operation is begun."""
 
     async def wait_once() -> None:
-        asked, _ = patience(retry_s=3600.0)
+        to_store, _ = breaker(retry_s=3600.0)
         with pytest.raises(StoreUnavailable, match=r"timeout after 0\.05 s"):
-            await asked.ask(never, 0.05)
+            await to_store.ask(never, 0.05)
         with pytest.raises(StoreUnavailable, match=r"timeout after 0\.05 s"):
-            await asked.ask(answer, 1.0)
+            await to_store.ask(answer, 1.0)
 
     asyncio.run(wait_once())
 
@@ -73,9 +73,9 @@ def test_of_those_that_ask_a_lost_store_only_one_waits() -> None:
     """When the pause is over a hundred messages ask at once: one tries, the others go on without."""
 
     async def rush() -> list[bool]:
-        asked, _ = patience(retry_s=0.05)
+        to_store, _ = breaker(retry_s=0.05)
         with pytest.raises(StoreUnavailable):
-            await asked.ask(away, 1.0)
+            await to_store.ask(away, 1.0)
         await asyncio.sleep(0.06)
         began = []
 
@@ -83,7 +83,7 @@ def test_of_those_that_ask_a_lost_store_only_one_waits() -> None:
             began.append(True)
             return await never()
 
-        await asyncio.gather(*(asked.ask(slow, 0.02) for _ in range(100)), return_exceptions=True)
+        await asyncio.gather(*(to_store.ask(slow, 0.02) for _ in range(100)), return_exceptions=True)
         return began
 
     assert asyncio.run(rush()) == [True]

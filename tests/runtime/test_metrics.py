@@ -11,7 +11,7 @@ import pytest
 from postroom.runtime import metrics
 from postroom.runtime.log import Field, Level, Log
 from postroom.runtime.metrics import Metrics, beat_forever
-from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.sqlite_store import init_sqlite_store, open_sqlite_store
 
 
 def test_counters_add_up() -> None:
@@ -33,19 +33,19 @@ def test_a_store_that_is_away_is_told_once_and_beats_go_on(tmp_path: Path, monke
         counted.count("postroom_policy_answers_total")
         match counted.samples()["postroom_policy_answers_total"]:
             case 4.0:
-                SqliteSharedStore.init(tmp_path / "shared")
+                init_sqlite_store(tmp_path / "shared")
             case 6.0:
                 five_beats.set()
                 await asyncio.Event().wait()
         return counted.samples()
 
     async def main() -> None:
-        store = SqliteSharedStore(tmp_path / "shared")
+        store = open_sqlite_store(tmp_path / "shared")
         log = Log("info", lambda level, event, fields: events.append((level, event, fields)))
-        beating = asyncio.create_task(beat_forever("policy", store, samples, log))
+        beating = asyncio.create_task(beat_forever("policy", store.beats, samples, log))
         await asyncio.wait_for(five_beats.wait(), 10)
         beating.cancel()
-        (beat,) = await store.beats(60)
+        (beat,) = await store.beats.recent(60)
         assert (beat.word, beat.host, beat.pid) == ("policy", socket.gethostname(), os.getpid())
         assert beat.samples == {"postroom_policy_answers_total": 5.0}
         await store.close()

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from tests.store.event_loop import Run
 
-from postroom.store.shared.interface import SharedStore
-from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.limits.interface import Notes, Takes
+from postroom.store.shared.interface import Beats, Suppressions
+from postroom.store.shared_store import SharedStore
+from postroom.store.sqlite_store import init_sqlite_store, open_sqlite_store
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def run() -> Iterator[Run]:
 def folder(tmp_path: Path) -> Path:
     """A folder with the files of the SQLite engine."""
     folder = tmp_path / "shared"
-    SqliteSharedStore.init(folder)
+    init_sqlite_store(folder)
     return folder
 
 
@@ -31,8 +33,28 @@ def shared_store(request: pytest.FixtureRequest, run: Run) -> Iterator[SharedSto
     store: SharedStore
     match request.param:
         case "sqlite":
-            store = SqliteSharedStore(request.getfixturevalue("folder"))
+            store = open_sqlite_store(request.getfixturevalue("folder"))
         case engine:
             raise AssertionError(engine)
     yield store
     run(store.close())
+
+
+@pytest.fixture
+def takes(shared_store: SharedStore) -> Takes:
+    return shared_store.takes
+
+
+@pytest.fixture
+def notes(shared_store: SharedStore) -> Notes:
+    return shared_store.notes
+
+
+@pytest.fixture
+def suppressions(shared_store: SharedStore) -> Suppressions:
+    return shared_store.suppressions
+
+
+@pytest.fixture
+def beats(shared_store: SharedStore) -> Beats:
+    return shared_store.beats

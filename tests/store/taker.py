@@ -10,19 +10,19 @@ import sys
 from pathlib import Path
 
 from postroom.store.errors import StoreUnavailable
-from postroom.store.shared.interface import Demand
-from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.limits.interface import Demand
+from postroom.store.sqlite_store import open_sqlite_store
 
 
 async def main(folder: Path, word: str, count: int, limit: int) -> None:
-    store = SqliteSharedStore(folder)
+    store = open_sqlite_store(folder)
     demands = [Demand(f"rule{window_s}", "client:192.0.2.1", 1, limit, window_s) for window_s in (86_400, 90_000)]
     print("ready", flush=True)
     sys.stdin.readline()
     for number in range(count):
         instance = f"{word}{number}"
         try:
-            verdict = await store.take(instance, "smtp", demands)
+            verdict = await store.takes.take(instance, "smtp", demands)
         except StoreUnavailable as error:
             print(type(error).__name__, error, flush=True)
             break

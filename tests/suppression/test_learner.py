@@ -6,8 +6,8 @@ from pathlib import Path
 
 from postroom.mail.recipients import masked_recipient
 from postroom.runtime.log import Field, Level, Log
-from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import Learned, ProofRule, WaveGuard
+from postroom.store.sqlite_store import init_sqlite_store, open_sqlite_store
 from postroom.store.track.evidence import SharedFact
 from postroom.suppression.learner import Learner
 
@@ -39,10 +39,16 @@ def test_a_burst_is_told_once_as_a_warning(tmp_path: Path) -> None:
     lines: list[tuple[Level, str, dict[str, Field]]] = []
 
     async def run() -> list[Learned]:
-        SqliteSharedStore.init(tmp_path / "shared")
-        store = SqliteSharedStore(tmp_path / "shared")
+        init_sqlite_store(tmp_path / "shared")
+        store = open_sqlite_store(tmp_path / "shared")
         log = Log("debug", lambda level, event, fields: lines.append((level, event, fields)))
-        learner = Learner(store, {"invalid_recipient": ProofRule(3, 1.0, 1e9)}, WaveGuard(2, 60.0, 20), log)
+        learner = Learner(
+            store.evidence,
+            store.suppressions,
+            {"invalid_recipient": ProofRule(3, 1.0, 1e9)},
+            WaveGuard(2, 60.0, 20),
+            log,
+        )
         assert await learner.learn([]) == []
         learned = await learner.learn([*map(fact, range(4)), fact(0, cause="", at=NOW + 1)])
         await store.close()
@@ -66,11 +72,11 @@ def test_after_a_reload_facts_are_judged_by_the_new_rules(tmp_path: Path) -> Non
     """What was told before counts too."""
 
     async def run() -> list[Learned]:
-        SqliteSharedStore.init(tmp_path / "shared")
-        store = SqliteSharedStore(tmp_path / "shared")
+        init_sqlite_store(tmp_path / "shared")
+        store = open_sqlite_store(tmp_path / "shared")
         log = Log("debug", lambda level, event, fields: None)
         guard = WaveGuard(20, 60.0, 20)
-        learner = Learner(store, {"mailbox_full": ProofRule(3, 0.0, 1e9)}, guard, log)
+        learner = Learner(store.evidence, store.suppressions, {"mailbox_full": ProofRule(3, 0.0, 1e9)}, guard, log)
         full = [replace(fact(1, "mailbox_full", NOW + day), id=str(day), number=day, proof="after") for day in (1, 2)]
         learned = await learner.learn(full[:1])
         learner.use({"mailbox_full": ProofRule(2, 0.0, 1e9)}, guard)
@@ -85,13 +91,13 @@ def test_a_complaint_counts_at_once_and_no_delivery_lifts_it(tmp_path: Path) -> 
     """It stands as what it is, for a rank above bounces; told again it is known."""
 
     async def run() -> tuple[list[Learned], list[str]]:
-        SqliteSharedStore.init(tmp_path / "shared")
-        store = SqliteSharedStore(tmp_path / "shared")
+        init_sqlite_store(tmp_path / "shared")
+        store = open_sqlite_store(tmp_path / "shared")
         log = Log("debug", lambda level, event, fields: None)
-        learner = Learner(store, {}, WaveGuard(20, 60.0, 20), log)
+        learner = Learner(store.evidence, store.suppressions, {}, WaveGuard(20, 60.0, 20), log)
         learned = await learner.learn([fact(1, "complaint")])
         learned += await learner.learn([fact(1, "", NOW + 1), fact(1, "complaint")])
-        found = await store.suppressed([fact(1).recipient.hash], now=NOW + 2)
+        found = await store.suppressions.suppressed([fact(1).recipient.hash], now=NOW + 2)
         await store.close()
         return learned, [entry.source for entry in found.values()]
 

@@ -14,8 +14,8 @@ from postroom.mail.recipients import masked_recipient
 from postroom.mail.states import State
 from postroom.runtime.log import Field, Level, Log
 from postroom.runtime.metrics import Metrics
-from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import Delivered, Learned, ProofRule, Refused, Suppression, WaveGuard
+from postroom.store.sqlite_store import init_sqlite_store, open_sqlite_store
 from postroom.store.track.evidence import RecipientFault
 from postroom.store.track.facts import DeliveryTried, Fact, SeenInQueue
 from postroom.store.track.track_store import TrackStore
@@ -23,18 +23,18 @@ from postroom.suppression.learner import Learner
 from postroom.watcher.sharing import share_forever
 
 
-class Counting(SqliteSharedStore):
-    """The shared store of a host, that counts how often it is told something. Without its files it is away."""
+class Counting:
+    """The evidence of a host, that counts how often it learns something. Without the store's files it is away."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.folder = folder
+        self.folder, self.store = folder, open_sqlite_store(folder)
+        self.history, self.erase = self.store.evidence.history, self.store.evidence.erase
         self.asked = 0
         self.is_there = False
 
     def make(self) -> None:
         """Make its files."""
-        SqliteSharedStore.init(self.folder)
+        init_sqlite_store(self.folder)
         self.is_there = True
 
     async def learn(
@@ -45,14 +45,14 @@ class Counting(SqliteSharedStore):
         now: float | None = None,
     ) -> list[Learned]:
         self.asked += 1
-        return await super().learn(facts, rules, guard, NOW if now is None else now)
+        return await self.store.evidence.learn(facts, rules, guard, NOW if now is None else now)
 
 
 @pytest.fixture
 def target(tmp_path: Path, run: Run) -> Iterator[Counting]:
     target = Counting(tmp_path / "shared")
     yield target
-    run(target.close())
+    run(target.store.close())
 
 
 @pytest.fixture
@@ -85,7 +85,9 @@ async def shared(store: TrackStore, target: Counting, events: list[str], asked: 
         events.append(event)
 
     log = Log("debug", write)
-    learner = Learner(target, {"invalid_recipient": ProofRule(3, 60, 60.0)}, WaveGuard(20, 60.0, 20), log)
+    learner = Learner(
+        target, target.store.suppressions, {"invalid_recipient": ProofRule(3, 60, 60.0)}, WaveGuard(20, 60.0, 20), log
+    )
     sharing = asyncio.create_task(share_forever(store.sharing, learner, log, Metrics(), lambda: NOW, 0.01))
     async with asyncio.timeout(5):
         while target.asked < asked or (target.is_there and await store.sharing.waiting(9)):
@@ -96,7 +98,7 @@ async def shared(store: TrackStore, target: Counting, events: list[str], asked: 
 
 
 def listed(target: Counting, run: Run) -> list[Suppression]:
-    return sorted(run(target.suppressions(("", ""), 9, NOW)), key=lambda suppression: suppression.hint)
+    return sorted(run(target.store.suppressions.page(("", ""), 9, NOW)), key=lambda suppression: suppression.hint)
 
 
 def test_what_was_proved_is_suppressed_once(track: TrackStore, target: Counting, run: Run) -> None:

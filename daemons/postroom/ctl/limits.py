@@ -37,7 +37,7 @@ def show(context: "CommandContext", key: str | None, as_json: bool) -> None:
         _show_queues(context, as_json)
     kind, value = _parts(context, key)
     asked = [rule.demand(value, 1) for rule in rules(context.config.limits) if rule.key == kind]
-    usages = with_store(context, lambda store: store.peek(asked)) if asked else ()
+    usages = with_store(context, lambda store: store.takes.peek(asked)) if asked else ()
     if as_json:
         click.echo(json.dumps([asdict(usage) for usage in usages], indent=2))
     elif not usages:
@@ -57,7 +57,7 @@ def show(context: "CommandContext", key: str | None, as_json: bool) -> None:
 def reset(context: "CommandContext", key: str) -> None:
     """Forget what was counted under this key, by all limits; exit 1 when nothing was."""
     kind, value = _parts(context, key)
-    forgotten = with_store(context, lambda store: store.reset(f"{kind}:{value}"))
+    forgotten = with_store(context, lambda store: store.takes.reset(f"{kind}:{value}"))
     click.echo(f"{forgotten} counters forgotten", err=not forgotten)
     sys.exit(0 if forgotten else 1)
 
@@ -65,7 +65,7 @@ def reset(context: "CommandContext", key: str) -> None:
 def _show_queues(context: "CommandContext", as_json: bool) -> NoReturn:
     from datetime import UTC, datetime
 
-    queues = with_store(context, lambda store: store.queues())
+    queues = with_store(context, lambda store: store.waiting.counts())
     if as_json:
         click.echo(json.dumps([asdict(queue) for queue in queues], indent=2))
     for queue in () if as_json else queues:
@@ -90,7 +90,7 @@ def release(context: "CommandContext", key: str | None, all_keys: bool) -> None:
     from postroom.postfix.hold_queue import HoldingFailed, release_held
 
     counted = None if key is None else ":".join(_parts(context, key))
-    held = with_store(context, lambda store: store.held(counted))
+    held = with_store(context, lambda store: store.waiting.held(counted))
     try:
         released = release_held([mail.queue_id for mail in held]) if held else []
     except HoldingFailed as failed:
@@ -98,7 +98,7 @@ def release(context: "CommandContext", key: str | None, all_keys: bool) -> None:
         sys.exit(1)
     # One that Postfix does not hold was released or deleted before, or is on its way into the queue just now.
     gone = {mail.queue_id for mail in held if mail.at < time.time() - SETTLED_S} | set(released)
-    with_store(context, lambda store: store.released(sorted(gone)))
+    with_store(context, lambda store: store.waiting.released(sorted(gone)))
     click.echo(f"{len(released)} released", err=not released)
     sys.exit(0 if released else 1)
 

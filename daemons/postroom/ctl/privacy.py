@@ -19,12 +19,12 @@ from postroom.store.erasure import (
     erase_from_mail,
     erase_from_track,
 )
-from postroom.store.shared.interface import Usage
+from postroom.store.limits.interface import Usage
 from postroom.store.shared.suppression import REFUSAL_KEPT_S, RecipientHistory
 
 if TYPE_CHECKING:
     from postroom.ctl.context import CommandContext
-    from postroom.store.shared.sqlite import SqliteSharedStore
+    from postroom.store.shared_store import SharedStore
 
 DAY_S = 86_400
 ELSEWHERE = "Not looked into: Postfix's queue and log, backups, other hosts. docs/privacy.md has them."
@@ -150,13 +150,13 @@ def _kept(context: "CommandContext", recipient_hash: str, *, and_erase: bool = F
     key = f"#{recipient_hash}"
     demands = [rule.demand(key, 1) for rule in rules(context.config.limits) if rule.key == "recipient"]
 
-    async def shared(store: "SqliteSharedStore") -> tuple[RecipientHistory, tuple[Usage, ...]]:
+    async def shared(store: "SharedStore") -> tuple[RecipientHistory, tuple[Usage, ...]]:
         if and_erase:
-            await store.erase(recipient_hash, forget=forget)
+            await store.evidence.erase(recipient_hash, forget=forget)
         if forget:
-            await store.reset(f"recipient:{key}")
-        usages = await store.peek(demands) if demands else ()
-        return await store.story(recipient_hash), tuple(usage for usage in usages if usage.used)
+            await store.takes.reset(f"recipient:{key}")
+        usages = await store.takes.peek(demands) if demands else ()
+        return await store.evidence.history(recipient_hash), tuple(usage for usage in usages if usage.used)
 
     try:
         if and_erase:

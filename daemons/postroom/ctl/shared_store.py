@@ -10,19 +10,18 @@ import click
 if TYPE_CHECKING:
     from postroom.ctl.context import CommandContext
     from postroom.mail.recipients import MaskedRecipient
-    from postroom.store.shared.sqlite import SqliteSharedStore
+    from postroom.store.shared_store import SharedStore
 
 T = TypeVar("T")
 
 
-def with_store(context: "CommandContext", use: "Callable[[SqliteSharedStore], Awaitable[T]]") -> T:
+def with_store(context: "CommandContext", use: "Callable[[SharedStore], Awaitable[T]]") -> T:
     """Open the store, use it, close it. Ends the command when it cannot be used."""
-    from postroom.config import paths
+    from postroom.store.configured import open_shared_store
     from postroom.store.errors import StoreUnavailable
-    from postroom.store.shared.sqlite import SqliteSharedStore
 
     async def run() -> T:
-        store = SqliteSharedStore(paths.shared_db(context.config).parent)
+        store = open_shared_store(context.config)
         try:
             return await use(store)
         finally:

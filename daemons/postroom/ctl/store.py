@@ -33,9 +33,9 @@ def init(context: "CommandContext") -> None:
     run it as the user of all daemons.
     """
     from postroom.config import paths
+    from postroom.store.configured import init_shared_store
     from postroom.store.errors import StoreUnavailable
     from postroom.store.outbox.mail_store import MailStore
-    from postroom.store.shared.sqlite import SqliteSharedStore
     from postroom.store.track.track_store import TrackStore
 
     config = context.config
@@ -44,8 +44,7 @@ def init(context: "CommandContext") -> None:
     try:
         MailStore.init(mail_db)
         TrackStore.init(track_db)
-        shared.mkdir(parents=True, exist_ok=True)
-        SqliteSharedStore.init(shared)
+        init_shared_store(config)
         for key in keys:
             key.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             _make_key(key)

@@ -17,13 +17,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 
 from postroom.store.limits import window
-from postroom.store.shared.interface import TAKE_KEPT_S, Demand, Door, Verdict, counter_ids
+from postroom.store.limits.interface import TAKE_KEPT_S, Demand, Door, Verdict, counter_ids
 
 _CounterId = tuple[str, str, int]
 
 
 class LocalLimiter:
-    """Takes as SharedStore.take does, in memory.
+    """Takes as the store does (Takes.take), in memory.
 
     Args:
         clock:        seconds that only run on (CLOCK_BOOTTIME), asked when a call brings no `now`.

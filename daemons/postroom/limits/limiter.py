@@ -5,7 +5,7 @@ this process (fallback.py), `allow` does not count, `defer` refuses for the time
 
 BUGS:    a take that the store commits in the very moment the budget ends is counted there
          and here: too strict by one message, never too lax.
-Flow:    policy/, milter/, submission/ -> Limiter -> SharedStore | LocalLimiter
+Flow:    policy/, milter/, submission/ -> Limiter -> Takes | LocalLimiter
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ from postroom.limits.rules import LimitRule, demands
 from postroom.limits.subject import Key, Subject
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.store.errors import StoreUnavailable
+from postroom.store.limits.interface import Demand, Door, Takes, Verdict
 from postroom.store.limits.window import never_fits
-from postroom.store.shared.interface import Demand, Door, SharedStore, Verdict
 
 DEFER_RETRY_S = 60.0
 """What a `defer` rule tells the sender to wait: when the store comes back nobody knows."""
@@ -45,7 +45,7 @@ class Limiter:
     Args:
         rules:    with unique names.
         local:    what decides without the store.
-        patience: with the file of the limits.
+        breaker:  of the file of the limits.
         budget_s: seconds the store may take for one subject.
 
     Raises:
@@ -54,16 +54,16 @@ class Limiter:
 
     def __init__(
         self,
-        store: SharedStore,
+        takes: Takes,
         rules: Sequence[LimitRule],
         local: LocalLimiter,
-        patience: CircuitBreaker,
+        breaker: CircuitBreaker,
         budget_s: float,
     ) -> None:
         self.use(rules)
-        self._store = store
+        self._takes = takes
         self._local = local
-        self._patience = patience
+        self._breaker = breaker
         self._budget_s = budget_s
 
     def use(self, rules: Sequence[LimitRule]) -> None:
@@ -98,8 +98,8 @@ class Limiter:
         if not asked:
             return Decision(Verdict(True, None, None, 0.0, False, ()), None)
         try:
-            verdict = await self._patience.ask(
-                lambda: self._store.take(instance, door, asked, queue_id, now), self._budget_s
+            verdict = await self._breaker.ask(
+                lambda: self._takes.take(instance, door, asked, queue_id, now), self._budget_s
             )
         except StoreUnavailable:
             return Decision(self._without_store(instance, door, asked, rules, now), "process")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from postroom.limits.subject import Key, Subject, Unit
-from postroom.store.shared.interface import Demand
+from postroom.store.limits.interface import Demand
 
 OnStoreLoss = Literal["local", "allow", "defer"]
 

@@ -9,7 +9,7 @@ What is counted is the mail as Postfix first had it (its first queue id and date
 the same however often Postfix brings it again, for a limit, a lost answer or a requeue. A requeued mail that had
 passed a door before is not counted; of one that was held instead, the count is made up for.
 
-Flow:    session.py -> DoorLimits.decide -> limits/limiter.py, SharedStore.wait, hold, passage
+Flow:    session.py -> DoorLimits.decide -> limits/limiter.py, Waiting
 BUGS:    while the store is lost nothing is held, and a requeued mail is counted unless its signature holds; so is
          a mail without signature that is requeued again after it was requeued and passed, as `unknown`.
 """
@@ -19,7 +19,7 @@ import hmac
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 from postroom.identity.socket_owner import End
 from postroom.limits.limiter import Decision, Limiter
@@ -30,7 +30,7 @@ from postroom.mail.senders import counted_sender
 from postroom.milter.origin import Origin
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.store.errors import StoreUnavailable
-from postroom.store.shared.interface import Door, Passage, Usage, Verdict
+from postroom.store.limits.interface import Door, Usage, Verdict, Waiting
 
 T = TypeVar("T")
 
@@ -93,16 +93,6 @@ class SendmailDoor:
     decide: Callable[[DoorMail], DoorDecision]
 
 
-class WaitingMail(Protocol):
-    """What is asked of the store about mail that waits or is held."""
-
-    async def wait(self, instance: str, door: Door, rule: str, key: str, owner: str, at_most: int) -> int: ...
-
-    async def hold(self, instance: str, door: Door, queue_id: str) -> None: ...
-
-    async def passage(self, queue_id: str) -> Passage | None: ...
-
-
 class DoorLimits:
     """The limits of one process, asked about one mail after the other.
 
@@ -117,7 +107,7 @@ class DoorLimits:
 
     def __init__(
         self,
-        store: WaitingMail,
+        waiting: Waiting,
         limiter: Limiter,
         breaker: CircuitBreaker,
         budget_s: float,
@@ -127,7 +117,7 @@ class DoorLimits:
         hold_above: int | None,
         clock: Callable[[], float],
     ) -> None:
-        self._store = store
+        self._waiting = waiting
         self._limiter = limiter
         self._breaker = breaker
         self._budget_s = budget_s
@@ -142,7 +132,7 @@ class DoorLimits:
         uid = UNKNOWN if origin.uid is None else str(origin.uid)
         instance = self._instance(mail)
         if (passed_as := origin.passed_as) is not None:
-            passage = await self._asked(lambda: self._store.passage(passed_as))
+            passage = await self._asked(lambda: self._waiting.passage(passed_as))
             if passage is not None and passage.outcome == "held":
                 instance, uid = passage.instance, passage.owner
             elif passage is not None or mail.is_signed:
@@ -184,12 +174,12 @@ class DoorLimits:
     async def _is_held(self, instance: str, rule: str, counted: str, uid: str, queue_id: str) -> bool:
         """Note that the mail waits; where too many do, that it is held instead."""
         at_most = self._hold_above or 0
-        others = await self._asked(lambda: self._store.wait(instance, DOOR, rule, counted, uid, at_most))
+        others = await self._asked(lambda: self._waiting.wait(instance, DOOR, rule, counted, uid, at_most))
         if self._hold_above is None or others is None or others < at_most:
             return False
 
         async def hold() -> bool:
-            await self._store.hold(instance, DOOR, queue_id)
+            await self._waiting.hold(instance, DOOR, queue_id)
             return True
 
         return await self._asked(hold) is not None

@@ -37,10 +37,12 @@ from postroom.runtime.lifecycle import StartRefused
 from postroom.runtime.listeners import Listener, listen_unix
 from postroom.runtime.log import Log, error_fields
 from postroom.runtime.metrics import Metrics, beat_forever
+from postroom.runtime.sweep import SWEEP_S, sweep_forever
 from postroom.senders.configured import senders_table
 from postroom.store.boot import boottime_s
+from postroom.store.configured import open_shared_store
 from postroom.store.errors import StoreUnavailable
-from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.shared_store import SharedStore
 
 WORD = "milter"
 NEEDS_RESTART = (
@@ -58,7 +60,6 @@ POSTFIX_USER = "postfix"
 POSTCONF_TIMEOUT_S = 10.0
 DRAIN_LOOK_S = 0.05
 LAST_BEAT_S = 2.0
-SWEEP_S = 60.0
 STORE_BUDGET_S = 0.5
 """How long the store may take for one question; there are at most four for a mail."""
 COUNT_TIMEOUT_S = 8.0
@@ -86,7 +87,7 @@ def serve(config: Config, reread: Callable[[], Config], log: Log) -> None:
     Raises:
         StartRefused: it cannot start as it is configured.
     """
-    settings, shared = config.milter, paths.shared_db(config).parent
+    settings = config.milter
     listener = listen_unix(settings.socket, settings.socket_mode, settings.socket_group)
     try:
         libmilter = LibMilter(listener.sock)
@@ -95,7 +96,7 @@ def serve(config: Config, reread: Callable[[], Config], log: Log) -> None:
             new = reread()
             read = _settings(new, log)
             return (
-                lambda drain: _work(drain, libmilter, listener, read, shared, log),
+                lambda drain: _work(drain, libmilter, listener, read, lambda: open_shared_store(config), log),
                 new.changed_from(config, NEEDS_RESTART),
             )
 
@@ -173,11 +174,16 @@ def _mynetworks() -> Networks:
 
 
 def _work(
-    drain: socket.socket, libmilter: LibMilter, listener: Listener, settings: Settings, shared: Path, log: Log
+    drain: socket.socket,
+    libmilter: LibMilter,
+    listener: Listener,
+    settings: Settings,
+    open_store: Callable[[], SharedStore],
+    log: Log,
 ) -> None:
     """A worker, from the fork to its end: libmilter on this thread, an event loop with all else on another."""
     listener.sock.close()  # libmilter has a descriptor of its own; with this one open, the socket would live on
-    metrics, loop, store = Metrics(), asyncio.new_event_loop(), SqliteSharedStore(shared)
+    metrics, loop, store = Metrics(), asyncio.new_event_loop(), open_store()
     door_limits = _door_limits(store, settings, log)
 
     def beside() -> None:
@@ -199,11 +205,11 @@ def _work(
     libmilter.serve(lambda: MilterSession(settings.signer, sendmail_door, log, metrics.count))
 
 
-def _door_limits(store: SqliteSharedStore, settings: Settings, log: Log) -> DoorLimits:
+def _door_limits(store: SharedStore, settings: Settings, log: Log) -> DoorLimits:
     breaker = CircuitBreaker("limits", LIMITS_LOST, log)
     return DoorLimits(
-        store,
-        Limiter(store, settings.rules, LocalLimiter(boottime_s), breaker, STORE_BUDGET_S),
+        store.waiting,
+        Limiter(store.takes, settings.rules, LocalLimiter(boottime_s), breaker, STORE_BUDGET_S),
         breaker,
         STORE_BUDGET_S,
         key=settings.key,
@@ -221,7 +227,7 @@ def _is_abandoned(drain: socket.socket) -> bool:
 
 
 async def _beside(
-    drain: socket.socket, libmilter: LibMilter, is_ours: bool, metrics: Metrics, store: SqliteSharedStore, log: Log
+    drain: socket.socket, libmilter: LibMilter, is_ours: bool, metrics: Metrics, store: SharedStore, log: Log
 ) -> None:
     """Send beats until the master says to drain; return when the last session has ended."""
 
@@ -230,7 +236,10 @@ async def _beside(
 
     loop, is_draining = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(drain, is_draining.set)
-    tasks = [asyncio.create_task(beat_forever(WORD, store, samples, log)), asyncio.create_task(_sweep_forever(store))]
+    tasks = [
+        asyncio.create_task(beat_forever(WORD, store.beats, samples, log)),
+        asyncio.create_task(sweep_forever(store.sweep, first_after_s=SWEEP_S)),
+    ]
     await is_draining.wait()
     loop.remove_reader(drain)
     libmilter.stop_accepting(is_last=is_ours and _is_abandoned(drain))
@@ -242,13 +251,6 @@ async def _beside(
     for task in tasks:
         task.cancel()
     with suppress(StoreUnavailable, TimeoutError):
-        await asyncio.wait_for(store.beat(WORD, socket.gethostname(), os.getpid(), metrics.samples()), LAST_BEAT_S)
-
-
-async def _sweep_forever(store: SqliteSharedStore) -> None:
-    """Take out of the store what no longer counts, as every daemon that fills it does."""
-    while True:
-        await asyncio.sleep(SWEEP_S)
-        # Its loss is told by those who ask it for more.
-        with suppress(StoreUnavailable):
-            await store.sweep()
+        await asyncio.wait_for(
+            store.beats.beat(WORD, socket.gethostname(), os.getpid(), metrics.samples()), LAST_BEAT_S
+        )

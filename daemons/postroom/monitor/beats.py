@@ -12,7 +12,7 @@ from postroom.monitor.samples import Series, parse_samples
 from postroom.monitor.snapshot import LATE_S, Unanswered
 from postroom.runtime.metrics import BEAT_S
 from postroom.store.errors import StoreUnavailable
-from postroom.store.shared.interface import BEAT_KEPT_S, Beat, SharedStore
+from postroom.store.shared.interface import BEAT_KEPT_S, Beat, Beats
 
 BUDGET_S = 2.0
 
@@ -25,8 +25,8 @@ class HostBeats:
         clock: seconds that never go back.
     """
 
-    def __init__(self, shared: SharedStore, host: str, clock: Callable[[], float]) -> None:
-        self._shared = shared
+    def __init__(self, beats: Beats, host: str, clock: Callable[[], float]) -> None:
+        self._store = beats
         self._host = host
         self._clock = clock
         self._beats: list[Beat] = []
@@ -38,7 +38,7 @@ class HostBeats:
         """Read the beats once; what keeps them from being read is `trouble` then."""
         try:
             async with asyncio.timeout(BUDGET_S):
-                beats = await self._shared.beats(BEAT_KEPT_S)
+                beats = await self._store.recent(BEAT_KEPT_S)
         except TimeoutError:
             self.trouble = Unanswered(f"no answer within {BUDGET_S:g} s")
         except StoreUnavailable as error:

@@ -8,7 +8,8 @@ from postroom.monitor.beats import BUDGET_S, HostBeats
 from postroom.monitor.cached_query import CachedQuery
 from postroom.monitor.snapshot import SLOT_S, SLOTS, Snapshot, Unanswered
 from postroom.postfix.showq import count
-from postroom.store.shared.interface import Demand, SharedStore
+from postroom.store.limits.interface import Demand, Takes
+from postroom.store.shared.interface import Waves
 from postroom.store.track.history import OutcomeCount
 from postroom.store.track.reader import TrackReader
 
@@ -32,7 +33,8 @@ class Collector:
     def __init__(
         self,
         beats: HostBeats,
-        shared: SharedStore,
+        takes: Takes,
+        waves: Waves,
         track: TrackReader,
         showq: Path,
         now: Callable[[], float],
@@ -44,8 +46,8 @@ class Collector:
         self._clock = clock
         # Besides the regular reads, so that no daemon seems late only because its beat was not read yet.
         self._beats_query = CachedQuery(beats.read, 2 * BUDGET_S, FRESH_S, clock)
-        self._limits_query = CachedQuery(lambda: shared.peek([_NOBODY]), STORE_BUDGET_S, FRESH_S, clock)
-        self._waves_query = CachedQuery(shared.waves, STORE_BUDGET_S, FRESH_S, clock)
+        self._limits_query = CachedQuery(lambda: takes.peek([_NOBODY]), STORE_BUDGET_S, FRESH_S, clock)
+        self._waves_query = CachedQuery(waves.latest, STORE_BUDGET_S, FRESH_S, clock)
         self._outcomes_query = CachedQuery(self._outcomes_of_last_hour, STORE_BUDGET_S, FRESH_S, clock)
         # The queue's own deadline comes first: what was counted until then is worth more than nothing.
         self._queue_query = CachedQuery(lambda: count(showq, QUEUE_BUDGET_S), QUEUE_BUDGET_S + 1, FRESH_S, clock)

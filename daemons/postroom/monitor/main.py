@@ -24,7 +24,7 @@ from postroom.runtime.listeners import BACKLOG, listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
 from postroom.store.boot import boottime_s
-from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.configured import open_shared_store
 from postroom.store.track.reader import TrackReader
 
 WORD = "monitor"
@@ -53,11 +53,11 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
     """
     settings, metrics = config.monitor, Metrics()
     async with AsyncExitStack() as at_end:
-        shared = SqliteSharedStore(paths.shared_db(config).parent)
+        shared = open_shared_store(config)
         at_end.push_async_callback(shared.close)
-        beats = HostBeats(shared, socket.gethostname(), boottime_s)
+        beats = HostBeats(shared.beats, socket.gethostname(), boottime_s)
         track, showq = TrackReader(paths.track_db(config)), config.handover.showq
-        collector = Collector(beats, shared, track, showq, time.time, boottime_s)
+        collector = Collector(beats, shared.takes, shared.waves, track, showq, time.time, boottime_s)
         at_end.callback(collector.close)
         server = MonitorServer(collector, _expected(config), Dashboard(config.hostname), log, metrics)
 
@@ -75,7 +75,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         await beats.read()
         background = Background()
         background.start(beats.read_forever())
-        background.start(beat_forever(WORD, shared, samples, log))
+        background.start(beat_forever(WORD, shared.beats, samples, log))
         await web.SockSite(runner, listener.sock, backlog=BACKLOG).start()
 
         def take(new: Config) -> Sequence[str]:

@@ -33,7 +33,7 @@ from postroom.policy.protocol import PolicyRequest
 from postroom.policy.recipient_notes import RecipientNotes
 from postroom.recipients.check import RecipientCheck
 from postroom.runtime.log import Log
-from postroom.store.shared.interface import Usage
+from postroom.store.limits.interface import Usage
 
 DUNNO = "DUNNO"
 

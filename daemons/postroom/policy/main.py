@@ -3,11 +3,10 @@
 Reads from top to bottom: descriptors, keys, store, checks and limits, socket, ready, drain.
 """
 
-import asyncio
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 
 from postroom.config import paths
 from postroom.config.model import Config
@@ -26,14 +25,13 @@ from postroom.runtime.lifecycle import Life
 from postroom.runtime.listeners import listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
+from postroom.runtime.sweep import sweep_forever
 from postroom.store.boot import boottime_s
-from postroom.store.errors import StoreUnavailable
-from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.configured import open_shared_store
 
 WORD = "policy"
 STORE_SHARE = 0.4
 """Part of the budget that each of the two store files may take: together they leave time to answer without them."""
-SWEEP_S = 60.0
 NEEDS_RESTART = ("state_dir", "log", "policy.socket", "policy.socket_mode", "policy.socket_group")
 """What a reload does not take."""
 
@@ -53,18 +51,18 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
     return_path_key = read_key(paths.return_path_key(config))
     metrics = Metrics()
     async with AsyncExitStack() as at_end:
-        shared = SqliteSharedStore(paths.shared_db(config).parent)
-        at_end.push_async_callback(shared.close)
+        store = open_shared_store(config)
+        at_end.push_async_callback(store.close)
         # What was counted and noted here, and what is known of the stores, outlives a reload.
         local = LocalLimiter(boottime_s)
         limits, check = CircuitBreaker("limits", LIMITS_LOST, log), CircuitBreaker("shared", CHECK_LOST, log)
-        notes = RecipientNotes(shared, limits, settings.budget * STORE_SHARE)
+        notes = RecipientNotes(store.notes, limits, settings.budget * STORE_SHARE)
 
         def decisions(config: Config) -> Decisions:
             budget_s = config.policy.budget * STORE_SHARE
             return Decisions(
-                RecipientCheck(shared, key, check, budget_s),
-                Limiter(shared, rules(config.limits), local, limits, budget_s),
+                RecipientCheck(store.suppressions, key, check, budget_s),
+                Limiter(store.takes, rules(config.limits), local, limits, budget_s),
                 notes,
                 key=key,
                 hostname=config.hostname,
@@ -83,8 +81,8 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             return metrics.samples() | {"postroom_policy_connections": float(server.connections)}
 
         background = Background()
-        background.start(beat_forever(WORD, shared, samples, log))
-        background.start(_sweep_forever(shared))
+        background.start(beat_forever(WORD, store.beats, samples, log))
+        background.start(sweep_forever(store.sweep))
 
         def take(new: Config) -> Sequence[str]:
             server.decide, server.budget_s = decisions(new).answer, new.policy.budget
@@ -103,12 +101,3 @@ def _take_descriptors() -> None:
     """Use as many descriptors as we may: each smtpd process keeps one connection, and the usual 1,024 are few."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-async def _sweep_forever(shared: SqliteSharedStore) -> None:
-    """Take out of the store what no longer counts, as every daemon that fills it does."""
-    while True:
-        # Its loss is told by those who ask it for more.
-        with suppress(StoreUnavailable):
-            await shared.sweep()
-        await asyncio.sleep(SWEEP_S)

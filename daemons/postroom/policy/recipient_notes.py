@@ -7,7 +7,7 @@ store is lost; then a message whose questions meet several processes is counted 
 that only the others know.
 
 Limits:  notes in the store lapse after NOTE_KEPT_S; here the oldest messages make room for the newest.
-Flow:    policy/ -> Notes -> SharedStore
+Flow:    decisions.py -> RecipientNotes -> Notes
 """
 
 from collections import OrderedDict
@@ -15,21 +15,22 @@ from collections.abc import Mapping
 
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.store.errors import StoreUnavailable
-from postroom.store.shared.interface import Door, SharedStore
+from postroom.store.limits.interface import Door, Notes
 
 
 class RecipientNotes:
     """The notes of one process, and those of all in the store.
 
     Args:
-        patience: with the file of the limits.
-        budget_s: seconds the store may take for one call.
+        notes:     the store's, which all processes share.
+        breaker:   of the file of the limits.
+        budget_s:  seconds the store may take for one call.
         max_notes: recipients kept here at once, of all messages.
     """
 
-    def __init__(self, store: SharedStore, patience: CircuitBreaker, budget_s: float, max_notes: int = 100_000) -> None:
-        self._store = store
-        self._patience = patience
+    def __init__(self, notes: Notes, breaker: CircuitBreaker, budget_s: float, max_notes: int = 100_000) -> None:
+        self._notes = notes
+        self._breaker = breaker
         self._budget_s = budget_s
         self._max_notes = max_notes
         self._count = 0
@@ -44,7 +45,7 @@ class RecipientNotes:
             _, oldest = self._here.popitem(last=False)
             self._count -= len(oldest)
         try:
-            await self._patience.ask(lambda: self._store.note(instance, door, recipient, domain, now), self._budget_s)
+            await self._breaker.ask(lambda: self._notes.note(instance, door, recipient, domain, now), self._budget_s)
         except StoreUnavailable:
             return
 
@@ -52,7 +53,7 @@ class RecipientNotes:
         """The recipients noted for this message: hash -> domain."""
         here = self._here.get((door, instance), {})
         try:
-            noted = await self._patience.ask(lambda: self._store.noted(instance, door, now), self._budget_s)
+            noted = await self._breaker.ask(lambda: self._notes.noted(instance, door, now), self._budget_s)
         except StoreUnavailable:
             return dict(here)
         return {**noted, **here}

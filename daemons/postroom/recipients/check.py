@@ -5,18 +5,18 @@
 
 A store that is lost lets mail pass: a mail that bounces once more does less harm than mail that does not go.
 
-Flow:  policy/, submission/ -> RecipientCheck -> SharedStore.suppressed
+Flow:  policy/, submission/ -> RecipientCheck -> Suppressions.suppressed
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
 
 from postroom.mail.hashes import recipient_hash
 from postroom.recipients.syntax import fault
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.store.errors import StoreUnavailable
+from postroom.store.shared.interface import Suppressions
 from postroom.store.shared.suppression import Suppression
 
 CHECK_LOST = "suppressed recipients pass"
@@ -35,27 +35,19 @@ class RecipientRefusal:
         return f"{self.code} {self.enhanced_status} {self.text}"
 
 
-class Suppressions(Protocol):
-    """The part of the shared store that is asked."""
-
-    async def suppressed(
-        self, recipient_hashes: Sequence[str], stream: str = "", now: float | None = None
-    ) -> Mapping[str, Suppression]: ...
-
-
 class RecipientCheck:
     """Checks recipients.
 
     Args:
         key:      hashes them (`postroom store init` made it).
-        patience: with the store of the suppressions.
+        breaker:  of the file of the suppressions.
         budget_s: seconds it may take for one call.
     """
 
-    def __init__(self, store: Suppressions, key: bytes, patience: CircuitBreaker, budget_s: float) -> None:
-        self._store = store
+    def __init__(self, suppressions: Suppressions, key: bytes, breaker: CircuitBreaker, budget_s: float) -> None:
+        self._suppressions = suppressions
         self._key = key
-        self._patience = patience
+        self._breaker = breaker
         self._budget_s = budget_s
 
     async def refusals(
@@ -68,7 +60,7 @@ class RecipientCheck:
         """
         hashes = [recipient_hash(self._key, address) for address in addresses]
         try:
-            found = await self._patience.ask(lambda: self._store.suppressed(hashes, stream, now), self._budget_s)
+            found = await self._breaker.ask(lambda: self._suppressions.suppressed(hashes, stream, now), self._budget_s)
         except StoreUnavailable:
             found = {}
         return [

@@ -1,9 +1,7 @@
 """A circuit breaker for one store: asked within a budget, left alone for a while once it is lost.
 
-Not every message waits for a store that is away, and the log says once that it was lost and
-once that it is back.
+Not every message waits for a store that is away; its loss is logged as store_loss.py says.
 
-Diagnostics: store.unavailable (effect says what that means), store.available.
 BUGS:    an operation that is committed in the very moment the budget ends is done, and raises.
 """
 
@@ -12,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from postroom.runtime.log import Log
+from postroom.runtime.store_loss import StoreLoss
 from postroom.store.errors import StoreUnavailable
 
 T = TypeVar("T")
@@ -20,7 +19,7 @@ RETRY_S = 0.5
 
 
 class CircuitBreaker:
-    """What one process expects of one store.
+    """Stands before one store, for one process.
 
     Args:
         store:   its word in the log.
@@ -29,11 +28,8 @@ class CircuitBreaker:
     """
 
     def __init__(self, store: str, effect: str, log: Log, retry_s: float = RETRY_S) -> None:
-        self._store = store
-        self._effect = effect
-        self._log = log
+        self._loss = StoreLoss(store, effect, retry_s, log)
         self._retry_s = retry_s
-        self._error: str | None = None
         self._next_try = 0.0
 
     async def ask(self, operation: Callable[[], Awaitable[T]], budget_s: float) -> T:
@@ -43,31 +39,21 @@ class CircuitBreaker:
             StoreUnavailable: it gave no answer, or it was lost a moment ago.
         """
         loop = asyncio.get_running_loop()
-        if self._error is not None and loop.time() < self._next_try:
-            raise StoreUnavailable(self._error)
+        if self._loss.error is not None and loop.time() < self._next_try:
+            raise StoreUnavailable(self._loss.error)
         self._next_try = loop.time() + self._retry_s  # of those that ask a lost store now, only this one waits
         try:
             async with asyncio.timeout(budget_s):
                 answer = await operation()
         except TimeoutError:
             self._lost(f"timeout after {budget_s:g} s", loop.time())
-            raise StoreUnavailable(self._error) from None
+            raise StoreUnavailable(self._loss.error) from None
         except StoreUnavailable as error:
             self._lost(str(error), loop.time())
             raise
-        if self._error is not None:
-            self._log.info("store.available", store=self._store)
-            self._error = None
+        self._loss.back()
         return answer
 
     def _lost(self, error: str, now: float) -> None:
-        if self._error is None:
-            self._log.warning(
-                "store.unavailable",
-                store=self._store,
-                error=error,
-                effect=self._effect,
-                next=f"{self._retry_s:g} s",
-            )
-        self._error = error
+        self._loss.lost(error)
         self._next_try = now + self._retry_s

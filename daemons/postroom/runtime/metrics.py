@@ -9,20 +9,13 @@ import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from threading import Lock
-from typing import Protocol
 
 from postroom.runtime.log import Log
+from postroom.runtime.store_loss import StoreLoss
 from postroom.store.errors import StoreUnavailable
+from postroom.store.shared.interface import Beats
 
 BEAT_S = 5.0
-
-
-class BeatStore(Protocol):
-    """The part of the shared store a beat needs."""
-
-    async def beat(
-        self, word: str, host: str, pid: int, samples: Mapping[str, float], now: float | None = None
-    ) -> None: ...
 
 
 class Metrics:
@@ -44,18 +37,15 @@ class Metrics:
 
 
 async def beat_forever(
-    word: str, store: BeatStore, samples: Callable[[], Awaitable[Mapping[str, float]]], log: Log
+    word: str, beats: Beats, samples: Callable[[], Awaitable[Mapping[str, float]]], log: Log
 ) -> None:
     """Send a beat every BEAT_S seconds until cancelled. A store that is away costs figures, never service."""
-    host, pid, away = socket.gethostname(), os.getpid(), False
+    host, pid = socket.gethostname(), os.getpid()
+    loss = StoreLoss("shared", "no figures", BEAT_S, log)
     while True:
         try:
-            await store.beat(word, host, pid, await samples())
-            if away:
-                log.info("store.available", store="shared")
-            away = False
+            await beats.beat(word, host, pid, await samples())
+            loss.back()
         except StoreUnavailable as error:
-            if not away:
-                log.warning("store.unavailable", store="shared", error=str(error), effect="no figures", next="5 s")
-            away = True
+            loss.lost(str(error))
         await asyncio.sleep(BEAT_S)

@@ -27,9 +27,10 @@ from postroom.runtime.lifecycle import Life, StartRefused
 from postroom.runtime.listeners import BACKLOG, listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
+from postroom.runtime.sweep import old_rows_stay, sweep_forever
+from postroom.store.configured import open_shared_store
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
-from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.track.reader import TrackReader
 from postroom.submission.api.auth import Clients
 from postroom.submission.api.configured import clients_of, writer_of
@@ -48,7 +49,7 @@ from postroom.submission.handover.outcomes import Outcomes
 from postroom.submission.handover.ready_queue import ReadyQueue
 from postroom.submission.handover_status import HandoverStatus
 from postroom.submission.socket_door import SocketDoor
-from postroom.submission.upkeep import samples, sweep_forever
+from postroom.submission.upkeep import SWEEP_BUDGET, samples, sweep_of
 from postroom.suppression.configured import guard, proof_of_classes
 from postroom.suppression.learner import Learner
 
@@ -89,18 +90,20 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
     writer = writer_of(config)
     key, recipient_key = read_key(paths.return_path_key(config)), read_key(paths.recipient_hash_key(config))
     async with AsyncExitStack() as at_end:
-        shared = _opened(lambda: SqliteSharedStore(paths.shared_db(config).parent))
+        shared = open_shared_store(config)
         at_end.push_async_callback(shared.close)
         store = _opened(lambda: MailStore.open(paths.mail_db(config), recipient_key, faults.reach))
         at_end.push_async_callback(store.close)
         limiter = Limiter(
-            shared,
+            shared.takes,
             rules(config.limits),
             LocalLimiter(time.time),
             CircuitBreaker("limits", LIMITS_LOST, log),
             STORE_BUDGET_S,
         )
-        check = RecipientCheck(shared, recipient_key, CircuitBreaker("shared", CHECK_LOST, log), STORE_BUDGET_S)
+        check = RecipientCheck(
+            shared.suppressions, recipient_key, CircuitBreaker("shared", CHECK_LOST, log), STORE_BUDGET_S
+        )
         door = SocketDoor(check, limiter, recipient_key, config.hostname)
         track = TrackReader(paths.track_db(config))
         status = HandoverStatus()
@@ -139,9 +142,12 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         def retention_s() -> tuple[float, float]:
             return in_force.retention.messages, in_force.submission.idempotency_kept
 
-        background.start(beat_forever(WORD, shared, samples(store.queries, status, metrics), log))
-        background.start(sweep_forever(store, shared.sweep, retention_s, log))
-        learner = Learner(shared, proof_of_classes(config.suppression), guard(config.suppression), log)
+        background.start(beat_forever(WORD, shared.beats, samples(store.queries, status, metrics), log))
+        sweep = sweep_of(store, shared.sweep, retention_s)
+        background.start(sweep_forever(sweep, budget=SWEEP_BUDGET, lost=old_rows_stay("mail", log)))
+        learner = Learner(
+            shared.evidence, shared.suppressions, proof_of_classes(config.suppression), guard(config.suppression), log
+        )
         looking = Confirmation(store.queries, track, learner, queued_at(config.handover.showq), log)
         background.start(looking.run())
         site = web.SockSite(runner, listener.sock, backlog=BACKLOG)

@@ -12,7 +12,7 @@ from postroom.mail.addresses import domain_of
 from postroom.mail.hashes import private
 from postroom.mail.senders import counted_sender
 from postroom.recipients.check import RecipientCheck, RecipientRefusal
-from postroom.store.shared.interface import Demand, Verdict
+from postroom.store.limits.interface import Demand, Verdict
 
 SUPPRESSED_RULE = "recipient_suppressed"
 

@@ -1,18 +1,15 @@
 """What runs beside the work of this daemon: the figures it beats with, and the sweep."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from postroom.mail.states import OUTBOX
-from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
-from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
 from postroom.store.outbox.queries import OutboxQueries
 from postroom.submission.handover_status import HandoverStatus
 
-SWEEP_S, SWEEP_BUDGET = 60.0, 1000
+SWEEP_BUDGET = 1000
 """Old messages and idempotency keys are deleted in steps of so many, so that nobody waits for it."""
 
 
@@ -36,24 +33,19 @@ def samples(
     return read
 
 
-async def sweep_forever(
-    store: MailStore,
-    sweep_shared: Callable[[], Awaitable[object]],
-    retention_s: Callable[[], tuple[float, float]],
-    log: Log,
-) -> None:
-    """Delete what is past its retention in mail.db, and let the shared store do the same, until cancelled.
+def sweep_of(
+    store: MailStore, sweep_shared: Callable[[], Awaitable[object]], retention_s: Callable[[], tuple[float, float]]
+) -> Callable[[], Awaitable[int]]:
+    """A step of the sweep: deletes what is past its retention in mail.db, and lets the shared store do the same.
 
     Args:
         retention_s: how long messages, and idempotency keys, are kept now, in seconds.
     """
-    while True:
+
+    async def sweep() -> int:
         now, (messages_s, keys_s) = time.time(), retention_s()
-        try:
-            swept = await store.sweep(now - messages_s, now - keys_s, SWEEP_BUDGET)
-            await sweep_shared()
-        except StoreUnavailable as error:
-            log.warning("store.unavailable", store="mail", error=str(error), effect="old rows stay", next="60 s")
-            swept = 0
-        # A full budget means that more is there: go on after a breath.
-        await asyncio.sleep(1.0 if swept == SWEEP_BUDGET else SWEEP_S)
+        swept = await store.sweep(now - messages_s, now - keys_s, SWEEP_BUDGET)
+        await sweep_shared()
+        return swept
+
+    return sweep

@@ -3,32 +3,18 @@
 The watcher tells what the journal proves, submission what a log file says of mail it handed over itself. Told
 again after a crash, a fact counts once.
 
-Flow:  watcher/sharing.py, submission/handover/confirmation.py -> Learner -> SharedStore.learn
+Flow:  watcher/sharing.py, submission/handover/confirmation.py -> Learner -> Evidence, Suppressions
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from postroom.runtime.log import Log
+from postroom.store.shared.interface import Evidence, Suppressions
 from postroom.store.shared.suppression import COMPLAINT, Delivered, Learned, ProofRule, Refused, Suppression, WaveGuard
 from postroom.store.track.evidence import SharedFact
 
 COMPLAINT_KEPT_S = 730 * 86_400.0
 """How long a recipient who complained gets no mail."""
-
-
-class LearningStore(Protocol):
-    """The part of the shared store that is told."""
-
-    async def suppress(self, suppressions: Sequence[Suppression], now: float | None = None) -> list[bool]: ...
-
-    async def learn(
-        self,
-        facts: Sequence[Refused | Delivered],
-        rules: Mapping[str, ProofRule],
-        guard: WaveGuard,
-        now: float | None = None,
-    ) -> list[Learned]: ...
 
 
 class Learner:
@@ -39,10 +25,17 @@ class Learner:
         guard: when suppressions are held for review.
     """
 
-    def __init__(self, store: LearningStore, rules: Mapping[str, ProofRule], guard: WaveGuard, log: Log) -> None:
-        self._store = store
-        self._guard = guard
-        self._rules = rules
+    def __init__(
+        self,
+        evidence: Evidence,
+        suppressions: Suppressions,
+        rules: Mapping[str, ProofRule],
+        guard: WaveGuard,
+        log: Log,
+    ) -> None:
+        self._evidence = evidence
+        self._suppressions = suppressions
+        self._rules, self._guard = rules, guard
         self._log = log
 
     def use(self, rules: Mapping[str, ProofRule], guard: WaveGuard) -> None:
@@ -59,7 +52,7 @@ class Learner:
             return []
         complaints = iter(await self._complained([fact for fact in facts if fact.cause == COMPLAINT]))
         others = [_told(fact) for fact in facts if fact.cause != COMPLAINT]
-        judged = iter(await self._store.learn(others, self._rules, self._guard) if others else [])
+        judged = iter(await self._evidence.learn(others, self._rules, self._guard) if others else [])
         learned = [next(complaints if fact.cause == COMPLAINT else judged) for fact in facts]
         for fact, what in zip(facts, learned, strict=True):
             if what is Learned.WAVE_BEGAN:
@@ -96,7 +89,7 @@ class Learner:
         """No bounces to be counted: one complaint is enough, and no delivery lifts it."""
         if not facts:
             return []
-        changed = await self._store.suppress(
+        changed = await self._suppressions.suppress(
             [
                 Suppression(
                     fact.recipient.hash,

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from postroom.ctl.suppress.display import time_text
 from postroom.mail.addresses import AddressInvalid, domain_of, masked, parse_mailbox
 from postroom.mail.hashes import recipient_hash
 from postroom.store.shared.suppression import Suppression
@@ -45,17 +44,15 @@ class _Unfit(ValueError):
 
 def exported(entry: Suppression) -> dict[str, str | None]:
     """One entry as it is written: never an address."""
-    since, until = time_text(entry.added_at), None if entry.expires_at is None else time_text(entry.expires_at)
-    values = (
-        entry.recipient_hash,
-        entry.domain,
-        entry.hint,
-        entry.stream,
-        entry.cause,
-        since,
-        until,
-    )
-    return dict(zip(COLUMNS, values, strict=True))
+    return {
+        "recipient_hash": entry.recipient_hash,
+        "domain": entry.domain,
+        "hint": entry.hint,
+        "stream": entry.stream,
+        "cause": entry.cause,
+        "since": _time_text(entry.added_at),
+        "until": None if entry.expires_at is None else _time_text(entry.expires_at),
+    }
 
 
 def read_list(lines: Iterable[str], key: bytes, now: float) -> Iterator[Suppression | BadLine]:
@@ -156,6 +153,10 @@ def _fitting(fields: dict[str, object], name: str, pattern: re.Pattern[str]) -> 
     if not isinstance(value, str) or pattern.fullmatch(value) is None:
         raise _Unfit(f"{name} is not as `postroom suppress export` writes it")
     return value
+
+
+def _time_text(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _moment(fields: dict[str, object], name: str) -> float | None:

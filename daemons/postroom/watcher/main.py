@@ -25,9 +25,10 @@ from postroom.runtime.lifecycle import Life, StartRefused
 from postroom.runtime.listeners import listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
+from postroom.runtime.sweep import old_rows_stay, sweep_forever
 from postroom.store.boot import boot_id
+from postroom.store.configured import open_shared_store
 from postroom.store.errors import StoreUnavailable
-from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.track.track_store import TrackStore
 from postroom.suppression.configured import guard, proof_of_classes
 from postroom.suppression.learner import Learner
@@ -45,7 +46,7 @@ from postroom.watcher.stdin_source import StdinSource
 from postroom.watcher.witness import WitnessTask
 
 WORD = "watcher"
-SWEEP_S, SWEEP_BUDGET = 60.0, 1000
+SWEEP_BUDGET = 1000
 DRAIN_S = 10.0
 """How long a mail that is there whole may take to be stored when the daemon is stopped."""
 NEEDS_RESTART = (
@@ -84,7 +85,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
     correlator = Correlator(recipient_key, is_relayhosted=config.watcher.relayhost)
     source, boot = _source(config), boot_id()
     async with AsyncExitStack() as at_end:
-        shared = SqliteSharedStore(paths.shared_db(config).parent)
+        shared = open_shared_store(config)
         at_end.push_async_callback(shared.close)
         try:
             store = TrackStore.open(paths.track_db(config))
@@ -132,13 +133,20 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             first_count=secrets.randbelow(MAX_NOOPS),
         )
         in_force = config
-        learner = Learner(shared, proof_of_classes(config.suppression), guard(config.suppression), log)
+        learner = Learner(
+            shared.evidence,
+            shared.suppressions,
+            proof_of_classes(config.suppression),
+            guard(config.suppression),
+            log,
+        )
         following = asyncio.create_task(follower.follow(life.stopping))
         background = Background()
         background.start(witness.run())
         background.start(share_forever(store.sharing, learner, log, metrics, clock.now))
-        background.start(beat_forever(WORD, shared, _samples(follower, metrics), log))
-        background.start(_sweep_forever(store, lambda: in_force, clock, log))
+        background.start(beat_forever(WORD, shared.beats, _samples(follower, metrics), log))
+        sweep = _sweep(store, lambda: in_force, clock)
+        background.start(sweep_forever(sweep, budget=SWEEP_BUDGET, lost=old_rows_stay("track", log)))
 
         def take(new: Config) -> Sequence[str]:
             nonlocal in_force
@@ -208,12 +216,9 @@ def _samples(follower: Follower, metrics: Metrics) -> Callable[[], Awaitable[Map
     return samples
 
 
-async def _sweep_forever(store: TrackStore, in_force: Callable[[], Config], clock: ForwardClock, log: Log) -> None:
-    while True:
+def _sweep(store: TrackStore, in_force: Callable[[], Config], clock: ForwardClock) -> Callable[[], Awaitable[int]]:
+    async def sweep() -> int:
         now = clock.now()
-        try:
-            swept = await store.sweep(now - in_force().retention.messages, now, SWEEP_BUDGET)
-        except StoreUnavailable as error:
-            log.warning("store.unavailable", store="track", error=str(error), effect="old rows stay", next="60 s")
-            swept = 0
-        await asyncio.sleep(1.0 if swept == SWEEP_BUDGET else SWEEP_S)
+        return await store.sweep(now - in_force().retention.messages, now, SWEEP_BUDGET)
+
+    return sweep

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
+from postroom.runtime.store_loss import StoreLoss
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.suppression import Learned
 from postroom.store.track.sharing import TrackSharing
@@ -26,19 +27,15 @@ async def share_forever(
     now: Callable[[], float],
     every_s: float = EVERY_S,
 ) -> None:
-    """Send what waits, every `every_s` seconds, until cancelled; while the store is lost it waits."""
-    is_lost = False
+    """Send what waits, every `every_s` seconds, until cancelled. A store that is away makes it wait."""
+    loss = StoreLoss("shared", "suppressions wait", every_s, log, return_is_logged=False)
     while True:
         try:
             while facts := await track.waiting(BATCH_FACTS):
                 learned = await learner.learn(facts)
                 await track.mark_shared([fact.number for fact in facts], now())
                 metrics.count("postroom_watcher_suppressed_total", learned.count(Learned.SUPPRESSED))
-            is_lost = False
+            loss.back()
         except StoreUnavailable as error:
-            if not is_lost:
-                log.warning(
-                    "store.unavailable", store="shared", error=str(error), effect="suppressions wait", next="1 s"
-                )
-            is_lost = True
+            loss.lost(str(error))
         await asyncio.sleep(every_s)

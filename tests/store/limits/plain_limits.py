@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from hypothesis import strategies as st
 
-from postroom.store.shared.interface import Demand, Usage, Verdict
+from postroom.store.limits.interface import Demand, Usage, Verdict
 
 START_MS = 1_800_000_000_000
 """When the histories begin: in 2027."""

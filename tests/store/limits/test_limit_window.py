@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tests.store.limits.plain_limits import START_MS, Step, histories
 
 from postroom.store.limits import window
-from postroom.store.shared.interface import Demand
+from postroom.store.limits.interface import Demand
 
 Taken = tuple[int, int]
 """Time in ms and cost of one allowed take."""

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from tests.store.event_loop import Run
 from tests.store.shared.plain_suppressions import PlainWaves
 
-from postroom.store.shared.interface import SharedStore
-from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import WAVE_KEPT_S, Delivered, ProofRule, Refused, Suppression, WaveGuard
+from postroom.store.shared_store import SharedStore
+from postroom.store.sqlite_store import init_sqlite_store, open_sqlite_store
 
 NOW = 1_790_000_000.0
 DAY = 86_400.0
@@ -24,11 +24,11 @@ def refused(number: int, domain: str = "example.net", rule: str = "recipient.unk
 
 
 def told(store: SharedStore, run: Run, *facts: Refused | Delivered) -> list[str]:
-    return [str(what) for what in run(store.learn(facts, RULES, GUARD, now=NOW))]
+    return [str(what) for what in run(store.evidence.learn(facts, RULES, GUARD, now=NOW))]
 
 
 def in_effect(store: SharedStore, run: Run, *numbers: int) -> list[int]:
-    found = run(store.suppressed([f"{number:02x}" for number in numbers], now=NOW))
+    found = run(store.suppressions.suppressed([f"{number:02x}" for number in numbers], now=NOW))
     return sorted(int(who, 16) for who in found)
 
 
@@ -36,9 +36,11 @@ def test_a_burst_of_one_domain_is_held(shared_store: SharedStore, run: Run) -> N
     """From the first one past the bound on; those before belong to it, and stay in effect."""
     assert told(shared_store, run, *map(refused, range(5))) == ["suppressed"] * 3 + ["wave_began", "held"]
     assert in_effect(shared_store, run, *range(5)) == [0, 1, 2]
-    (wave,) = run(shared_store.waves(now=NOW))
+    (wave,) = run(shared_store.waves.latest(now=NOW))
     assert (wave.subject, wave.state, wave.held, wave.in_effect) == ("domain:example.net", "open", 2, 3)
-    assert [entry.is_held for entry in run(shared_store.suppressions(("", ""), 9, now=NOW))] == [False] * 3 + [True] * 2
+    assert [entry.is_held for entry in run(shared_store.suppressions.page(("", ""), 9, now=NOW))] == [False] * 3 + [
+        True
+    ] * 2
     assert told(shared_store, run, refused(9, "example.com", "other.rule")) == ["suppressed"], "another domain and rule"
 
 
@@ -54,7 +56,7 @@ def test_a_rule_that_is_wrong_everywhere_is_noticed(shared_store: SharedStore, r
     """One in each domain."""
     facts = [refused(number, f"d{number}.example") for number in range(5)]
     assert told(shared_store, run, *facts) == ["suppressed"] * 3 + ["wave_began", "held"]
-    assert [wave.subject for wave in run(shared_store.waves(now=NOW))] == ["rule:recipient.unknown"]
+    assert [wave.subject for wave in run(shared_store.waves.latest(now=NOW))] == ["rule:recipient.unknown"]
 
 
 def test_what_comes_slowly_is_no_burst(shared_store: SharedStore, run: Run) -> None:
@@ -66,19 +68,19 @@ def test_what_comes_slowly_is_no_burst(shared_store: SharedStore, run: Run) -> N
 def test_an_accepted_burst_is_in_effect_and_what_comes_of_it_too(shared_store: SharedStore, run: Run) -> None:
     """Once; there is nothing to accept twice, but it can be undone."""
     told(shared_store, run, *map(refused, range(5)))
-    assert run(shared_store.accept_wave(1)) == 2
-    assert run(shared_store.accept_wave(1)) is None
+    assert run(shared_store.waves.accept(1)) == 2
+    assert run(shared_store.waves.accept(1)) is None
     assert told(shared_store, run, refused(5)) == ["suppressed"]
     assert in_effect(shared_store, run, *range(6)) == [0, 1, 2, 3, 4, 5]
-    assert run(shared_store.undo_wave(1, now=NOW)) == 6
+    assert run(shared_store.waves.undo(1, now=NOW)) == 6
 
 
 def test_an_undone_burst_is_gone_as_a_whole(shared_store: SharedStore, run: Run) -> None:
     """Also what was in effect, and what was on its way; what still comes of it is held as a new one."""
     told(shared_store, run, *map(refused, range(5)))
-    assert run(shared_store.undo_wave(1, now=NOW + 1)) == 5
-    assert run(shared_store.undo_wave(1, now=NOW + 1)) is None
-    assert run(shared_store.undo_wave(7, now=NOW + 1)) is None
+    assert run(shared_store.waves.undo(1, now=NOW + 1)) == 5
+    assert run(shared_store.waves.undo(1, now=NOW + 1)) is None
+    assert run(shared_store.waves.undo(7, now=NOW + 1)) is None
     assert in_effect(shared_store, run, *range(5)) == []
     assert told(shared_store, run, *map(refused, range(5))) == ["outdated"] * 5
     assert told(shared_store, run, refused(20, at=NOW + 2), refused(21, at=NOW + 3)) == ["wave_began", "held"]
@@ -92,8 +94,8 @@ def test_what_is_held_gets_mail_and_a_delivery_lifts_it(shared_store: SharedStor
     again = replace(refused(3), id="again", at=NOW + 1)
     assert told(shared_store, run, again, Delivered("04", "example.net", NOW + 1)) == ["known", "lifted"]
     assert in_effect(shared_store, run, 3, 4) == []
-    assert [wave.held for wave in run(shared_store.waves(now=NOW))] == [1]
-    assert run(shared_store.accept_wave(1)) == 1
+    assert [wave.held for wave in run(shared_store.waves.latest(now=NOW))] == [1]
+    assert run(shared_store.waves.accept(1)) == 1
     assert in_effect(shared_store, run, 3, 4) == [3]
 
 
@@ -101,8 +103,8 @@ def test_what_an_operator_says_of_one_stands_apart_from_the_burst(shared_store: 
     """It is in effect, whatever becomes of the burst."""
     told(shared_store, run, *map(refused, range(5)))
     manual = Suppression("04", "", "", "manual", None, "", "manual", NOW, None)
-    assert run(shared_store.suppress([manual], now=NOW)) == [True]
-    assert run(shared_store.undo_wave(1, now=NOW)) == 4
+    assert run(shared_store.suppressions.suppress([manual], now=NOW)) == [True]
+    assert run(shared_store.waves.undo(1, now=NOW)) == 4
     assert in_effect(shared_store, run, *range(5)) == [4]
 
 
@@ -110,10 +112,10 @@ def test_old_bursts_are_swept_when_nothing_is_left_of_them(shared_store: SharedS
     """One with suppressions stays, however old."""
     told(shared_store, run, *map(refused, range(5)))
     run(shared_store.sweep(now=NOW + WAVE_KEPT_S + 1))
-    assert len(run(shared_store.waves(now=NOW))) == 1
-    run(shared_store.undo_wave(1, now=NOW))
+    assert len(run(shared_store.waves.latest(now=NOW))) == 1
+    run(shared_store.waves.undo(1, now=NOW))
     run(shared_store.sweep(now=NOW + WAVE_KEPT_S + 1))
-    assert run(shared_store.waves(now=NOW)) == []
+    assert run(shared_store.waves.latest(now=NOW)) == []
 
 
 DOMAINS, KINDS = st.sampled_from(["a.example", "b.example"]), st.sampled_from(["one", "two"])
@@ -132,27 +134,27 @@ def test_bursts_are_the_plain_models(
 ) -> None:
     """Who is in effect, who is held in which one, and how each stands."""
     folder = tmp_path_factory.mktemp("store") / "shared"
-    SqliteSharedStore.init(folder)
+    init_sqlite_store(folder)
     guard = replace(GUARD, percent=percent)
-    store, model, at = SqliteSharedStore(folder), PlainWaves(guard), NOW
+    store, model, at = open_sqlite_store(folder), PlainWaves(guard), NOW
     for number, ((what, subject, rule), pause) in enumerate(steps):
         at += pause
         if what == "refused":
             fact = refused(number, subject, rule, at)
-            run(store.learn([fact], RULES, guard, now=NOW))
-            run(store.learn([fact], RULES, guard, now=NOW))
+            run(store.evidence.learn([fact], RULES, guard, now=NOW))
+            run(store.evidence.learn([fact], RULES, guard, now=NOW))
             model.refused(fact.recipient_hash, subject, rule, at)
         elif what == "delivered":
-            run(store.learn([Delivered(f"ff{number}", subject, at)] * 2, RULES, guard, now=NOW))
+            run(store.evidence.learn([Delivered(f"ff{number}", subject, at)] * 2, RULES, guard, now=NOW))
             model.delivered(subject, at)
         elif what == "accept":
-            run(store.accept_wave(int(subject)))
+            run(store.waves.accept(int(subject)))
             model.accept(int(subject))
         else:
-            run(store.undo_wave(int(subject), now=NOW))
+            run(store.waves.undo(int(subject), now=NOW))
             model.undo(int(subject))
-    entries = run(store.suppressions(("", ""), 99, now=NOW))
-    waves = run(store.waves(now=NOW))
+    entries = run(store.suppressions.page(("", ""), 99, now=NOW))
+    waves = run(store.waves.latest(now=NOW))
     run(store.close())
     assert {entry.recipient_hash: (entry.wave, entry.is_held) for entry in entries} == {
         who: (entry.wave, entry.is_held) for who, entry in model.entries.items()

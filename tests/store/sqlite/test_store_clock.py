@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from tests.store.event_loop import Run
 
-from postroom.store.shared.interface import Demand
-from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.limits.interface import Demand
 from postroom.store.sqlite.clock import SYSTEM, Anchor, Clock, TimeSources, anchored
+from postroom.store.sqlite_store import open_sqlite_store
 
 HOUR_MS = 3_600_000
 START_MS = 1_800_000_000_000
@@ -64,16 +64,16 @@ def test_a_step_of_an_hour_neither_frees_nor_freezes_a_limit(folder: Path, run: 
     True for the process that was there before the step and for one that starts after it.
     """
     machine = Machine()
-    before = SqliteSharedStore(folder, machine.sources())
-    assert run(before.take("1", "smtp", MINUTELY)).allowed
+    before = open_sqlite_store(folder, machine.sources())
+    assert run(before.takes.take("1", "smtp", MINUTELY)).allowed
     machine.realtime_ms += step_ms
-    after = SqliteSharedStore(folder, machine.sources())
+    after = open_sqlite_store(folder, machine.sources())
     machine.passes(59)
-    assert not run(before.take("2", "smtp", MINUTELY)).allowed
-    assert not run(after.take("3", "smtp", MINUTELY)).allowed
+    assert not run(before.takes.take("2", "smtp", MINUTELY)).allowed
+    assert not run(after.takes.take("3", "smtp", MINUTELY)).allowed
     machine.passes(2)
-    assert run(after.take("4", "smtp", MINUTELY)).allowed
-    assert not run(before.take("5", "smtp", MINUTELY)).allowed
+    assert run(after.takes.take("4", "smtp", MINUTELY)).allowed
+    assert not run(before.takes.take("5", "smtp", MINUTELY)).allowed
     run(before.close())
     run(after.close())
 
@@ -81,26 +81,26 @@ def test_a_step_of_an_hour_neither_frees_nor_freezes_a_limit(folder: Path, run: 
 def test_a_boot_with_the_clock_in_1970_goes_on_where_the_store_stopped(folder: Path, run: Run) -> None:
     """Nothing is frozen for fifty years: the window runs on from the last take."""
     machine = Machine()
-    store = SqliteSharedStore(folder, machine.sources())
-    assert run(store.take("1", "smtp", MINUTELY)).allowed
-    run(store.beat("policy", "mx1", 7, {}))
+    store = open_sqlite_store(folder, machine.sources())
+    assert run(store.takes.take("1", "smtp", MINUTELY)).allowed
+    run(store.beats.beat("policy", "mx1", 7, {}))
     run(store.close())
     machine.reboots(realtime_ms=0)
-    store = SqliteSharedStore(folder, machine.sources())
-    assert not run(store.take("2", "smtp", MINUTELY)).allowed
-    assert [beat.at for beat in run(store.beats(0))] == [START_MS / 1000]
+    store = open_sqlite_store(folder, machine.sources())
+    assert not run(store.takes.take("2", "smtp", MINUTELY)).allowed
+    assert [beat.at for beat in run(store.beats.recent(0))] == [START_MS / 1000]
     machine.passes(61)
-    assert run(store.take("3", "smtp", MINUTELY)).allowed
+    assert run(store.takes.take("3", "smtp", MINUTELY)).allowed
     run(store.close())
 
 
 def test_a_boot_with_the_right_time_counts_the_time_it_was_off(folder: Path, run: Run) -> None:
     """Two hours later the window of a minute is over."""
     machine = Machine()
-    store = SqliteSharedStore(folder, machine.sources())
-    assert run(store.take("1", "smtp", MINUTELY)).allowed
+    store = open_sqlite_store(folder, machine.sources())
+    assert run(store.takes.take("1", "smtp", MINUTELY)).allowed
     run(store.close())
     machine.reboots(START_MS + 2 * HOUR_MS)
-    store = SqliteSharedStore(folder, machine.sources())
-    assert run(store.take("2", "smtp", MINUTELY)).allowed
+    store = open_sqlite_store(folder, machine.sources())
+    assert run(store.takes.take("2", "smtp", MINUTELY)).allowed
     run(store.close())

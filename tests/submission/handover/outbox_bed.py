@@ -22,8 +22,9 @@ from postroom.runtime.log import Field, Level, Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.outbox.mail_store import MailStore
 from postroom.store.outbox.messages import Accepted, DeliveryView, MessageView, StoredMessage
-from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import Suppression
+from postroom.store.shared_store import SharedStore
+from postroom.store.sqlite_store import init_sqlite_store, open_sqlite_store
 from postroom.store.track.reader import TrackReader
 from postroom.submission.handover.carrier import Carrier
 from postroom.submission.handover.connector import Connector
@@ -71,7 +72,7 @@ class OutboxBed:
     store: MailStore
     postfix: ScriptedPostfix
     clock: Clock
-    shared: SqliteSharedStore
+    shared: SharedStore
     status: HandoverStatus
     stopping: asyncio.Event
     running: "asyncio.Task[None]"
@@ -85,7 +86,7 @@ class OutboxBed:
 
     async def suppress(self, recipient: str, stream: str = "") -> None:
         """Let no mail (of this stream) go to this recipient any more."""
-        await self.shared.suppress(
+        await self.shared.suppressions.suppress(
             [
                 Suppression(
                     recipient_hash(KEY, recipient),
@@ -173,8 +174,8 @@ async def outbox_at(
     """
     MailStore.init(folder / "state" / "mail.db")
     store = MailStore.open(folder / "state" / "mail.db", KEY)
-    SqliteSharedStore.init(folder / "shared")
-    shared = SqliteSharedStore(folder / "shared")
+    init_sqlite_store(folder / "shared")
+    shared = open_sqlite_store(folder / "shared")
     clock, stopping = Clock(), asyncio.Event()
     events: list[tuple[str, dict[str, Field]]] = []
 
@@ -182,8 +183,8 @@ async def outbox_at(
         events.append((event, fields))
 
     log = Log("debug", write)
-    limiter = Limiter(shared, limits, LocalLimiter(clock), CircuitBreaker("limits", "", log), 1.0)
-    check = RecipientCheck(shared, KEY, CircuitBreaker("shared", "", log), 1.0)
+    limiter = Limiter(shared.takes, limits, LocalLimiter(clock), CircuitBreaker("limits", "", log), 1.0)
+    check = RecipientCheck(shared.suppressions, KEY, CircuitBreaker("shared", "", log), 1.0)
     async with ScriptedPostfix(folder / "in", script, break_body_at) as postfix:
         metrics, random, status = Metrics(), Random(1), HandoverStatus()
         ready = ReadyQueue(status)

@@ -12,8 +12,8 @@ from postroom.mail.states import State
 from postroom.mail.tokens import of_sender
 from postroom.runtime.log import Field, Level, Log
 from postroom.store.errors import StoreUnavailable
-from postroom.store.shared.sqlite import SqliteSharedStore
 from postroom.store.shared.suppression import ProofRule, Refused, WaveGuard
+from postroom.store.sqlite_store import open_sqlite_store
 from postroom.store.track.evidence import RecipientFault
 from postroom.store.track.facts import DeliveryTried, Fact, SeenInQueue
 from postroom.store.track.reader import TrackReader
@@ -55,7 +55,7 @@ async def test_a_bounce_counts_when_it_is_of_mail_we_handed_over_and_that_is_gon
     """
     TrackStore.init(bed / "track.db")
     track = TrackStore.open(bed / "track.db")
-    away = SqliteSharedStore(bed / "nowhere")
+    away = open_sqlite_store(bed / "nowhere")
     reader, events = TrackReader(bed / "track.db"), list[str]()
 
     def write(_level: Level, event: str, _fields: dict[str, Field]) -> None:
@@ -79,13 +79,13 @@ async def test_a_bounce_counts_when_it_is_of_mail_we_handed_over_and_that_is_gon
             return set(tokens) if next(looks, False) else set()
 
         if counts:
-            learner = Learner(away, RULES, WaveGuard(20, 60.0, 20), log)
+            learner = Learner(away.evidence, away.suppressions, RULES, WaveGuard(20, 60.0, 20), log)
             with pytest.raises(StoreUnavailable):
                 await Confirmation(at.store.queries, reader, learner, queued, log).confirm(0.0, 0.0)
-        learner = Learner(at.shared, RULES, WaveGuard(20, 60.0, 20), log)
+        learner = Learner(at.shared.evidence, at.shared.suppressions, RULES, WaveGuard(20, 60.0, 20), log)
         for _ in range(2):
             await Confirmation(at.store.queries, reader, learner, queued, log).confirm(0.0, 0.0)
-        hints = [suppression.hint for suppression in await at.shared.suppressions(("", ""), 9, NOW)]
+        hints = [suppression.hint for suppression in await at.shared.suppressions.page(("", ""), 9, NOW)]
     await away.close()
     await track.close()
     assert hints == (["a…@example.net"] if counts else [])
@@ -118,16 +118,16 @@ async def test_a_delivery_lifts_when_it_is_of_mail_we_handed_over(bed: Path, to:
             NOW - 1,
             True,
         )
-        await at.shared.learn([refused], RULES, WaveGuard(20, 60.0, 20), NOW)
+        await at.shared.evidence.learn([refused], RULES, WaveGuard(20, 60.0, 20), NOW)
         tried = DeliveryTried(QUEUE_ID, recipient, None, State.DELIVERED, "2.0.0", "250 ok", "mx:25", NOW)
         await track.log.apply("log", None, "1", [SeenInQueue(token, QUEUE_ID, "postfix"), tried], NOW, proven=False)
-        learner = Learner(at.shared, RULES, WaveGuard(20, 60.0, 20), log)
+        learner = Learner(at.shared.evidence, at.shared.suppressions, RULES, WaveGuard(20, 60.0, 20), log)
 
         async def queued(tokens: Collection[str]) -> set[str]:
             raise AssertionError(f"a delivery needs no look into the queue: {tokens}")
 
         await Confirmation(at.store.queries, TrackReader(bed / "track.db"), learner, queued, log).confirm(0.0, 0.0)
-        found = await at.shared.suppressed([recipient.hash], now=NOW)
+        found = await at.shared.suppressions.suppressed([recipient.hash], now=NOW)
     await track.close()
     assert (found == {}) is counts
     assert events == (["suppression.lifted"] if counts else [])

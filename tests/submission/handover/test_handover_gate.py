@@ -114,7 +114,7 @@ async def test_a_suppressed_recipient_is_not_counted(bed: Path) -> None:
     async with outbox_at(bed, limits=[LimitRule("each", "recipient", 1, HOUR)]) as at:
         await at.suppress("jane@example.net")
         await at.settled(await at.accept("jane@example.net"), "suppressed")
-        await at.shared.lift(next(iter(await at.shared.suppressions(("", ""), 1))).recipient_hash)
+        await at.shared.suppressions.lift(next(iter(await at.shared.suppressions.page(("", ""), 1))).recipient_hash)
         await at.settled(await at.accept("jane@example.net"), "queued")
 
 

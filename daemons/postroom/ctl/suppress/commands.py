@@ -47,7 +47,7 @@ def list_(context: "CommandContext", as_json: bool) -> None:
 def why(context: "CommandContext", recipient: str, as_json: bool) -> None:
     """Tell all that is kept about a recipient; exit 1 when it is not suppressed."""
     recipient_hash = recipient_of(context, recipient).hash
-    story = with_store(context, lambda store: store.story(recipient_hash))
+    story = with_store(context, lambda store: store.evidence.history(recipient_hash))
     click.echo(story_json(recipient_hash, story) if as_json else story_text(recipient_hash, story))
     sys.exit(0 if story.is_suppressed else 1)
 
@@ -92,7 +92,7 @@ def add(
         expires_at=None if lasts_s is None else now + lasts_s,
         stream=stream or "",
     )
-    (is_new,) = with_store(context, lambda store: store.suppress([suppression]))
+    (is_new,) = with_store(context, lambda store: store.suppressions.suppress([suppression]))
     _tell(is_new, "suppressed", "was suppressed already")
 
 
@@ -104,7 +104,7 @@ def remove(context: "CommandContext", recipient: str, stream: str | None) -> Non
     """Let mail go to a recipient again; exit 1 when it was not suppressed."""
     _check_stream(stream)
     recipient_hash = recipient_of(context, recipient).hash
-    lifted = with_store(context, lambda store: store.lift(recipient_hash, stream))
+    lifted = with_store(context, lambda store: store.suppressions.lift(recipient_hash, stream))
     _tell(lifted, "gets mail again", "was not suppressed")
 
 
@@ -118,7 +118,7 @@ def _check_stream(stream: str | None) -> None:
 @click.pass_obj
 def waves(context: "CommandContext", as_json: bool) -> None:
     """List bursts of suppressions, the latest first; exit 1 when one waits for review."""
-    found = with_store(context, lambda store: store.waves())
+    found = with_store(context, lambda store: store.waves.latest())
     if as_json:
         click.echo(json.dumps([document(each) for each in found], indent=2, ensure_ascii=False))
     else:
@@ -140,7 +140,7 @@ def wave() -> None:
 @click.pass_obj
 def accept(context: "CommandContext", number: int) -> None:
     """Put what a burst holds into effect, and what still comes of it; exit 1 when it is not open."""
-    _tell_count(with_store(context, lambda store: store.accept_wave(number)), "now in effect", "is not open")
+    _tell_count(with_store(context, lambda store: store.waves.accept(number)), "now in effect", "is not open")
 
 
 @wave.command()
@@ -148,7 +148,7 @@ def accept(context: "CommandContext", number: int) -> None:
 @click.pass_obj
 def undo(context: "CommandContext", number: int) -> None:
     """Lift all suppressions of a burst, in one step, also those in effect; exit 1 when that was done before."""
-    _tell_count(with_store(context, lambda store: store.undo_wave(number)), "lifted", "is undone, or never was")
+    _tell_count(with_store(context, lambda store: store.waves.undo(number)), "lifted", "is undone, or never was")
 
 
 def _tell_count(count: int | None, done: str, nothing: str) -> None:

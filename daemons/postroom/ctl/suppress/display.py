@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from postroom.store.shared.sqlite import SqliteSharedStore
     from postroom.store.shared.suppression import KeptRefusal, RecipientHistory, Suppression, Wave
+    from postroom.store.shared_store import SharedStore
 
 PAGE = 500
 _TIMES = ("added_at", "expires_at", "at", "began_at", "last_at")
 
 
-async def all_suppressions(store: "SqliteSharedStore") -> "list[Suppression]":
+async def all_suppressions(store: "SharedStore") -> "list[Suppression]":
     """All that have not expired."""
     after, found = ("", ""), list["Suppression"]()
-    while page := await store.suppressions(after, PAGE):
+    while page := await store.suppressions.page(after, PAGE):
         found += page
         after = page[-1].recipient_hash, page[-1].stream
     return found

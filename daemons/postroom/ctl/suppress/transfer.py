@@ -14,8 +14,8 @@ from postroom.ctl.suppress.display import PAGE, all_suppressions
 
 if TYPE_CHECKING:
     from postroom.ctl.context import CommandContext
-    from postroom.store.shared.sqlite import SqliteSharedStore
     from postroom.store.shared.suppression import Suppression
+    from postroom.store.shared_store import SharedStore
 
 
 @click.command()
@@ -65,8 +65,10 @@ def import_(context: "CommandContext", file: IO[str], skip_bad: bool) -> None:
     sys.exit(1 if bad else 0)
 
 
-async def _import(store: "SqliteSharedStore", good: "list[Suppression]") -> list[bool]:
+async def _import(store: "SharedStore", good: "list[Suppression]") -> list[bool]:
     # In steps, so that nobody waits long for the file; again after a crash, it is the same.
     return [
-        is_new for first in range(0, len(good), PAGE) for is_new in await store.suppress(good[first : first + PAGE])
+        is_new
+        for first in range(0, len(good), PAGE)
+        for is_new in await store.suppressions.suppress(good[first : first + PAGE])
     ]

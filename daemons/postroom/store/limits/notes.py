@@ -1,4 +1,4 @@
-"""limits.db: the recipients of messages that are not counted yet, in SQL. Operations for one open transaction.
+"""limits.db: the recipients of messages that are not counted yet.
 
 They lie beside the counters because the same daemon asks for both while Postfix waits.
 
@@ -9,41 +9,45 @@ from collections.abc import Mapping
 
 import apsw
 
-from postroom.store.shared.interface import NOTE_KEPT_S, Door
-
-SCHEMA = """
-CREATE TABLE notes (
-    instance       TEXT NOT NULL,
-    door           TEXT NOT NULL,
-    recipient_hash TEXT NOT NULL,
-    domain         TEXT NOT NULL,
-    at_ms          INTEGER NOT NULL,
-    PRIMARY KEY (instance, door, recipient_hash)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX notes_by_time ON notes (at_ms);
-"""
+from postroom.store.limits.file import LimitsFile
+from postroom.store.limits.interface import NOTE_KEPT_S, Door
 
 
-def note(connection: apsw.Connection, instance: str, door: Door, recipient_hash: str, domain: str, now_ms: int) -> None:
-    """See SharedStore.note."""
-    connection.execute("REPLACE INTO notes VALUES (?, ?, ?, ?, ?)", (instance, door, recipient_hash, domain, now_ms))
+class SqliteNotes:
+    """Notes in limits.db."""
 
+    def __init__(self, file: LimitsFile) -> None:
+        self._file = file
 
-def noted(connection: apsw.Connection, instance: str, door: Door, now_ms: int) -> Mapping[str, str]:
-    """See SharedStore.noted."""
-    return dict(
-        connection.execute(
-            "SELECT recipient_hash, domain FROM notes WHERE instance = ? AND door = ? AND at_ms > ?",
-            (instance, door, now_ms - NOTE_KEPT_S * 1000),
-        )
-    )
+    async def note(self, instance: str, door: Door, recipient_hash: str, domain: str, now: float | None = None) -> None:
+        def transaction(connection: apsw.Connection) -> None:
+            connection.execute(
+                "REPLACE INTO notes (instance, door, recipient_hash, domain, at_ms) VALUES (?, ?, ?, ?, ?)",
+                (instance, door, recipient_hash, domain, self._file.now_ms(now)),
+            )
 
+        await self._file.run(transaction)
 
-def sweep(connection: apsw.Connection, now_ms: int, step: int) -> int:
-    """Remove at most `step` notes that have lapsed; return how many it were."""
-    connection.execute(
-        "DELETE FROM notes WHERE (instance, door, recipient_hash) IN"
-        " (SELECT instance, door, recipient_hash FROM notes WHERE at_ms <= ? ORDER BY at_ms LIMIT ?)",
-        (now_ms - NOTE_KEPT_S * 1000, step),
-    )
-    return connection.changes()
+    async def noted(self, instance: str, door: Door, now: float | None = None) -> Mapping[str, str]:
+        def transaction(connection: apsw.Connection) -> Mapping[str, str]:
+            return dict(
+                connection.execute(
+                    "SELECT recipient_hash, domain FROM notes WHERE instance = ? AND door = ? AND at_ms > ?",
+                    (instance, door, self._file.now_ms(now) - NOTE_KEPT_S * 1000),
+                )
+            )
+
+        return await self._file.run(transaction)
+
+    async def sweep(self, now: float | None, budget: int) -> int:
+        """Remove notes that have lapsed."""
+
+        def remove(connection: apsw.Connection, step: int) -> int:
+            connection.execute(
+                "DELETE FROM notes WHERE (instance, door, recipient_hash) IN"
+                " (SELECT instance, door, recipient_hash FROM notes WHERE at_ms <= ? ORDER BY at_ms LIMIT ?)",
+                (self._file.now_ms(now) - NOTE_KEPT_S * 1000, step),
+            )
+            return connection.changes()
+
+        return await self._file.sweep(remove, budget)

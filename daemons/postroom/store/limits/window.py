@@ -19,7 +19,7 @@ Source:  Promise P3 in ARCHITECTURE.md; nginx ngx_http_limit_req_module, "burst"
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from postroom.store.shared.interface import Demand, Usage, Verdict
+from postroom.store.limits.interface import Demand, Usage, Verdict
 
 SLOTS = 60
 """Slots in a window; the present one comes on top."""
@@ -123,7 +123,15 @@ def usage(demand: Demand, counter: Counter, now_ms: int) -> Usage:
     if demand.burst is not None:
         remaining = min(remaining, demand.burst - _ceil(counter.level, demand.window_s * 1000))
     reset_s = max(0, empty_at(demand, counter) - now_ms) / 1000
-    return Usage(demand.rule, demand.key, used, demand.limit, demand.window_s, max(0, remaining), reset_s)
+    return Usage(
+        rule=demand.rule,
+        key=demand.key,
+        used=used,
+        limit=demand.limit,
+        window_s=demand.window_s,
+        remaining=max(0, remaining),
+        reset_s=reset_s,
+    )
 
 
 def empty_at(demand: Demand, counter: Counter) -> int:

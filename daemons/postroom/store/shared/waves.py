@@ -1,38 +1,76 @@
-"""shared.db: bursts of suppressions, held for review, in SQL. Operations for one open transaction.
+"""shared.db: bursts of suppressions, held for review (interface.py tells what a wave is)."""
 
-A server that says "user unknown" to everybody for an hour, or a rule of ours that is wrong, would empty a list of
-good addresses. So when suppressions by bounces pile up in one domain, or under one rule, further ones are held: they
-wait for the operator, are not in effect meanwhile, and a delivery lifts them as any other. Those that came before the
-burst was noticed belong to the wave too, so that undoing it lifts all.
-
-    no wave ─ more than the guard allows ─► open ─► accepted: what comes is in effect
-                                              └──► undone: all lifted; what comes at once is a new wave, held
-
-A wave goes on as long as its suppressions come without a pause of `within_s`. Its subject is the domain where that
-alone is too much, else the rule.
-"""
+from dataclasses import replace
 
 import apsw
 
-from postroom.store.shared.suppression import WAVE_KEPT_S, Suppression, Wave, WaveGuard
-
-SCHEMA = """
-CREATE TABLE waves (
-    number   INTEGER PRIMARY KEY AUTOINCREMENT,
-    subject  TEXT NOT NULL,
-    state    TEXT NOT NULL,
-    began_at REAL NOT NULL,  -- Unix seconds
-    last_at  REAL NOT NULL
-) STRICT;
-CREATE INDEX waves_by_subject ON waves (subject, last_at);
-CREATE INDEX suppressions_by_wave ON suppressions (wave) WHERE wave IS NOT NULL;
-CREATE INDEX suppressions_by_domain ON suppressions (domain, added_at) WHERE source = 'bounce';
-CREATE INDEX suppressions_by_rule ON suppressions (rule, added_at) WHERE source = 'bounce';
-"""
+from postroom.store.shared.file import SharedFile
+from postroom.store.shared.suppression import WAVE_KEPT_S, Learned, Suppression, Wave, WaveGuard
+from postroom.store.shared.suppressions import forget
 
 
-def wave_of(connection: apsw.Connection, entry: Suppression, guard: WaveGuard) -> tuple[int | None, bool, bool]:
-    """The wave a new entry belongs to, if any; whether it is held; whether the wave begins with it."""
+class SqliteWaves:
+    """Waves in shared.db."""
+
+    def __init__(self, file: SharedFile) -> None:
+        self._file = file
+
+    async def latest(self, limit: int = 100, now: float | None = None) -> list[Wave]:
+        def transaction(connection: apsw.Connection) -> list[Wave]:
+            rows = connection.execute(
+                "SELECT w.number, subject, state, began_at, last_at,"
+                " coalesce(sum(is_held), 0), count(recipient_hash) - coalesce(sum(is_held), 0)"
+                " FROM waves w LEFT JOIN suppressions s ON s.wave = w.number AND (expires_at IS NULL OR expires_at > ?)"
+                " GROUP BY w.number ORDER BY w.number DESC LIMIT ?",
+                (self._file.now_ms(now) / 1000, limit),
+            )
+            return [
+                Wave(number, subject, state, began_at=began_at, last_at=last_at, held=held, in_effect=in_effect)
+                for number, subject, state, began_at, last_at, held, in_effect in rows
+            ]
+
+        return await self._file.ask_aside(transaction)
+
+    async def accept(self, number: int) -> int | None:
+        def transaction(connection: apsw.Connection) -> int | None:
+            connection.execute("UPDATE waves SET state = 'accepted' WHERE number = ? AND state = 'open'", (number,))
+            if connection.changes() == 0:
+                return None
+            connection.execute("UPDATE suppressions SET is_held = 0 WHERE wave = ? AND is_held = 1", (number,))
+            return connection.changes()
+
+        return await self._file.write(transaction)
+
+    async def undo(self, number: int, now: float | None = None) -> int | None:
+        def transaction(connection: apsw.Connection) -> int | None:
+            at = self._file.now_ms(now) / 1000
+            connection.execute("UPDATE waves SET state = 'undone' WHERE number = ? AND state <> 'undone'", (number,))
+            if connection.changes() == 0:
+                return None
+            rows = connection.execute("SELECT recipient_hash FROM suppressions WHERE wave = ?", (number,)).fetchall()
+            connection.execute("DELETE FROM suppressions WHERE wave = ?", (number,))
+            for (recipient_hash,) in rows:
+                forget(connection, str(recipient_hash), "", at)
+            return len(rows)
+
+        return await self._file.write(transaction)
+
+    async def sweep(self, now: float | None, budget: int) -> int:
+        """Remove old waves of which nothing is left."""
+
+        def remove(connection: apsw.Connection, step: int) -> int:
+            connection.execute(
+                "DELETE FROM waves WHERE number IN (SELECT number FROM waves WHERE last_at < ?"
+                " AND NOT EXISTS (SELECT 1 FROM suppressions WHERE wave = number) LIMIT ?)",
+                (self._file.now_ms(now) / 1000 - WAVE_KEPT_S, step),
+            )
+            return connection.changes()
+
+        return await self._file.sweep(remove, budget)
+
+
+def with_wave(connection: apsw.Connection, entry: Suppression, guard: WaveGuard) -> tuple[Suppression, Learned]:
+    """A new entry with the wave it belongs to, if any; and whether it is in effect, held, or held as the first."""
     subjects = [(f"domain:{entry.domain}", "domain", entry.domain), (f"rule:{entry.rule}", "rule", entry.rule)]
     for subject, column, value in subjects:
         if not value:
@@ -42,53 +80,14 @@ def wave_of(connection: apsw.Connection, entry: Suppression, guard: WaveGuard) -
             (subject, entry.added_at - guard.within_s),
         ).fetchone()
         if row is not None and row[1] != "undone":
-            connection.execute("UPDATE waves SET last_at = max(last_at, ?) WHERE number = ?", (entry.added_at, row[0]))
-            return row[0], row[1] == "open", False
+            number, state = row
+            connection.execute("UPDATE waves SET last_at = max(last_at, ?) WHERE number = ?", (entry.added_at, number))
+            is_open = state == "open"
+            return replace(entry, wave=number, is_held=is_open), Learned.HELD if is_open else Learned.SUPPRESSED
         if row is not None or _is_burst(connection, entry, column, value, guard):
-            return _begun(connection, entry, subject, column, value, guard), True, True
-    return None, False, False
-
-
-def waves(connection: apsw.Connection, limit: int, now_ms: int) -> list[Wave]:
-    """See SharedStore.waves."""
-    rows = connection.execute(
-        "SELECT w.number, subject, state, began_at, last_at,"
-        " coalesce(sum(is_held), 0), count(recipient_hash) - coalesce(sum(is_held), 0)"
-        " FROM waves w LEFT JOIN suppressions s ON s.wave = w.number AND (expires_at IS NULL OR expires_at > ?)"
-        " GROUP BY w.number ORDER BY w.number DESC LIMIT ?",
-        (now_ms / 1000, limit),
-    )
-    return [Wave(*row) for row in rows]
-
-
-def accept(connection: apsw.Connection, number: int) -> int | None:
-    """See SharedStore.accept_wave."""
-    connection.execute("UPDATE waves SET state = 'accepted' WHERE number = ? AND state = 'open'", (number,))
-    if connection.changes() == 0:
-        return None
-    connection.execute("UPDATE suppressions SET is_held = 0 WHERE wave = ? AND is_held = 1", (number,))
-    return connection.changes()
-
-
-def undo(connection: apsw.Connection, number: int) -> list[str] | None:
-    """Take all entries of a wave away; give their recipients. None when there is no such wave, or it is undone."""
-    connection.execute("UPDATE waves SET state = 'undone' WHERE number = ? AND state <> 'undone'", (number,))
-    if connection.changes() == 0:
-        return None
-    rows = connection.execute("SELECT recipient_hash FROM suppressions WHERE wave = ?", (number,))
-    recipients = [str(row[0]) for row in rows.fetchall()]
-    connection.execute("DELETE FROM suppressions WHERE wave = ?", (number,))
-    return recipients
-
-
-def sweep(connection: apsw.Connection, now_ms: int, step: int) -> int:
-    """Remove at most `step` old waves of which nothing is left; return how many it were."""
-    connection.execute(
-        "DELETE FROM waves WHERE number IN (SELECT number FROM waves WHERE last_at < ?"
-        " AND NOT EXISTS (SELECT 1 FROM suppressions WHERE wave = number) LIMIT ?)",
-        (now_ms / 1000 - WAVE_KEPT_S, step),
-    )
-    return connection.changes()
+            number = _begun(connection, entry, subject, column, value, guard)
+            return replace(entry, wave=number, is_held=True), Learned.WAVE_BEGAN
+    return entry, Learned.SUPPRESSED
 
 
 def _is_burst(connection: apsw.Connection, entry: Suppression, column: str, value: str, guard: WaveGuard) -> bool:

@@ -6,11 +6,11 @@ without an fsync the commit is not what costs.) A writer elsewhere must not stop
 after BUSY_ON_LOOP_MS the operation moves to a StoreThread, which waits there for the
 file, and those that arrive meanwhile follow it.
 
-Whose patience ends first cancels: an operation that still waits is then not carried out.
+A caller whose time ends first cancels: an operation that still waits is then not carried out.
 
 The WAL is copied back (checkpoint, with its fsync) in another thread, never on the loop.
 
-Flow:   sqlite.py -> LoopFile -> apsw | StoreThread -> apsw
+Flow:   limits/file.py, shared/file.py -> LoopFile -> apsw | StoreThread -> apsw
 Source: SQLite "WAL mode" (checkpointing), "PRAGMA busy_timeout".
 """
 

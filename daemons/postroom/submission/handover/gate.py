@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from postroom.mail.states import State
+from postroom.store.limits.interface import Verdict
 from postroom.store.outbox.messages import ClaimedDelivery
-from postroom.store.shared.interface import Verdict
 from postroom.submission.socket_door import SocketDoor
 
 MAX_COUNTERS = 10_000

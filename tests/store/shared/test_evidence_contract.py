@@ -11,9 +11,7 @@ from tests.store.event_loop import Run
 from tests.store.outbox.sample_messages import rows
 from tests.store.shared.plain_suppressions import PlainList
 
-from postroom.store.shared import beats, suppressions
-from postroom.store.shared.interface import SharedStore
-from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.shared.schema import SHARED
 from postroom.store.shared.suppression import (
     GOOD_KEPT_S,
     MOST_REFUSALS,
@@ -26,8 +24,9 @@ from postroom.store.shared.suppression import (
     SuppressionSource,
     WaveGuard,
 )
-from postroom.store.sqlite import clock
+from postroom.store.shared_store import SharedStore
 from postroom.store.sqlite.file import open_file
+from postroom.store.sqlite_store import init_sqlite_store, open_sqlite_store
 
 NOW = 1_790_000_000.0
 DAY = 86_400.0
@@ -45,7 +44,7 @@ def full(number: int, at: float) -> Refused:
 
 
 def learned(store: SharedStore, run: Run, *facts: Refused | Delivered, now: float = NOW) -> list[str]:
-    return [str(what) for what in run(store.learn(facts, RULES, NO_GUARD, now=now))]
+    return [str(what) for what in run(store.evidence.learn(facts, RULES, NO_GUARD, now=now))]
 
 
 def test_proof_suppresses_at_once(shared_store: SharedStore, run: Run) -> None:
@@ -64,9 +63,9 @@ def test_proof_suppresses_at_once(shared_store: SharedStore, run: Run) -> None:
         rule="recipient.unknown",
         rule_version=2,
     )
-    assert run(shared_store.suppressed(["0a"], now=NOW)) == {"0a": entry}
+    assert run(shared_store.suppressions.suppressed(["0a"], now=NOW)) == {"0a": entry}
     assert learned(shared_store, run, UNKNOWN, UNKNOWN) == ["outdated"] * 2
-    assert run(shared_store.suppressed(["0a"], now=NOW)) == {"0a": entry}
+    assert run(shared_store.suppressions.suppressed(["0a"], now=NOW)) == {"0a": entry}
 
 
 def test_what_must_repeat_suppresses_when_it_has_for_long_enough(shared_store: SharedStore, run: Run) -> None:
@@ -74,7 +73,7 @@ def test_what_must_repeat_suppresses_when_it_has_for_long_enough(shared_store: S
     assert learned(shared_store, run, *(full(day, NOW + day * DAY) for day in range(7))) == ["counted"] * 7
     assert learned(shared_store, run, full(6, NOW + 20 * DAY)) == ["outdated"]
     assert learned(shared_store, run, full(14, NOW + 14 * DAY)) == ["suppressed"]
-    (entry,) = run(shared_store.story("0a", now=NOW)).entries
+    (entry,) = run(shared_store.evidence.history("0a", now=NOW)).entries
     assert (entry.cause, entry.expires_at) == ("mailbox_full", NOW + 44 * DAY)
     other = replace(FULL, recipient_hash="0b")
     two = [replace(other, id="x"), replace(other, id="y", at=NOW + 30 * DAY)]
@@ -92,51 +91,51 @@ def test_a_delivery_lifts_what_bounces_brought_about(shared_store: SharedStore, 
     """And begins to count anew; what is later than the delivery stays."""
     learned(shared_store, run, full(1, NOW), full(2, NOW + DAY), UNKNOWN)
     assert learned(shared_store, run, Delivered("0a", "example.net", NOW + 2 * DAY)) == ["lifted"]
-    assert run(shared_store.suppressed(["0a"], now=NOW)) == {}
+    assert run(shared_store.suppressions.suppressed(["0a"], now=NOW)) == {}
     assert learned(shared_store, run, full(3, NOW + 16 * DAY)) == ["counted"]
     assert learned(shared_store, run, full(2, NOW + DAY), UNKNOWN) == ["outdated"] * 2
     assert learned(shared_store, run, replace(UNKNOWN, id="u1", at=NOW + 17 * DAY)) == ["suppressed"]
     assert learned(shared_store, run, Delivered("0a", "example.net", NOW + 16.5 * DAY)) == ["nothing"]
-    assert list(run(shared_store.suppressed(["0a"], now=NOW))) == ["0a"]
+    assert list(run(shared_store.suppressions.suppressed(["0a"], now=NOW))) == ["0a"]
 
 
 @pytest.mark.parametrize("source", ["manual", "complaint", "import"])
 def test_what_a_person_said_is_not_lifted(shared_store: SharedStore, run: Run, source: SuppressionSource) -> None:
     """Nor replaced by a bounce."""
     entry = replace(MANUAL, source=source)
-    run(shared_store.suppress([entry], now=NOW))
+    run(shared_store.suppressions.suppress([entry], now=NOW))
     assert learned(shared_store, run, UNKNOWN, Delivered("0a", "example.net", NOW + 1)) == ["known", "nothing"]
-    assert run(shared_store.suppressed(["0a"], now=NOW)) == {"0a": entry}
+    assert run(shared_store.suppressions.suppressed(["0a"], now=NOW)) == {"0a": entry}
 
 
 def test_lifted_by_hand_it_begins_to_count_anew(shared_store: SharedStore, run: Run) -> None:
     """What was on its way at that moment does not suppress again."""
     learned(shared_store, run, full(1, NOW), full(2, NOW + 1), UNKNOWN)
-    assert run(shared_store.lift("0a", now=NOW + 20 * DAY))
+    assert run(shared_store.suppressions.lift("0a", now=NOW + 20 * DAY))
     assert learned(shared_store, run, full(3, NOW + 19 * DAY), UNKNOWN) == ["outdated"] * 2
     assert learned(shared_store, run, full(4, NOW + 21 * DAY)) == ["counted"]
-    story = run(shared_store.story("0a", now=NOW))
-    assert (len(story.refusals), story.good_at, story.is_suppressed) == (1, NOW + 20 * DAY, False)
+    history = run(shared_store.evidence.history("0a", now=NOW))
+    assert (len(history.refusals), history.good_at, history.is_suppressed) == (1, NOW + 20 * DAY, False)
 
 
-def test_the_story_has_all_that_counts(shared_store: SharedStore, run: Run) -> None:
+def test_the_history_has_all_that_counts(shared_store: SharedStore, run: Run) -> None:
     """The first one first; of somebody unknown there is nothing."""
     learned(shared_store, run, full(1, NOW + DAY), full(2, NOW), UNKNOWN)
-    story = run(shared_store.story("0a", now=NOW))
-    assert [(refusal.cause, refusal.at, refusal.is_proof) for refusal in story.refusals] == [
+    history = run(shared_store.evidence.history("0a", now=NOW))
+    assert [(refusal.cause, refusal.at, refusal.is_proof) for refusal in history.refusals] == [
         ("mailbox_full", NOW, False),
         ("invalid_recipient", NOW, True),
         ("mailbox_full", NOW + DAY, False),
     ]
-    first = story.refusals[0]
+    first = history.refusals[0]
     assert (first.rule, first.rule_version, first.enhanced_status, first.evidence) == (
         "mailbox.full",
         2,
         "5.2.2",
         "full",
     )
-    assert story.is_suppressed
-    nobody = run(shared_store.story("0b", now=NOW))
+    assert history.is_suppressed
+    nobody = run(shared_store.evidence.history("0b", now=NOW))
     assert (nobody.entries, nobody.refusals, nobody.good_at) == ((), (), None)
 
 
@@ -144,7 +143,7 @@ def test_what_is_kept_of_a_recipient_is_bounded(shared_store: SharedStore, run: 
     """A mailbox that is full fifty times a day: the first stays, so that the two weeks come to an end."""
     facts = [full(number, NOW + number * DAY / 50) for number in range(50 * 14)]
     assert learned(shared_store, run, *facts) == ["counted"] * len(facts)
-    assert len(run(shared_store.story("0a", now=NOW)).refusals) == MOST_REFUSALS
+    assert len(run(shared_store.evidence.history("0a", now=NOW)).refusals) == MOST_REFUSALS
     assert learned(shared_store, run, full(10_000, NOW + 14 * DAY)) == ["suppressed"]
 
 
@@ -155,7 +154,7 @@ def test_what_is_old_is_swept(shared_store: SharedStore, run: Run) -> None:
     assert run(shared_store.sweep(now=NOW + GOOD_KEPT_S + 1)) == 1
     assert run(shared_store.sweep(now=NOW + REFUSAL_KEPT_S)) == 0
     assert run(shared_store.sweep(now=NOW + REFUSAL_KEPT_S + 1)) == 1
-    assert run(shared_store.story("0a", now=NOW)).refusals == ()
+    assert run(shared_store.evidence.history("0a", now=NOW)).refusals == ()
 
 
 WHO = st.sampled_from(["0a", "0b"])
@@ -182,14 +181,14 @@ def test_in_any_order_and_told_twice_the_end_is_the_plain_models(
 ) -> None:
     """Who is suppressed, and, where no delivery came between, until when."""
     folder = tmp_path_factory.mktemp("store") / "shared"
-    SqliteSharedStore.init(folder)
-    store, model = SqliteSharedStore(folder), PlainList(RULES)
+    init_sqlite_store(folder)
+    store, model = open_sqlite_store(folder), PlainList(RULES)
     facts: list[Refused | Delivered] = [*refused, *delivered] * 2
     Random(seed).shuffle(facts)
     for fact in facts:
-        run(store.learn([fact], RULES, NO_GUARD, now=NOW))
+        run(store.evidence.learn([fact], RULES, NO_GUARD, now=NOW))
         model.learn(fact)
-    found = {entry.recipient_hash: entry.expires_at for entry in run(store.suppressions(("", ""), 99, now=NOW))}
+    found = {entry.recipient_hash: entry.expires_at for entry in run(store.suppressions.page(("", ""), 99, now=NOW))}
     run(store.close())
     assert found.keys() == model.ends().keys()
     if not delivered:
@@ -201,7 +200,7 @@ def test_a_list_of_before_rules_were_kept_is_brought_up_to_date(tmp_path: Path, 
     folder = tmp_path / "shared"
     folder.mkdir()
     (folder / "shared.db").touch()
-    before = open_file(folder / "shared.db", (clock.SCHEMA + beats.SCHEMA, suppressions.SCHEMA), synchronous="NORMAL")
+    before = open_file(folder / "shared.db", SHARED[:2], synchronous="NORMAL")
     for who, source in (("0a", "watcher"), ("0b", "operator")):
         before.execute(
             "INSERT INTO suppressions VALUES (?, 'example.net', 'j…@example.net', 'invalid_recipient', '5.1.1', 'no',"
@@ -209,14 +208,14 @@ def test_a_list_of_before_rules_were_kept_is_brought_up_to_date(tmp_path: Path, 
             (who, source, NOW, NOW + DAY),
         )
     before.close()
-    SqliteSharedStore.init(folder)
-    store = SqliteSharedStore(folder)
-    jane, john = run(store.suppressions(("", ""), 9, now=NOW))
+    init_sqlite_store(folder)
+    store = open_sqlite_store(folder)
+    jane, john = run(store.suppressions.page(("", ""), 9, now=NOW))
     assert (jane.source, john.source) == ("bounce", "manual")
     assert (jane.cause, jane.evidence, jane.expires_at) == ("invalid_recipient", "no", NOW + DAY)
     assert (jane.rule, jane.rule_version, jane.stream, jane.wave, jane.is_held) == ("", 0, "", None, False)
-    assert len(run(store.story("0a", now=NOW)).refusals) == 1
+    assert len(run(store.evidence.history("0a", now=NOW)).refusals) == 1
     good = [Delivered("0a", "example.net", NOW + 1), Delivered("0b", "example.net", NOW + 1)]
-    assert run(store.learn(good, RULES, NO_GUARD, now=NOW + 1)) == [Learned.LIFTED, Learned.NOTHING]
+    assert run(store.evidence.learn(good, RULES, NO_GUARD, now=NOW + 1)) == [Learned.LIFTED, Learned.NOTHING]
     run(store.close())
     assert rows(folder / "shared.db", "SELECT recipient_hash FROM suppressions") == [("0b",)]

@@ -11,9 +11,9 @@ from tests.store.event_loop import Run
 from tests.store.processes import process, tell
 
 from postroom.store.errors import StoreBroken, StoreUnavailable
-from postroom.store.shared.interface import Demand
-from postroom.store.shared.sqlite import SqliteSharedStore
+from postroom.store.limits.interface import Demand
 from postroom.store.sqlite.loop_file import RESTART_PAGES
+from postroom.store.sqlite_store import init_sqlite_store, open_sqlite_store
 
 NOW = 1_800_000_000.0
 HOURLY = [Demand("per_client", "client:192.0.2.1", 1, 100, 3600)]
@@ -36,8 +36,8 @@ def test_processes_that_race_for_one_key_get_exactly_the_limit(folder: Path, run
         allowed = [child.stdout.read().split() for child in children if child.stdout is not None]
         assert [child.wait(60) for child in children] == [0, 0, 0, 0]
     assert sum(map(len, allowed)) == 400
-    store = SqliteSharedStore(folder)
-    assert [usage.used for usage in run(store.peek(TAKERS))] == [400, 400]
+    store = open_sqlite_store(folder)
+    assert [usage.used for usage in run(store.takes.peek(TAKERS))] == [400, 400]
     run(store.close())
 
 
@@ -47,7 +47,7 @@ def test_a_process_killed_while_it_takes_leaves_an_exact_state(folder: Path, run
 
     Asked again with its instance, that one is counted once.
     """
-    store, before = SqliteSharedStore(folder), 0
+    store, before = open_sqlite_store(folder), 0
     for word in "abcdefgh":
         with process("taker.py", str(folder), word, "100000", "10000") as child:
             tell(child)
@@ -55,25 +55,27 @@ def test_a_process_killed_while_it_takes_leaves_an_exact_state(folder: Path, run
             told = [child.stdout.readline() for _ in range(50)]
             child.kill()
             told += child.stdout.read().splitlines()
-        used = [usage.used for usage in run(store.peek(TAKERS))]
+        used = [usage.used for usage in run(store.takes.peek(TAKERS))]
         assert used[0] == used[1]
         assert used[0] - before - len(told) in (0, 1)
         for number in range(len(told) + 1):
-            assert run(store.take(f"{word}{number}", "smtp", TAKERS)).allowed
+            assert run(store.takes.take(f"{word}{number}", "smtp", TAKERS)).allowed
         before += len(told) + 1
-        assert [usage.used for usage in run(store.peek(TAKERS))] == [before, before]
+        assert [usage.used for usage in run(store.takes.peek(TAKERS))] == [before, before]
     run(store.close())
 
 
 @pytest.mark.process
 def test_a_busy_file_is_no_lost_store(folder: Path, run: Run) -> None:
     """A take that meets another process's write waits in the thread, and is taken when the file is free."""
-    store = SqliteSharedStore(folder)
+    store = open_sqlite_store(folder)
 
     async def take_while_held() -> None:
-        assert (await store.take("before", "smtp", HOURLY, now=NOW)).allowed
+        assert (await store.takes.take("before", "smtp", HOURLY, now=NOW)).allowed
         with process("lock_holder.py", str(folder / "limits.db")) as holder:
-            waiting = [asyncio.create_task(store.take(f"{number}", "smtp", HOURLY, now=NOW)) for number in range(3)]
+            waiting = [
+                asyncio.create_task(store.takes.take(f"{number}", "smtp", HOURLY, now=NOW)) for number in range(3)
+            ]
             # Each task runs up to its wait for the thread: the loop's own try is over by then.
             done, _ = await asyncio.wait(waiting, timeout=0.05)
             assert not done
@@ -81,7 +83,7 @@ def test_a_busy_file_is_no_lost_store(folder: Path, run: Run) -> None:
             verdicts = await asyncio.gather(*waiting)
         assert sorted(verdict.usages[0].used for verdict in verdicts) == [2, 3, 4]
         # And the loop's own connection is in use again.
-        assert (await store.take("after", "smtp", HOURLY, now=NOW)).usages[0].used == 5
+        assert (await store.takes.take("after", "smtp", HOURLY, now=NOW)).usages[0].used == 5
 
     run(take_while_held())
     run(store.close())
@@ -90,16 +92,16 @@ def test_a_busy_file_is_no_lost_store(folder: Path, run: Run) -> None:
 @pytest.mark.process
 def test_a_take_given_up_while_it_waits_is_not_carried_out(folder: Path, run: Run) -> None:
     """Whose budget ends does not find the take counted later, when the file is free."""
-    store = SqliteSharedStore(folder)
+    store = open_sqlite_store(folder)
 
     async def give_up() -> int:
         with process("lock_holder.py", str(folder / "limits.db")) as holder:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1):
-                    await store.take("given up", "smtp", HOURLY, now=NOW)
+                    await store.takes.take("given up", "smtp", HOURLY, now=NOW)
             tell(holder)
             # It queues behind the one given up.
-            return (await store.peek(HOURLY, now=NOW))[0].used
+            return (await store.takes.peek(HOURLY, now=NOW))[0].used
 
     assert run(give_up()) == 0
     run(store.close())
@@ -108,7 +110,7 @@ def test_a_take_given_up_while_it_waits_is_not_carried_out(folder: Path, run: Ru
 @pytest.mark.process
 def test_the_loop_stands_still_only_once_for_a_held_file(folder: Path, run: Run) -> None:
     """While the thread waits, even for one who gave up, others join it without a try of 20 ms each."""
-    store = SqliteSharedStore(folder)
+    store = open_sqlite_store(folder)
 
     async def hundred() -> float:
         with process("lock_holder.py", str(folder / "limits.db")):
@@ -116,7 +118,7 @@ def test_the_loop_stands_still_only_once_for_a_held_file(folder: Path, run: Run)
             for number in range(100):
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(0.001):
-                        await store.take(f"{number}", "smtp", HOURLY, now=NOW)
+                        await store.takes.take(f"{number}", "smtp", HOURLY, now=NOW)
             return time.monotonic() - started
 
     assert run(hundred()) < 1.0
@@ -125,14 +127,14 @@ def test_the_loop_stands_still_only_once_for_a_held_file(folder: Path, run: Run)
 
 def test_the_wal_stays_bounded_under_takes_without_a_pause(folder: Path, run: Run) -> None:
     """A copy that holds nobody up would never end here; the WAL is begun anew all the same."""
-    store = SqliteSharedStore(folder)
+    store = open_sqlite_store(folder)
     bound = 8 * RESTART_PAGES * 4096
 
     async def flood() -> int:
         largest = 0
         for number in range(24_000):
             demand = Demand("per_client", f"client:{number * 7919 % 100_003}", 1, 5, 3600)
-            await store.take(f"{number * 7907 % 100_003:x}", "smtp", [demand], now=NOW)
+            await store.takes.take(f"{number * 7907 % 100_003:x}", "smtp", [demand], now=NOW)
             largest = max(largest, (folder / "limits.db-wal").stat().st_size)
         return largest
 
@@ -142,29 +144,29 @@ def test_the_wal_stays_bounded_under_takes_without_a_pause(folder: Path, run: Ru
 
 def test_a_missing_file_is_a_lost_store_until_it_is_there(tmp_path: Path, run: Run) -> None:
     """The error names the file and the mend; after `store init` the same object works."""
-    store = SqliteSharedStore(tmp_path / "shared")
+    store = open_sqlite_store(tmp_path / "shared")
     for _ in range(2):
         with pytest.raises(StoreUnavailable, match=r"shared/limits\.db: cannot be opened .*`postroom store init`"):
-            run(store.take("1", "smtp", HOURLY))
+            run(store.takes.take("1", "smtp", HOURLY))
         with pytest.raises(StoreUnavailable, match=r"shared/shared\.db: cannot be opened .*`postroom store init`"):
-            run(store.beat("policy", "mx1", 7, {}))
-    SqliteSharedStore.init(tmp_path / "shared")
-    assert run(store.take("1", "smtp", HOURLY)).allowed
-    run(store.beat("policy", "mx1", 7, {}))
+            run(store.beats.beat("policy", "mx1", 7, {}))
+    init_sqlite_store(tmp_path / "shared")
+    assert run(store.takes.take("1", "smtp", HOURLY)).allowed
+    run(store.beats.beat("policy", "mx1", 7, {}))
     run(store.close())
 
 
 def test_a_file_replaced_under_a_running_process_is_noticed(folder: Path, run: Run) -> None:
     """It does not count on in the deleted file, where nobody else would see it."""
-    store, other = SqliteSharedStore(folder), SqliteSharedStore(folder)
-    assert run(store.take("1", "smtp", HOURLY, now=NOW)).allowed
+    store, other = open_sqlite_store(folder), open_sqlite_store(folder)
+    assert run(store.takes.take("1", "smtp", HOURLY, now=NOW)).allowed
     for file in folder.glob("limits.db*"):
         file.unlink()
     with pytest.raises(StoreUnavailable, match="cannot be opened"):
-        run(store.take("2", "smtp", HOURLY, now=NOW))
-    SqliteSharedStore.init(folder)
-    assert run(store.take("3", "smtp", HOURLY, now=NOW)).usages[0].used == 1
-    assert run(other.take("4", "smtp", HOURLY, now=NOW)).usages[0].used == 2
+        run(store.takes.take("2", "smtp", HOURLY, now=NOW))
+    init_sqlite_store(folder)
+    assert run(store.takes.take("3", "smtp", HOURLY, now=NOW)).usages[0].used == 1
+    assert run(other.takes.take("4", "smtp", HOURLY, now=NOW)).usages[0].used == 2
     run(store.close())
     run(other.close())
 
@@ -172,25 +174,25 @@ def test_a_file_replaced_under_a_running_process_is_noticed(folder: Path, run: R
 def test_a_file_that_is_no_database_is_broken(folder: Path, run: Run) -> None:
     """The error is StoreBroken, with the file and the mend."""
     (folder / "limits.db").write_bytes(b"Subject: not a database\n" * 400)
-    store = SqliteSharedStore(folder)
+    store = open_sqlite_store(folder)
     with pytest.raises(StoreBroken, match=r"limits\.db: .*not a database; mend: restore it"):
-        run(store.take("1", "smtp", HOURLY))
+        run(store.takes.take("1", "smtp", HOURLY))
     run(store.close())
 
 
 def test_a_damaged_page_breaks_the_store_and_a_restored_file_mends_it(folder: Path, run: Run) -> None:
     """The take that meets the damage is told so; when the file is whole again the next one is taken."""
-    store = SqliteSharedStore(folder)
-    run(store.take("1", "smtp", HOURLY, now=NOW))
+    store = open_sqlite_store(folder)
+    run(store.takes.take("1", "smtp", HOURLY, now=NOW))
     run(store.close())
     path = folder / "limits.db"
     whole = path.read_bytes()
     path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
-    store = SqliteSharedStore(folder)
+    store = open_sqlite_store(folder)
     with pytest.raises(StoreBroken, match=r"limits\.db: .*malformed; mend: restore it"):
-        run(store.take("2", "smtp", HOURLY, now=NOW))
+        run(store.takes.take("2", "smtp", HOURLY, now=NOW))
     path.write_bytes(whole)
-    assert run(store.take("2", "smtp", HOURLY, now=NOW)).usages[0].used == 2
+    assert run(store.takes.take("2", "smtp", HOURLY, now=NOW)).usages[0].used == 2
     run(store.close())
 
 
@@ -211,11 +213,11 @@ def test_a_file_that_may_not_be_written_is_unavailable(folder: Path) -> None:
 
 def test_a_closed_store_says_so(folder: Path, run: Run) -> None:
     """A take after close is an error, not a file opened again."""
-    store = SqliteSharedStore(folder)
-    run(store.take("1", "smtp", HOURLY))
+    store = open_sqlite_store(folder)
+    run(store.takes.take("1", "smtp", HOURLY))
     run(store.close())
     with pytest.raises(StoreUnavailable, match="already closed"):
-        run(store.take("2", "smtp", HOURLY))
+        run(store.takes.take("2", "smtp", HOURLY))
 
 
 def test_init_makes_files_for_a_group_of_users(tmp_path: Path) -> None:
@@ -224,11 +226,11 @@ def test_init_makes_files_for_a_group_of_users(tmp_path: Path) -> None:
     folder = tmp_path / "shared"
     umask = os.umask(0o077)
     try:
-        SqliteSharedStore.init(folder, group)
+        init_sqlite_store(folder, group)
         first = [(file.stat().st_ino, file.stat().st_size) for file in sorted(folder.iterdir())]
         (folder / "limits.db").chmod(0o600)
         folder.chmod(0o700)
-        SqliteSharedStore.init(folder, group)
+        init_sqlite_store(folder, group)
     finally:
         os.umask(umask)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o2770
@@ -249,11 +251,11 @@ def test_init_follows_no_link(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "limits.db").symlink_to(victim)
     with pytest.raises(StoreUnavailable, match=r"limits\.db: .*mend: move away what lies there"):
-        SqliteSharedStore.init(folder)
+        init_sqlite_store(folder)
     (folder / "limits.db").unlink()
     (folder / "limits.db").hardlink_to(victim)
     with pytest.raises(StoreUnavailable, match=r"limits\.db: is not a plain file"):
-        SqliteSharedStore.init(folder)
+        init_sqlite_store(folder)
     assert stat.S_IMODE(victim.stat().st_mode) == 0o600
     assert victim.read_text() == "secret"
 
@@ -261,19 +263,19 @@ def test_init_follows_no_link(tmp_path: Path) -> None:
 def test_init_below_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
     """It makes one folder, not a tree with modes nobody chose."""
     with pytest.raises(StoreUnavailable, match="missing/shared: No such file or directory; mend: make the folder"):
-        SqliteSharedStore.init(tmp_path / "missing" / "shared")
+        init_sqlite_store(tmp_path / "missing" / "shared")
 
 
 @pytest.mark.process
 def test_asking_who_is_suppressed_does_not_wait_for_a_writer(folder: Path, run: Run) -> None:
     """Another process holds the write lock of shared.db: the question is answered at once."""
-    store = SqliteSharedStore(folder)
+    store = open_sqlite_store(folder)
 
     async def asked_while_held() -> float:
-        await store.suppressed(["0a"])
+        await store.suppressions.suppressed(["0a"])
         with process("lock_holder.py", str(folder / "shared.db")):
             started = time.monotonic()
-            assert await store.suppressed(["0a"]) == {}
+            assert await store.suppressions.suppressed(["0a"]) == {}
             return time.monotonic() - started
 
     assert run(asked_while_held()) < 0.1

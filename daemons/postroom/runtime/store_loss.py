@@ -1,0 +1,44 @@
+"""The loss of a store, as the log has it: once when it is lost, once when it is back, nothing in between.
+
+Diagnostics: store.unavailable (effect says what that means), store.available.
+"""
+
+from postroom.runtime.log import Log
+
+
+class StoreLoss:
+    """Whether a store is lost, as one user of it sees that.
+
+    Args:
+        store:            its word in the log.
+        effect:           what it means for the mail that the store is lost.
+        retry_s:          seconds until the next try.
+        return_is_logged: False where somebody else logs that the store is back.
+    """
+
+    def __init__(self, store: str, effect: str, retry_s: float, log: Log, *, return_is_logged: bool = True) -> None:
+        self._store = store
+        self._effect = effect
+        self._retry_s = retry_s
+        self._log = log
+        self._return_is_logged = return_is_logged
+        self.error: str | None = None
+        """Why it gave no answer; None while it answers."""
+
+    def lost(self, error: str) -> None:
+        """It gave no answer."""
+        if self.error is None:
+            self._log.warning(
+                "store.unavailable",
+                store=self._store,
+                error=error,
+                effect=self._effect,
+                next=f"{self._retry_s:g} s",
+            )
+        self.error = error
+
+    def back(self) -> None:
+        """It answered."""
+        if self.error is not None and self._return_is_logged:
+            self._log.info("store.available", store=self._store)
+        self.error = None

@@ -1,0 +1,51 @@
+"""limits.db, open: where takes.py, notes.py and waiting.py run their transactions.
+
+They are called on the event loop (sqlite/loop_file.py); what takes longer runs in the file's thread.
+"""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from postroom.store.limits.schema import LIMITS
+from postroom.store.sqlite import clock
+from postroom.store.sqlite.loop_file import LoopFile
+from postroom.store.sqlite.thread import Operation
+from postroom.store.sqlite.timed_file import TimedFile, sweep_in_steps
+
+T = TypeVar("T")
+
+
+class LimitsFile:
+    """The file, for one event loop."""
+
+    def __init__(self, path: Path, sources: clock.TimeSources) -> None:
+        file = TimedFile(path, LIMITS, _latest_ms, sources)
+        self.now_ms = file.now_ms
+        self._loop_file = LoopFile(path, file.connect)
+
+    def run(self, transaction: Operation[T]) -> Awaitable[T]:
+        """Run a transaction that takes less than a millisecond."""
+        return self._loop_file.run(transaction)
+
+    def run_aside(self, transaction: Operation[T]) -> Awaitable[T]:
+        """Run a longer one, in the thread."""
+        return self._loop_file.run_aside(transaction)
+
+    async def sweep(self, remove: Callable[[apsw.Connection, int], int], budget: int) -> int:
+        """Remove at most `budget` rows in small transactions; see sweep_in_steps."""
+        return await sweep_in_steps(self._loop_file.run_aside, remove, budget)
+
+    async def close(self) -> None:
+        """Finish what waits, close the file."""
+        await self._loop_file.close()
+
+
+def _latest_ms(connection: apsw.Connection) -> int:
+    """The latest time the file has seen, 0 when it is new. Reads all counters: for a new boot only."""
+    row = connection.execute(
+        "SELECT max(ifnull((SELECT max(at_ms) FROM counters), 0), ifnull((SELECT max(at_ms) FROM takes), 0))"
+    ).fetchone()
+    return 0 if row is None else int(row[0])
