@@ -9,6 +9,8 @@ import pytest
 from bench import prerequisites
 from sandbox.postfix import CHECKOUT
 
+pytestmark = pytest.mark.process
+
 BENCHES = sorted(path.name for path in (CHECKOUT / "bench").glob("*.py") if "__main__" in path.read_text("utf-8"))
 
 

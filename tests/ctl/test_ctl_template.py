@@ -118,6 +118,7 @@ def laptop() -> Postroom:
     return run
 
 
+@pytest.mark.process
 def test_without_a_configuration_the_shipped_templates_are_rendered(laptop: Postroom) -> None:
     """With the brand of an example; one line on stderr says so."""
     done = laptop("template", "render", "welcome", "--part", "subject")
@@ -131,6 +132,7 @@ def test_without_a_configuration_the_shipped_templates_are_rendered(laptop: Post
     assert email.message_from_string(whole.stdout, policy=policy.default)["From"] == "Example <noreply@example.org>"
 
 
+@pytest.mark.process
 def test_without_a_configuration_templates_are_begun_in_a_folder_that_is_named(laptop: Postroom, bed: Path) -> None:
     """And found there by the other commands; without a folder there is nowhere to write."""
     nowhere = laptop("template", "new", "goodbye")
@@ -147,6 +149,7 @@ def test_without_a_configuration_templates_are_begun_in_a_folder_that_is_named(l
     assert laptop("template", "render", "goodbye").returncode == 2
 
 
+@pytest.mark.process
 def test_a_configuration_that_was_named_must_be_there(laptop: Postroom, bed: Path) -> None:
     """By --config or in the environment: somebody meant that file."""
     done = laptop("--config", str(bed / "no.yaml"), "template", "list")

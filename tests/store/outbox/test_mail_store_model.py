@@ -111,11 +111,14 @@ class Outbox(RuleBasedStateMachine):
                 self.runner.run(self.store.handover.release(id_))
                 one.leased = one.handing = False
 
-    @precondition(lambda self: self.leased())
+    def not_offered(self) -> list[int]:
+        return [id_ for id_ in self.leased() if not self.plain[id_].handing]
+
+    @precondition(lambda self: self.not_offered())
     @rule(data=st.data(), end=st.sampled_from((State.DEFERRED, State.SUPPRESSED, State.FAILED)))
     def hold(self, data: st.DataObject, end: State) -> None:
         """Not offered to Postfix: that is no attempt."""
-        id_ = data.draw(st.sampled_from(self.leased()))
+        id_ = data.draw(st.sampled_from(self.not_offered()))
         one = self.plain[id_]
         one.state, one.due_at, one.leased = end, None, False
         if end is State.DEFERRED:
