@@ -37,7 +37,7 @@ class Effect(StrEnum):
     REPEATED = "repeated"
     """Nothing: that was known."""
     WAITS = "waits"
-    """Nothing yet: the log has not told what became of the delivery."""
+    """Nothing yet: the log does not say yet what became of the delivery."""
     UNKNOWN = "unknown"
     """Nothing: the mail of that token never went to that recipient."""
 

@@ -58,7 +58,7 @@ def _goes_on(connection: apsw.Connection, token: str, queue_id: str, now: float)
 
 
 def end_queue_life(connection: apsw.Connection, queue: int, now: float, rest: State | None, at: float) -> None:
-    """A mail is no longer in the queue; recipients whose end no line told of are in state `rest` from `at` on.
+    """A mail is no longer in the queue; recipients whose end stands in no line are in state `rest` from `at` on.
 
     Where fewer were named than it has, one without a name stands for the others.
 

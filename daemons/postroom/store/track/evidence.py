@@ -40,7 +40,7 @@ class RecipientFault:
 class Bounce:
     """A refusal for good of mail of ours, as it was taken; `cause` when it goes on to suppression.
 
-    `by`: whether Postfix was told so, or a report came after the mail had been taken.
+    `by`: whether the server refused it (log), or took it and sent a report later.
     """
 
     queue_id: str

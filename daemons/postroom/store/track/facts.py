@@ -22,7 +22,7 @@ class SeenInQueue:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryTried:
-    """A delivery was tried. Facts of queue ids that no `SeenInQueue` told of are passed over: they are not our mail.
+    """A delivery was tried. Facts of queue ids that no `SeenInQueue` named are passed over: they are not our mail.
 
     Attributes:
         original: hash of the recipient before Postfix rewrote it, where it did.
@@ -54,7 +54,7 @@ class LeftQueue:
     """The mail left the queue; its id may be used again.
 
     Attributes:
-        rest: the state of recipients whose end no line told of: untracked, discarded where an operator deleted it,
+        rest: the state of recipients whose end stands in no line: untracked, discarded where an operator deleted it,
               None where it goes on under another id.
     """
 

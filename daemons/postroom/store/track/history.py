@@ -30,7 +30,7 @@ class LogHistory:
         facts:         token → its recipients, the latest queue id last.
         known:         the tokens that the log has named at all, or the queue when it was asked.
         reconciled_at: everything queued before it (Unix seconds) was in the log that was read, or in the queue when it
-                       was asked, or its whole story is in lines that are missing; 0 when that was never looked at.
+                       was asked, or its whole history is in lines that are missing; 0 when that was never looked at.
     """
 
     facts: Mapping[str, Sequence[LoggedDelivery]]

@@ -35,7 +35,7 @@ class TrackLog:
         """Say which source is read from now on, on which boot of the host.
 
         Another source than before, or another boot, is a gap: what the log of a host that lost power says is not
-        whole, and sessions whose end nobody logged have ended.
+        whole, and sessions whose end was not logged have ended.
 
         Returns:
             Whether that made a gap, and when the watcher last read anything (Unix seconds, 0 when never).
@@ -69,7 +69,7 @@ class TrackLog:
         """Take the facts between two positions of a source: all of them and the new position, or nothing.
 
         A batch that was taken already (the position is the stored one) is a no-op. One that moves the position
-        nowhere is not: it tells of a gap behind which nothing was written yet.
+        nowhere is not: it stands for a gap behind which nothing was written yet.
 
         Args:
             after:  the position the batch begins at; None for the first.

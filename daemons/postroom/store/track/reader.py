@@ -64,7 +64,7 @@ class TrackReader:
         """The deliveries that changed in the `slots` slots of `slot_s` seconds from `since` on (Unix seconds).
 
         A delivery stands in its present state only, at the time it came to it: one that was deferred and then
-        delivered is one delivered. None of them is told apart from the others of its state and status.
+        delivered is one delivered. Deliveries of one state and status are counted together.
 
         Raises:
             StoreUnavailable: it cannot be read.

@@ -1,9 +1,9 @@
 """track.db: what is known is compared with Postfix's queue, after a gap in the log.
 
-The end of a mail may be in a gap; then no line will ever tell of it. Once the log is whole again the
+The end of a mail may be in a gap; then no line will ever show it. Once the log is whole again the
 queue is asked, and the log read past the answer: what is alive here, was not seen since and is not in the queue has
 left it, and its recipients without an outcome are `untracked`. What was queued before and is not in this file at all
-has its whole story in missing lines (LogHistory.reconciled_at).
+has its whole history in missing lines (LogHistory.reconciled_at).
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,9 @@
 """track.db: what shows that an attempt to hand over was queued, or was not: checkpoints, and answers from them.
 
-An attempt to hand over is known by the moment its session was opened, by its token
-and by the moment it ended. A checkpoint (began_at, asked_at, clear_since) says: of every attempt whose session
-was opened after clear_since and which ended before began_at, the log and the queue were looked at to the end;
-one whose token is not in this file was not queued. How it comes about: watcher/witness.py.
+An attempt to hand over is known by the moment its session was opened, by its token and by the moment it ended. A
+checkpoint (began_at, asked_at, clear_since) says: of every attempt whose session was opened after clear_since and which
+ended before began_at, the log and the queue were looked at to the end; one whose token is not in this file was not
+queued. How it comes about: watcher/witness.py.
 
     clear_since is the latest of
         covered_since  the log is whole from here on (a gap takes this away, a session of our own that is read

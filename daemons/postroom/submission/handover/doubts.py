@@ -3,7 +3,7 @@
     Postfix's queue shows the attempt      ─► queued
     the watcher proves it queued           ─► queued
     the watcher proves it not queued       ─► sent again, as a new attempt
-    neither, for `handover.witness_wait`   ─► what `handover.in_doubt` says, and the log tells
+    neither, for `handover.witness_wait`   ─► what `handover.in_doubt` says, with a line in the log
 
 The queue is asked at growing intervals, the watcher often while it may come to know: it is asked to by a file
 (store/witness_request.py). On a host without a watcher nothing is ever proved absent.
