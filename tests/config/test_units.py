@@ -109,7 +109,7 @@ def test_text_of_another_form_is_not_a_size(text: str) -> None:
 
 def test_size_of_nothing_is_refused() -> None:
     """A limit of no octets would refuse everything."""
-    with pytest.raises(NotInUnits, match="'0kB' holds nothing"):
+    with pytest.raises(NotInUnits, match="'0kB' is zero"):
         units.size("0kB")
 
 

@@ -19,7 +19,7 @@ def test_a_bad_one_has_every_problem_on_a_line(postroom: Postroom, config: Path,
     done = postroom("check")
     assert (done.returncode, done.stdout) == (78, "")
     unknown, level = done.stderr.splitlines()
-    assert unknown == f"{config}:6: submision: is no setting; did you mean 'submission'?"
+    assert unknown == f"{config}:6: submision: is not a setting; did you mean 'submission'?"
     assert level.startswith(f"{config}:8: log.level: 'loud' is not one of ")
 
 

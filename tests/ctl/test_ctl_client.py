@@ -26,7 +26,7 @@ def test_nobody_is_there(postroom: Postroom, bed: Path, arguments: tuple[str, ..
         dead.bind(str(path))
     done = postroom(*arguments)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"{path}: nobody listens; mend: start postroom-submission\n"
+    assert done.stderr == f"{path}: nothing listens there; mend: start postroom-submission\n"
 
 
 @pytest.mark.process
@@ -38,7 +38,7 @@ def test_who_may_not_connect_is_told_which_group_to_join(postroom_process: Postr
         (bed / "submission.sock").chmod(0)
         done = postroom_process("status")
     assert done.returncode == 1
-    assert done.stderr.endswith("no right to connect; mend: join the socket's group (postroom-submit)\n")
+    assert done.stderr.endswith("permission denied; mend: join the socket's group (postroom-submit)\n")
 
 
 def complete(request: bytes) -> bool:

@@ -108,7 +108,7 @@ def test_a_key_is_never_replaced_and_never_left_half_made(postroom: Postroom, be
     before = path.read_bytes()
     done = postroom(*arguments)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"{path}: exists and is kept; mend: ")
+    assert done.stderr.startswith(f"{path}: exists and was left as it is; mend: ")
     assert path.read_bytes() == before
 
 
@@ -201,9 +201,9 @@ def test_what_is_no_message_is_told_so(postroom_process: Postroom) -> None:
     """One line, exit 1, no traceback."""
     done = postroom_process("dkim", "verify", "-", "--key-record", "x", stdin=b"\xff\xfe\x00")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "<stdin>: is no message: its header cannot be read\n"
+    assert done.stderr == "<stdin>: is not a message: its header cannot be read\n"
     for octets in (b" continues nothing\n\n", b"no field\n\nx", b"\x00:\n"):
-        with pytest.raises(ValueError, match="is no message"):
+        with pytest.raises(ValueError, match="is not a message"):
             verify(octets, lambda _: None)
 
 

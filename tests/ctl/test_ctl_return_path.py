@@ -19,7 +19,7 @@ def test_without_a_return_path_there_is_no_domain_and_no_record(postroom: Postro
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     done = postroom("return-path", "dns")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "; mend: return_path: verp " in done.stderr
+    assert "; mend: give a domain return_path: verp " in done.stderr
 
 
 def test_each_domain_is_told_once_with_its_records(postroom: Postroom, config: Path) -> None:

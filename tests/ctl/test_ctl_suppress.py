@@ -124,7 +124,7 @@ def test_why_tells_the_whole_story(ready: Postroom, state: Path) -> None:
     learn(state, Delivered(hashed.removeprefix("#"), "example.net", time.time()))
     lifted = ready("suppress", "why", hashed)
     assert lifted.returncode == 1
-    assert "it got mail, or was lifted; nothing earlier counts" in lifted.stdout
+    assert "it got mail, or its suppression was lifted; nothing earlier counts" in lifted.stdout
 
 
 def test_one_stream_may_be_suppressed(ready: Postroom) -> None:
@@ -194,7 +194,7 @@ def test_nothing_is_imported_unless_all_is_good(ready: Postroom, bed: Path) -> N
     first, second, last = done.stderr.splitlines()
     assert first.startswith(f"{path}:3: is neither a mail address nor a hash: ")
     assert second.startswith(f"{path}:5: ")
-    assert last == "nothing imported; mend these 2 lines, or --skip-bad"
+    assert last == "nothing imported; mend these 2 lines, or use --skip-bad"
     assert "secret" not in done.stderr
     assert ready("suppress", "list").stdout == ""
     skipped = ready("suppress", "import", "--skip-bad", str(path))
@@ -215,12 +215,12 @@ def test_evidence_is_judged_again_by_the_rules_of_today(ready: Postroom, state: 
     proof = replace(full(state, 0), is_proof=True)
     learn(state, proof)
     same = ready("suppress", "replay")
-    assert (same.returncode, same.stdout, same.stderr) == (0, "", "0 of 1 would be judged otherwise\n")
+    assert (same.returncode, same.stdout, same.stderr) == (0, "", "0 of 1 would be judged differently\n")
     learn(
         state, replace(proof, id="x", recipient_hash="b" * 32, evidence="550 5.7.1 listed in a DNSBL", rule="old.rule")
     )
     done = ready("suppress", "replay")
-    assert (done.returncode, done.stderr) == (1, "1 of 2 would be judged otherwise\n")
+    assert (done.returncode, done.stderr) == (1, "1 of 2 would be judged differently\n")
     assert "    was: mailbox_full by old.rule version 2\n    now: blocklist, never, by " in done.stdout
     (document,) = json.loads(ready("suppress", "replay", "--json").stdout)
     assert (document["recipient_hash"], document["now"]["cause"]) == ("b" * 32, "blocklist")

@@ -93,7 +93,7 @@ def test_broken_template_is_told_with_file_line_and_mend(postroom: Postroom, own
     (own / "welcome/en/body.txt").write_text("Hello\n{{ nobody }}\n", encoding="utf-8")
     done = postroom("template", "list")
     assert done.returncode == 1
-    assert f"{own}/welcome/en/body.txt:2: 'nobody' is no variable" in done.stderr
+    assert f"{own}/welcome/en/body.txt:2: 'nobody' is not a variable" in done.stderr
     assert "Mend: " in done.stderr
 
 

@@ -133,7 +133,7 @@ def test_saved_file_is_shown_and_a_broken_one_leaves_the_last_good_set(preview: 
     assert after(1, "Hallo {{ first_name }}\n") == {"generation": 2, "problems": ""}
     assert json.loads(preview.ask(f"/mail?{MAIL}")[2])["subject"] == "Hallo Ada"
     broken = after(2, "Hallo\n\n{{ frist_name }}\n")
-    assert str(broken["problems"]).startswith(f"{own}/welcome/de/subject.txt:3: 'frist_name' is no variable")
+    assert str(broken["problems"]).startswith(f"{own}/welcome/de/subject.txt:3: 'frist_name' is not a variable")
     assert json.loads(preview.ask(f"/mail?{MAIL}")[2])["subject"] == "Hallo Ada"
     assert after(3, "Guten Tag, {{ first_name }}\n") == {"generation": 4, "problems": ""}
 

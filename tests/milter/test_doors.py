@@ -58,4 +58,4 @@ def test_what_cannot_be_followed_is_refused_by_its_name(word: str) -> None:
     """Better no start than mail that goes unsigned without a word."""
     with pytest.raises(NetworksUnreadable) as unreadable:
         Networks.parse(f"127.0.0.0/8 {word}")
-    assert str(unreadable.value) == f"{word!r} is no network"
+    assert str(unreadable.value) == f"{word!r} is not a network"

@@ -59,11 +59,11 @@ def test_what_is_no_key_to_sign_with_is_refused(tmp_path: Path) -> None:
     for octets, part in (
         (openssl("genrsa", "512"), "has 512 bits, and receivers ignore RSA below 1024"),
         (openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"), "is neither RSA nor Ed25519"),
-        (public, "holds no private key in PEM"),
+        (public, "contains no private key in PEM"),
         (locked, "is protected by a password"),
-        (rsa_pem()[:500], "holds no private key in PEM"),
-        (os.urandom(5000), "holds no private key in PEM"),
-        (b"", "holds no private key in PEM"),
+        (rsa_pem()[:500], "contains no private key in PEM"),
+        (os.urandom(5000), "contains no private key in PEM"),
+        (b"", "contains no private key in PEM"),
     ):
         text = refusal(key_file(tmp_path, octets))
         assert part in text
@@ -74,7 +74,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     """Missing, a folder, a FIFO that nobody writes to: told, and never waited for."""
     assert refusal(tmp_path / "missing.pem").startswith("cannot be read (No such file or directory); mend: ")
     os.mkfifo(tmp_path / "fifo", 0o600)
-    assert refusal(tmp_path / "fifo") == "is no file; mend: name the file of the key"
+    assert refusal(tmp_path / "fifo") == "is not a file; mend: name the file of the key"
     assert refusal(tmp_path).startswith("cannot be read (Is a directory); mend: ")
 
 

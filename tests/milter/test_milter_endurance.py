@@ -41,7 +41,9 @@ def test_networks_are_asked_of_postfix_when_none_are_written(bed: Path) -> None:
     os.utime(main, (0, 0))
     with pytest.raises(BedError):
         daemon.start({"MAIL_CONFIG": str(postfix)})
-    assert "cannot be followed: 'hash:/etc/postfix/networks' is no network; mend: write the networks" in daemon.log()
+    assert (
+        "cannot be interpreted: 'hash:/etc/postfix/networks' is not a network; mend: write the networks" in daemon.log()
+    )
 
 
 def test_the_drain_has_a_bound(make_milter: MakeMilter) -> None:

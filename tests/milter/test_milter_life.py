@@ -177,7 +177,7 @@ def test_a_reload_with_a_broken_key_keeps_the_old_ones(make_milter: MakeMilter) 
     daemon.reload()
     refused = [line for line in daemon.log().splitlines() if " error: daemon.reload_refused " in line]
     assert len(refused) == 2
-    assert "ed25519.pem: holds no private key in PEM; mend: " in refused[0]
+    assert "ed25519.pem: contains no private key in PEM; mend: " in refused[0]
     assert daemon.workers() == workers
     with MilterClient(daemon.socket) as client:
         assert len(client.message()) == 2
@@ -306,7 +306,7 @@ def test_a_message_out_of_order_is_told_to_come_again(make_milter: MakeMilter) -
         assert len(client.message()) == 2
     faults = [line for line in daemon.log().splitlines() if " error: milter.fault " in line]
     assert len(faults) == 1
-    assert 'queue_id=NOQUEUE effect="its client is told to try later" error=LookupError where=' in faults[0]
+    assert 'queue_id=NOQUEUE effect="the client is told to try again later" error=LookupError where=' in faults[0]
 
 
 def test_a_client_that_vanishes_in_a_body_costs_nothing(make_milter: MakeMilter) -> None:

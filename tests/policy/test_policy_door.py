@@ -203,8 +203,8 @@ def test_what_is_no_request_ends_its_connection_only(make_policy: MakePolicy) ->
             (b"x=y\n" * 250_000, "a request of more than 65536 octets"),
             (request()[:-1] + b"x=\0\n\n", "a NUL in a request"),
             (request()[:-1] + b"x=y\n" * 10_000 + b"\n", "a request of more than 200 attributes"),
-            (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n\n\n", "a line that is no attribute"),
-            (b"\n\n", "a line that is no attribute"),
+            (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n\n\n", "a line that is not an attribute"),
+            (b"\n\n", "a line that is not an attribute"),
         ):
             logged = len(daemon.log())
             # Where octets are left unread the hang-up is a reset.
@@ -359,7 +359,7 @@ def test_a_reload_takes_new_limits_whole_or_not_at_all(make_policy: MakePolicy) 
         daemon.change("budget: 2s", "budget: 9s")
         refused = daemon.reload()
         line = daemon.config.read_text().splitlines().index("  budget: 9s") + 1
-        assert f"{daemon.config}:{line}: policy.budget: 9s is too near to the 5s that Postfix waits; write" in refused
+        assert f"{daemon.config}:{line}: policy.budget: 9s is too close to the 5s that Postfix waits; write" in refused
         assert client.ask(end_of_message("2")) == "DUNNO", "the limit of three still holds"
         daemon.change("budget: 9s", "budget: 3s")
         daemon.change("socket_mode: 0666", "socket_mode: 0600")

@@ -70,10 +70,10 @@ def test_requests_follow_each_other_on_one_connection() -> None:
 @pytest.mark.parametrize(
     ("octets", "told"),
     [
-        (b"\n\n", "a line that is no attribute"),
-        (b"\n" + LEAST + b"\n", "a line that is no attribute"),
-        (LEAST + b"sender\n\n", "a line that is no attribute"),
-        (LEAST + b"=x\n\n", "a line that is no attribute"),
+        (b"\n\n", "a line that is not an attribute"),
+        (b"\n" + LEAST + b"\n", "a line that is not an attribute"),
+        (LEAST + b"sender\n\n", "a line that is not an attribute"),
+        (LEAST + b"=x\n\n", "a line that is not an attribute"),
         (LEAST + b"sender=a\0b\n\n", "a NUL in a request"),
         (LEAST + b"x=1\n" * MAX_ATTRIBUTES + b"\n", "a request of more than 200 attributes"),
         (LEAST + b"x=1\n" * 10_000 + b"\n", "a request of more than 200 attributes"),
@@ -84,9 +84,9 @@ def test_requests_follow_each_other_on_one_connection() -> None:
         (b"protocol_state=RCPT\ninstance=1\n\n", "a request that is not smtpd_access_policy"),
         (b"request=smtpd_access_policy\ninstance=1\n\n", "a request without protocol_state"),
         (b"request=smtpd_access_policy\nprotocol_state=RCPT\ninstance=\n\n", "a request without instance"),
-        (LEAST + b"recipient_count=-1\n\n", "a recipient_count that is no number"),
-        (LEAST + b"recipient_count=\xc2\xb2\n\n", "a recipient_count that is no number"),
-        (LEAST + b"recipient_count=9999999999\n\n", "a recipient_count that is no number"),
+        (LEAST + b"recipient_count=-1\n\n", "a recipient_count that is not a number"),
+        (LEAST + b"recipient_count=\xc2\xb2\n\n", "a recipient_count that is not a number"),
+        (LEAST + b"recipient_count=9999999999\n\n", "a recipient_count that is not a number"),
     ],
 )
 def test_what_is_no_request_is_told_apart(octets: bytes, told: str) -> None:

@@ -64,7 +64,7 @@ def test_outside_of_a_test_bed_it_is_refused(tmp_path: Path, bed: str | None) ->
     environment = {"POSTROOM_FAULT": "data.sent"}
     if bed is not None:
         environment["POSTROOM_TEST_BED"] = str(tmp_path / bed) if bed else ""
-    with pytest.raises(FaultPointsRefused, match="in no test bed; mend: unset POSTROOM_FAULT"):
+    with pytest.raises(FaultPointsRefused, match="not in a test bed; mend: unset POSTROOM_FAULT"):
         armed_faults(environment, tmp_path / "state")
 
 

@@ -27,5 +27,5 @@ def test_a_credential_of_the_files_name_goes_first(tmp_path: Path) -> None:
 def test_what_is_no_key_is_refused(tmp_path: Path) -> None:
     """Cut short, it would sign and hash all the same."""
     (tmp_path / "k").write_bytes(b"f" * 31)
-    with pytest.raises(StartRefused, match="is no key of 32 octets; mend: restore it from a backup"):
+    with pytest.raises(StartRefused, match="is not a key of 32 octets; mend: restore it from a backup"):
         read_key(tmp_path / "k", {})

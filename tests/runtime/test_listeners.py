@@ -120,7 +120,7 @@ def test_the_socket_of_a_living_daemon_is_left_alone(bed: Path) -> None:
     """The second one is refused, and the first is heard as before."""
     path = bed / "a.sock"
     with listening(str(path)):
-        assert refusal(path) == f"{path}: another daemon listens there; mend: stop it first, or set another path"
+        assert refusal(path) == f"{path}: another daemon is listening there; mend: stop it first, or set another path"
         assert answers(path)
 
 
@@ -132,14 +132,14 @@ def test_a_daemon_too_busy_to_answer_is_alive(bed: Path) -> None:
         busy.bind(str(path))
         busy.listen(0)
         first.connect(str(path))
-        assert "another daemon listens there" in refusal(path)
+        assert "another daemon is listening there" in refusal(path)
 
 
 def test_a_plain_file_is_never_removed(bed: Path) -> None:
     """What is no socket is somebody's."""
     path = bed / "a.sock"
     path.write_text("precious")
-    assert refusal(path) == f"{path}: exists and is no socket; mend: move it away"
+    assert refusal(path) == f"{path}: exists and is not a socket; mend: move it away"
     assert path.read_text() == "precious"
 
 
@@ -147,7 +147,7 @@ def test_a_link_to_a_socket_is_never_followed(bed: Path) -> None:
     """Who may make a link there could have us remove, or chmod, what it names."""
     living = listen_unix(bed / "living.sock", 0o600, None)
     (bed / "a.sock").symlink_to(living.path)
-    assert "exists and is no socket" in refusal(bed / "a.sock")
+    assert "exists and is not a socket" in refusal(bed / "a.sock")
     assert answers(living.path)
     living.close()
 
@@ -190,7 +190,7 @@ def test_a_folder_without_rights_says_so(bed: Path, mode: int, dead: bool) -> No
     try:
         with listening(str(folder / "a.sock"), prefix=tuple(OBEYS_MODES)) as (_, line):
             assert line == (
-                f"refused {folder}/a.sock: cannot be made here (Permission denied);"
+                f"refused {folder}/a.sock: cannot be created here (Permission denied);"
                 f" mend: check owner and mode of {folder}"
             )
     finally:
@@ -272,7 +272,7 @@ def test_a_socket_passed_for_another_path_is_not_taken(bed: Path) -> None:
 def test_a_socket_passed_to_another_process_is_not_taken(bed: Path) -> None:
     """$LISTEN_PID names our parent: its socket is alive, and not ours."""
     path = bed / "a.sock"
-    assert activated(path, path, pid="1").startswith(f"refused {path}: another daemon listens there")
+    assert activated(path, path, pid="1").startswith(f"refused {path}: another daemon is listening there")
 
 
 def test_closed_twice_it_leaves_the_file_of_another(bed: Path) -> None:

@@ -148,7 +148,7 @@ def test_a_daemon_that_cannot_start_any_more_ends_all_with_78(make_serve: MakeSe
     (daemon.state_dir / "keys" / "return-path.key").write_bytes(b"")
     os.kill(daemon.children()["submission"], signal.SIGKILL)
     assert daemon.wait(WITHIN_S) == 78
-    assert logged(daemon, r"postroom-submission.* daemon\.refused .*return-path\.key: is no key of 32 octets; mend: ")
+    assert logged(daemon, r"postroom-submission.* daemon\.refused .*return-path\.key: is not a key of 32 octets; ")
     assert logged(daemon, r"postroom-serve.* daemon\.refused .*postroom-submission cannot start as it is configured")
     assert logged(daemon, r"postroom-policy.* daemon\.stopped")
 
@@ -204,5 +204,5 @@ def test_without_a_store_it_says_how_to_make_it(bed: Path) -> None:
     daemon.write()
     done = daemon.command("serve")
     assert done.returncode == 78
-    assert f"{daemon.state_dir}/submission/mail.db: is not there; mend: `postroom store init`" in done.stderr
+    assert f"{daemon.state_dir}/submission/mail.db: does not exist; mend: run `postroom store init`" in done.stderr
     assert "serve.started" not in done.stderr

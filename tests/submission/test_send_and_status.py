@@ -78,7 +78,7 @@ def test_a_message_that_is_not_there_is_exit_1(daemon: SubmissionDaemon, message
     """Whatever stands for its id, only that id is asked for."""
     status = daemon.command("status", message)
     assert (status.returncode, status.stdout) == (1, "")
-    assert "refused: there is no message of yours" in status.stderr
+    assert "refused: you have no message" in status.stderr
 
 
 def test_without_a_daemon_the_command_says_what_to_start(bed: Path) -> None:

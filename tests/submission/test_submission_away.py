@@ -53,7 +53,7 @@ async def test_the_reason_is_shown_until_postfix_is_back(make_daemon: MakeDaemon
         assert (delivery["attempts"], delivery["queue_id"]) == (1, "4XyZ1k2bQvz6Qb")
         assert len(postfix.queued) == 1
         status = await asyncio.to_thread(daemon.command, "status")
-        assert (status.returncode, "Postfix takes mail" in status.stdout) == (0, True)
+        assert (status.returncode, "Postfix accepts mail" in status.stdout) == (0, True)
 
 
 async def test_a_peer_that_floods_costs_no_memory(make_daemon: MakeDaemon, bed: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_process_of_another_uid_is_another_client(make_daemon: MakeDaemon, bed
         [*as_other, str(daemon.socket)], capture_output=True, text=True, check=True, timeout=30
     ).stdout
     assert statuses(answer.encode()) == [403]
-    assert "uid 54321 is no client" in answer
+    assert "uid 54321 is not a client" in answer
     assert "{uids: [54321]}" in answer
 
 

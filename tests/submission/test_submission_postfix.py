@@ -121,7 +121,7 @@ def test_a_daemon_outside_group_postdrop_is_told_so(bed: Path, postfix: PrivateP
         message = daemon.post(PLAIN).document["id"]
         waiting = delivery_of(daemon, message, lambda delivery: "reason" in delivery)
         assert waiting["reason"] == (
-            f"{postfix.handover_socket}: no right to connect; "
+            f"{postfix.handover_socket}: permission denied; "
             "mend: add this daemon's user to group postdrop, then restart it"
         )
         daemon.stop()

@@ -50,5 +50,5 @@ def test_unreadable_file_does_not_let_the_shipped_one_through(tmp_path: Path, ba
 
 def test_folders_without_any_template_are_refused(tmp_path: Path, brand: Brand) -> None:
     """A misspelt folder does not make a catalogue that knows nothing."""
-    with pytest.raises(TemplatesBroken, match="no template is there"):
+    with pytest.raises(TemplatesBroken, match="there are no templates"):
         Catalogue.load([tmp_path / "nowhere", tmp_path], brand)

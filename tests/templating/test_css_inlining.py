@@ -63,7 +63,7 @@ def test_problem_names_the_line_of_the_tag() -> None:
     source = '<p\n  class="a"\n>x</p>\n{% if x\n %}<td>y</td>{% endif %}\n<p title={{ x }}>'
     found = styled("t.html", source, CSS)[1]
     assert [(problem.line, problem.what) for problem in found] == [
-        (6, "a value stands in a tag outside of quotes"),
+        (6, "a value is used in a tag without quotes"),
         (5, "HTML allows no <td> here, so it cannot be styled"),
     ]
 

@@ -35,7 +35,7 @@ def test_any_text_is_a_manifest_or_problems(text: str) -> None:
 
 def test_yaml_that_nests_without_end_is_a_problem() -> None:
     """The parser's recursion is an error of the file."""
-    with pytest.raises(TemplatesBroken, match="this is no YAML"):
+    with pytest.raises(TemplatesBroken, match="this is not YAML"):
         read("template.yaml", "[" * 20_000)
 
 

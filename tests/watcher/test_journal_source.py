@@ -28,8 +28,8 @@ def test_only_root_and_postfix_speaking_through_postfixs_programs_count(bed: Pat
         "first": [["root in Postfix's folder", "postfix in Postfix's folder"], []],
         "later": [["later"], []],
         "of_unit": ["any program in the unit"],
-        "cut": [["after the cut"], ["the journal was cut back further than it had been read"]],
-        "emptied": [[], ["the journal was cut back further than it had been read"]],
+        "cut": [["after the cut"], ["journal entries were removed before they were read"]],
+        "emptied": [[], ["journal entries were removed before they were read"]],
     }
 
 

@@ -87,7 +87,7 @@ def test_when_it_ends_what_is_there_is_read_first(pipe: tuple[int, int]) -> None
     batch = source.read()
     assert batch is not None
     assert [line.text for line in batch.lines] == ["last"]
-    with pytest.raises(SourceUnavailable, match="mend: start the watcher anew"):
+    with pytest.raises(SourceUnavailable, match="mend: restart the watcher"):
         source.read()
 
 

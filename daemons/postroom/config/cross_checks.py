@@ -38,7 +38,7 @@ def named_twice(limits: object) -> Iterator[InitErrorDetails]:
         name = limit.get("name") if isinstance(limit, dict) else None
         if isinstance(name, str) and first.setdefault(name, index) != index:
             yield fault(
-                (index, "name"), ValueError(f"{quoted(name)} is the name of limits[{first[name]}] too; rename one")
+                (index, "name"), ValueError(f"{quoted(name)} is also the name of limits[{first[name]}]; rename one")
             )
 
 
@@ -47,7 +47,7 @@ def unknown_clients(listed: Sequence[Sequence[str]], clients: Container[str]) ->
     for index, names in enumerate(listed):
         for at, name in enumerate(names):
             if name not in clients:
-                error = ValueError(f"{quoted(name)} is no client of submission.clients; correct it, or add it there")
+                error = ValueError(f"{quoted(name)} is not one of submission.clients; correct it, or add it there")
                 yield fault(("allow", index, "clients", at), error)
 
 
@@ -57,5 +57,5 @@ def selected_twice(keys: object) -> Iterator[InitErrorDetails]:
     for index, key in enumerate(keys if isinstance(keys, list | tuple) else ()):
         selector = key.get("selector") if isinstance(key, dict) else None
         if isinstance(selector, str) and first.setdefault(selector.lower(), index) != index:
-            text = f"{quoted(selector)} is the selector of dkim[{first[selector.lower()]}] too; give each key its own"
+            text = f"{quoted(selector)} is also the selector of dkim[{first[selector.lower()]}]; give each key its own"
             yield fault((index, "selector"), ValueError(text))

@@ -116,7 +116,7 @@ class Document:
                 self.faults.append((line, (*path, name), "merge keys are not read; write the settings out"))
             elif name in result:
                 first = self._lines[(*path, name)]
-                text = f"is written twice, in line {first} and here; delete one of them"
+                text = f"is written twice, on line {first} and here; delete one of them"
                 self.faults.append((line, (*path, name), text))
             else:
                 result[name] = self._read(value, (*path, name), line)
@@ -155,7 +155,7 @@ def compose(text: str) -> Document:
     except (ValueError, OverflowError):
         # PyYAML hands some numbers to chr() and int() unasked: "\UFFFFFFFF", %YAML 1.999…
         line = loader.get_mark().line + 1 if loader is not None else 0
-        raise DocumentInvalid(line, "this is no YAML: a number in an escape or directive is out of range") from None
+        raise DocumentInvalid(line, "this is not YAML: a number in an escape or directive is out of range") from None
     if root is None:
         raise DocumentInvalid(0, "is empty; write at least domains:, and below it one domain")
     return Document(root)
@@ -166,11 +166,11 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str) -> DocumentInvalid:
     line = mark.line + 1 if mark is not None else 0
     before = text[text.rfind("\n", 0, mark.index) + 1 : mark.index + 1] if mark is not None else ""
     if "\t" in before and not before.strip():
-        return DocumentInvalid(line, "is indented with a tab; indent with blanks")
+        return DocumentInvalid(line, "is indented with a tab; indent with spaces")
     if error.context == "expected a single document in the stream":
-        return DocumentInvalid(line, "begins a second document; write one, without a further ---")
+        return DocumentInvalid(line, "begins a second document; write one, without another ---")
     reason = ", ".join(part for part in (error.context, error.problem) if part)
-    return DocumentInvalid(line, f"this is no YAML: {reason}; look at this line and the one before it")
+    return DocumentInvalid(line, f"this is not YAML: {reason}; look at this line and the one before it")
 
 
 def _code_point(character: str | int) -> str:

@@ -82,13 +82,13 @@ def _read(path: Path) -> bytes:
     except PermissionError:
         text = "may not be read by this user; chmod 0644 the file (it holds no secrets), 0755 the folders above it"
     except OSError as error:
-        text = f"cannot be read: {error.strerror}; mend the file system, or name another file with --config"
+        text = f"cannot be read: {error.strerror}; check the disk, or name another file with --config"
     raise ConfigInvalid([ConfigProblem(str(path), 0, (), text)])
 
 
 def _decode(data: bytes) -> str:
     if len(data) > MAX_OCTETS:
-        raise DocumentInvalid(0, f"is larger than {MAX_OCTETS} octets; this is hardly a configuration of Postroom")
+        raise DocumentInvalid(0, f"is larger than {MAX_OCTETS} octets; this can hardly be a configuration of Postroom")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

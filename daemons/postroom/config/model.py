@@ -56,7 +56,7 @@ class RetentionSection(Section):
 
 
 class Config(Section):
-    """The whole of postroom.yaml."""
+    """The whole of postroom.yaml: one attribute for each setting or section at its top level."""
 
     hostname: values.Hostname = Field(
         description="This host's full name, in EHLO and in Message-ID.",

@@ -106,5 +106,5 @@ def explain(error: ErrorDetails, known: Sequence[str]) -> str:
 def _unknown(name: str, known: Sequence[str]) -> str:
     nearest = get_close_matches(name, known, n=1, cutoff=0.6)
     if nearest:
-        return f"is no setting; did you mean {quoted(nearest[0])}?"
-    return f"is no setting; here are known: {', '.join(known)}"
+        return f"is not a setting; did you mean {quoted(nearest[0])}?"
+    return f"is not a setting; known here: {', '.join(known)}"

@@ -85,7 +85,7 @@ def duration(text: str) -> float:
         raise NotInUnits(f"{quoted(text)} is not a duration; write for example 30s, 5m or 1h30m")
     seconds = sum(int(count or 0) * unit for count, unit in zip(match.groups(), _SECONDS.values(), strict=True))
     if seconds == 0:
-        raise NotInUnits(f"{quoted(text)} is no time at all; write for example 30s")
+        raise NotInUnits(f"{quoted(text)} is zero; write for example 30s")
     if seconds > LONGEST_DURATION_S:
         raise NotInUnits(f"{quoted(text)} is longer than ten years; write at most 3650d")
     return float(seconds)
@@ -102,7 +102,7 @@ def size(text: str) -> int:
         raise NotInUnits(f"{quoted(text)} is not a size; write for example 10MB")
     octets = int(match[1]) * _OCTETS[match[2] or ""]
     if octets == 0:
-        raise NotInUnits(f"{quoted(text)} holds nothing; write for example 10MB")
+        raise NotInUnits(f"{quoted(text)} is zero; write for example 10MB")
     return octets
 
 

@@ -100,7 +100,7 @@ def _address(text: str) -> str:
         # Neither our text nor that reason repeats the address: errors go to the log, addresses do not.
         raise ValueError(f"{invalid.reason}; write for example postmaster@example.org") from None
     if mailbox.name:
-        raise ValueError("a display name has no place here; write the address alone, as postmaster@example.org")
+        raise ValueError("a display name is not allowed here; write the address alone, as postmaster@example.org")
     return mailbox.address
 
 
@@ -248,10 +248,10 @@ def _units(value: object) -> tuple[str, ...] | str:
 
 def _words(value: object) -> tuple[Word, ...]:
     if not isinstance(value, list | tuple) or not value:
-        raise ValueError(f"{quoted(as_written(value))} is no list with a daemon; write for example [policy, milter]")
+        raise ValueError(f"{quoted(as_written(value))} is not a list of daemons; write for example [policy, milter]")
     for word in value:
         if word not in DAEMONS:
-            raise ValueError(f"{quoted(as_written(word))} is no daemon; there are: {', '.join(DAEMONS)}")
+            raise ValueError(f"{quoted(as_written(word))} is not a daemon; the daemons are: {', '.join(DAEMONS)}")
     return tuple(word for word in DAEMONS if word in value)
 
 

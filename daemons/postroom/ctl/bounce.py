@@ -17,7 +17,7 @@ MAX_LINE_OCTETS = 65_536
 
 @click.group()
 def bounce() -> None:
-    """Refusals and bounce messages."""
+    """Judge refusals, and read bounce messages."""
 
 
 @bounce.command("classify")

@@ -42,9 +42,9 @@ def ask(
     except FileNotFoundError:
         trouble = "no such socket; mend: start postroom-submission"
     except ConnectionRefusedError:
-        trouble = "nobody listens; mend: start postroom-submission"
+        trouble = "nothing listens there; mend: start postroom-submission"
     except PermissionError:
-        trouble = "no right to connect; mend: join the socket's group (postroom-submit)"
+        trouble = "permission denied; mend: join the socket's group (postroom-submit)"
     except (OSError, http.client.HTTPException, ValueError) as error:
         # It may quote whatever listens there.
         trouble = f"no answer ({safe(str(error))}); mend: look at the log of postroom-submission"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def dkim() -> None:
-    """Signing keys and signatures."""
+    """Make and publish signing keys, and verify signatures."""
 
 
 def _domain(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
@@ -49,8 +49,10 @@ def _checked(read: Callable[[str], str], text: str) -> str:
 @click.option("--selector", required=True, callback=_selector, help="Its name in DNS, for example 2026a.")
 @click.option("--type", "kind", type=click.Choice(["rsa", "ed25519"]), default="rsa", show_default=True)
 @click.option("--bits", type=click.IntRange(2048, 4096), default=2048, show_default=True, help="Size of an RSA key.")
-@click.option("--out", type=click.Path(path_type=Path), help="The file; default: in `dkim` of state_dir.")
-@click.option("--group", help="Group that may read it (0640), for example postroom-milter; without: its owner (0600).")
+@click.option("--out", type=click.Path(path_type=Path), help="The file; default: in `dkim` below state_dir.")
+@click.option(
+    "--group", help="Group that may read it (0640), such as postroom-milter; default: its owner alone (0600)."
+)
 @click.pass_obj
 def key(
     context: "CommandContext", domain: str, selector: str, kind: str, bits: int, out: Path | None, group: str | None
@@ -65,13 +67,17 @@ def key(
         _make_folder(path.parent, group)
         _write_key(path, private, group)
     except FileExistsError:
-        click.echo(f"{path}: exists and is kept; mend: choose another selector, or another file with --out", err=True)
+        click.echo(
+            f"{path}: exists and was left as it is; mend: choose another selector, or a file with --out", err=True
+        )
         sys.exit(1)
     except LookupError:
         click.echo(f"{path}: there is no group {group!r}; mend: create it, or name another", err=True)
         sys.exit(1)
     except OSError as error:
-        click.echo(f"{path}: cannot be made ({error.strerror}); mend: check its folder, and who you are", err=True)
+        click.echo(
+            f"{path}: cannot be created ({error.strerror}); mend: check its folder, and which user you are", err=True
+        )
         sys.exit(1)
     click.echo(f"{path}: ready; publish this record, then list the key below domains, {domain}, dkim:", err=True)
     click.echo(zone_line(domain, selector, record_value(private)))
@@ -122,7 +128,7 @@ def dns(context: "CommandContext", domain: str | None) -> None:
 
     listed, trouble = _listed(context.config, domain), False
     if not listed:
-        click.echo(f"{context.path}: lists no such key; mend: make one with `postroom dkim key`", err=True)
+        click.echo(f"{context.path}: has no such key; mend: make one with `postroom dkim key`", err=True)
         sys.exit(1)
     for name, selector, path in listed:
         try:
@@ -144,7 +150,9 @@ def _listed(config: "Config", domain: str | None) -> list[tuple[str, str, Path]]
 
 @dkim.command()
 @click.argument("message", type=click.File("rb"), metavar="FILE|-")
-@click.option("--key-record", help="Verify by this TXT record instead of asking DNS (a lab, a record to come).")
+@click.option(
+    "--key-record", help="Verify with this TXT record instead of asking DNS, as for a record that is not published yet."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def verify(message: BinaryIO, key_record: str | None, as_json: bool) -> None:
     """Verify every DKIM signature of a message; exit 1 when one fails or there is none."""

@@ -78,7 +78,7 @@ def _show_queues(context: "CommandContext", as_json: bool) -> NoReturn:
 
 @limits.command()
 @click.argument("key", required=False)
-@click.option("--all", "all_keys", is_flag=True, help="All that is held for a limit, under whatever key.")
+@click.option("--all", "all_keys", is_flag=True, help="All mail that is held for a limit, under any key.")
 @click.pass_obj
 def release(context: "CommandContext", key: str | None, all_keys: bool) -> None:
     """Let mail go that is held because of a limit, as root; exit 1 when nothing was held.
@@ -86,7 +86,7 @@ def release(context: "CommandContext", key: str | None, all_keys: bool) -> None:
     It goes out at Postfix's next look into its queue, and is not counted: your word stands above the limit.
     """
     if (key is None) != all_keys:
-        raise click.UsageError("write a KEY or --all")
+        raise click.UsageError("give a KEY or --all")
     from postroom.postfix.hold_queue import HoldingFailed, release_held
 
     counted = None if key is None else ":".join(_parts(context, key))

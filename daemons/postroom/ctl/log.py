@@ -69,7 +69,9 @@ def _take(story: "LogReplay", files: Iterable[Path]) -> Counter[str]:
                     unread[line] += 1
         except (OSError, EOFError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            click.echo(f"{path}: cannot be read ({why}); mend: check its name, mode and that it is whole", err=True)
+            click.echo(
+                f"{path}: cannot be read ({why}); mend: check its name and mode, and that it is complete", err=True
+            )
             sys.exit(1)
     return unread
 

@@ -65,5 +65,5 @@ for command in (
 
 
 def main() -> None:
-    """The console script."""
+    """Entry point of the console script and of `python -m postroom`."""
     postroom(prog_name="postroom")

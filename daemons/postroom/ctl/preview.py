@@ -126,15 +126,15 @@ class Preview:
             return ""
         own = f"http://{door.host}"
         if request.headers.get("Host") != door.host:
-            return "this is not the name it is reached by"
+            return "the Host field is not the address of this preview"
         # Browsers send Origin with every POST; without one it is no page of ours that asks.
         if request.headers.get("Origin") not in ({own} if request.method == "POST" else {None, own}):
-            return "another page has asked"
+            return "the request comes from another page"
         if (token := request.match_info.get("token")) is not None:
             works = not self._token_used and secrets.compare_digest(token.encode(), door.token.encode())
             return "" if works else "this address works once; start the preview again for another"
         known = secrets.compare_digest(request.cookies.get(COOKIE, "").encode(), self._cookie.encode())
-        return "" if known else "open the address that the command has printed"
+        return "" if known else "open the address that the command printed"
 
     async def _start(self, _request: web.Request) -> web.StreamResponse:
         self._token_used = True
@@ -199,7 +199,7 @@ class Preview:
         except (ValueError, TypeError, KeyError):
             raise web.HTTPBadRequest(text="template, locale, sample and to are needed\n") from None
         if to not in self._send_to:
-            raise web.HTTPForbidden(text="test mail goes to the addresses of --send-to only\n")
+            raise web.HTTPForbidden(text="test mail goes only to the addresses given with --send-to\n")
         body: dict[str, object] = {
             "from": f"noreply@{next(iter(self._config.domains))}",
             "to": [to],

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from postroom.store.shared_store import SharedStore
 
 DAY_S = 86_400
-ELSEWHERE = "Not looked into: Postfix's queue and log, backups, other hosts. docs/privacy.md has them."
+ELSEWHERE = "Not searched: Postfix's queue and log, backups, other hosts. See docs/privacy.md."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class KeptData:
         return " and ".join(words)
 
     def lines(self) -> list[str]:
-        """For people."""
+        """Give what is kept as lines, for people to read."""
         lines = [f"#{self.recipient_hash}"]
         if self.outbox.active:
             lines.append(f"outbox       {self.outbox.active} to be handed over: address and mail, until then")
@@ -70,7 +70,7 @@ class KeptData:
             count = len(self.story.refusals)
             lines.append(f"suppression  refusals that count: {count}, masked replies, for {kept_days:.0f} days")
         if self.story.good_at is not None:
-            lines.append("suppression  that it got mail within the last hour")
+            lines.append("suppression  the fact that it got mail within the last hour")
         lines += [
             f"limits       {usage.rule}: {usage.used} counted, until {usage.reset_s:.0f} s from now"
             for usage in self.usages
@@ -80,7 +80,7 @@ class KeptData:
         return [*lines, ELSEWHERE]
 
     def json(self) -> str:
-        """For programs."""
+        """Give what is kept as a document, for programs."""
         return json.dumps(
             {
                 "recipient_hash": self.recipient_hash,
@@ -124,7 +124,9 @@ def report(context: "CommandContext", recipient: str, as_json: bool) -> None:
 
 @privacy.command()
 @click.argument("recipient", metavar="ADDRESS|HASH")
-@click.option("--forget", is_flag=True, help="Its hash too: it is no longer suppressed, and counted anew.")
+@click.option(
+    "--forget", is_flag=True, help="Erase its hash too: it is then no longer suppressed, and counting begins anew."
+)
 @click.pass_obj
 def erase(context: "CommandContext", recipient: str, forget: bool) -> None:
     """Take a recipient out of what is kept; exit 1 when mail to it is still under way, then repeat it later.

@@ -31,7 +31,10 @@ def dns(context: "CommandContext") -> None:
     """
     listed = sorted(context.config.return_domains())
     if not listed:
-        click.echo(f"{context.path}: has no such domain; mend: return_path: verp bounces.<domain>", err=True)
+        click.echo(
+            f"{context.path}: has no return-path domain; mend: give a domain return_path: verp bounces.<domain>",
+            err=True,
+        )
         sys.exit(1)
     for domain in listed:
         click.echo(f"{domain}. IN MX 10 {context.config.hostname}.")

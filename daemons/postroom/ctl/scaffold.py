@@ -67,10 +67,10 @@ def write(folder: Path, name: str, locales: Sequence[str]) -> list[Path]:
     from postroom.templating.manifest import LOCALE
 
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,63}", name):
-        raise ScaffoldRefused(f"{name!r} is no name; mend: lower-case letters, digits and '-', a letter first")
+        raise ScaffoldRefused(f"{name!r} is not a name; mend: lower-case letters, digits and '-', a letter first")
     for locale in locales:
         if not re.fullmatch(LOCALE, locale):
-            raise ScaffoldRefused(f"{locale!r} is no locale; mend: write it like en, de-AT or zh-Hant-TW")
+            raise ScaffoldRefused(f"{locale!r} is not a locale; mend: write it like en, de-AT or zh-Hant-TW")
     files = {"template.yaml": _MANIFEST.format(locale=locales[0])}
     files |= {f"{locale}/{place}": text for locale in locales for place, text in _PARTS.items()}
     own = folder / name

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--subject")
 @click.option("--text", help="The text part; - reads standard input.")
 @click.option("--html", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A file with the HTML part.")
-@click.option("--idempotency-key", help="Sent again with the same key, it stays one message.")
+@click.option("--idempotency-key", help="A request repeated with the same key makes no second message.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 @click.pass_obj
 def send(  # one option is one parameter

@@ -26,7 +26,7 @@ def serve(context: "CommandContext") -> None:
     # os.path: what may not be seen is as good as missing.
     missing = [path for path in paths.store_files(config) if not os.path.exists(path)]
     for path in missing:
-        click.echo(f"{path}: is not there; mend: `postroom store init`, as the user that runs this", err=True)
+        click.echo(f"{path}: does not exist; mend: run `postroom store init` as the user who runs this", err=True)
     if missing:
         sys.exit(os.EX_CONFIG)
     log = open_log(main.WORD, config.log.level, config.log.to)

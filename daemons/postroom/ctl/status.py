@@ -48,10 +48,10 @@ def _show_outbox(answer: dict[str, Any]) -> None:
     for state, count in answer["deliveries"].items():
         click.echo(f"{state:<10} {count:>8}")
     if answer["oldest_waiting"]:
-        click.echo(f"\noldest that waits: accepted {answer['oldest_waiting']}")
+        click.echo(f"\noldest waiting: accepted {answer['oldest_waiting']}")
     handover = answer["handover"]
     if handover["available"]:
-        click.echo("\nhand-over: Postfix takes mail")
+        click.echo("\nhand-over: Postfix accepts mail")
     else:
         click.echo(f"\nhand-over: {handover['reason']}\n           next try {handover['next_try']}")
 

@@ -35,7 +35,7 @@ def _folder_option(*, exists: bool) -> Callable[[Function], Function]:
 
 @click.group()
 def template() -> None:
-    """The e-mail templates."""
+    """List, render, check, begin and preview the e-mail templates."""
 
 
 @template.command("list")

@@ -52,7 +52,7 @@ def verify(octets: bytes, ask: AskTxt) -> list[Verified]:
     try:
         message = dkim.DKIM(octets, logger=logger, timeout=DNS_TIMEOUT_S)
     except (dkim.DKIMException, IndexError):  # dkimpy's own answer to a first line that continues none
-        raise ValueError("is no message: its header cannot be read") from None
+        raise ValueError("is not a message: its header cannot be read") from None
     values = [value for name, value in message.headers if name.lower() == b"dkim-signature"]
     return [_verified(message, index, value, ask, reasons) for index, value in enumerate(values[:MAX_SIGNATURES])]
 
@@ -69,7 +69,7 @@ def _verified(message: dkim.DKIM, index: int, value: bytes, ask: AskTxt, reasons
     except InvalidTagValueList:
         tags = {}
     domain, selector, algorithm = (_text(tags.get(tag, b"")) for tag in (b"d", b"s", b"a"))
-    reason = "" if holds else "; ".join(reasons.texts) or "the signature is not that of the key"
+    reason = "" if holds else "; ".join(reasons.texts) or "the signature was not made with this key"
     return Verified(domain, selector, algorithm, holds, reason)
 
 

@@ -128,18 +128,18 @@ def _split(address: str) -> tuple[str, str]:
     if not address:
         raise AddressInvalid("there is no address")
     if '"' in address or "\\" in address:
-        raise AddressInvalid("a quoted part before the @ is not taken")
+        raise AddressInvalid("a quoted part before the @ is not accepted")
     local, at, domain = address.rpartition("@")
     if not at:
         raise AddressInvalid("the address has no @")
     if "@" in local:
-        raise AddressInvalid("the address has more than one @; exactly one mailbox is taken, without a route")
+        raise AddressInvalid("the address has more than one @; write exactly one mailbox, without a route")
     if not local.isascii():
         raise AddressInvalid("the part before the @ needs SMTPUTF8, which the hand-over does not use")
     if len(local) > MAX_LOCAL_OCTETS:
         raise AddressInvalid(f"the part before the @ is longer than {MAX_LOCAL_OCTETS} octets")
     if domain.startswith("["):
-        raise AddressInvalid("an IP address in brackets after the @ is not taken")
+        raise AddressInvalid("an IP address in brackets after the @ is not accepted")
     if _is_plain(local, domain):
         # Nothing here is the library's to judge, which takes 100 us.
         return local, domain.lower()

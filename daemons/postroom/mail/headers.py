@@ -103,7 +103,7 @@ def date_field(unix_s: float) -> str:
     try:
         at = datetime.fromtimestamp(unix_s // 1, UTC)
     except (OverflowError, ValueError, OSError):
-        raise HeaderInvalid("Date", "the time is no number of seconds that a calendar has") from None
+        raise HeaderInvalid("Date", "the time is outside of what the calendar has") from None
     if at.year < 1900:  # RFC 5322 §3.3
         raise HeaderInvalid("Date", "the year is before 1900")
     day = f"{_DAYS[at.weekday()]}, {at.day:02} {_MONTHS[at.month - 1]} {at.year:04}"

@@ -167,7 +167,7 @@ class DoorLimits:
             text = f"More recipients than the limit {rule} allows at once"
             return DoorDecision("refuse", text, uid, rule, usage, decision.by)
         if decision.by == "store" and await self._is_held(instance, rule, counted, uid, mail.queue_id):
-            text = f"over the limit {rule} for {counted}, as many others; postroom limits release"
+            text = f"over the limit {rule} for {counted}, like many others; postroom limits release"
             return DoorDecision("hold", text, uid, rule, usage, decision.by)
         return DoorDecision("wait", self._wait_text(verdict), uid, rule, usage, decision.by)
 

@@ -55,7 +55,7 @@ class Networks:
                 # Not strict: Postfix warns of host bits and goes on; so do we, without the warning.
                 network = ip_network("".join(bracketed.groups()) if bracketed else text, strict=False)
             except ValueError:
-                raise NetworksUnreadable(f"{word!r} is no network") from None
+                raise NetworksUnreadable(f"{word!r} is not a network") from None
             patterns.append((network, (len(word) - len(text)) % 2 == 0))
         return cls(patterns)
 

@@ -79,12 +79,12 @@ def read_key(path: Path) -> PrivateKey:
         with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise KeyUnusable("is no file; mend: name the file of the key")
+                raise KeyUnusable("is not a file; mend: name the file of the key")
             octets = file.read(MAX_OCTETS)
     except OSError as error:
         raise KeyUnusable(
             f"cannot be read ({error.strerror}); mend: `postroom dkim key` makes one, "
-            "chmod 0640 and chgrp postroom-milter lets the milter read it, where it may enter the folders above"
+            "chmod 0640 and chgrp postroom-milter lets the milter read it, if it may enter the folders above"
         ) from None
     if status.st_mode & 0o007:
         raise KeyUnusable(
@@ -100,11 +100,13 @@ def _usable(octets: bytes) -> PrivateKey:
     except TypeError:  # the library's word for a key with a password
         raise KeyUnusable("is protected by a password; mend: `openssl pkey -in OLD -out NEW` takes it off") from None
     except (ValueError, UnsupportedAlgorithm):  # not its words: they could quote the key
-        raise KeyUnusable("holds no private key in PEM; mend: `postroom dkim key` makes one") from None
+        raise KeyUnusable("contains no private key in PEM; mend: `postroom dkim key` makes one") from None
     if isinstance(key, Ed25519PrivateKey):
         return key
     if not isinstance(key, RSAPrivateKey):
-        raise KeyUnusable("is neither RSA nor Ed25519, which DKIM signs with; mend: `postroom dkim key` makes one")
+        raise KeyUnusable(
+            "is neither RSA nor Ed25519, the two that DKIM signs with; mend: `postroom dkim key` makes one"
+        )
     if key.key_size < LEAST_RSA_BITS:
         raise KeyUnusable(
             f"has {key.key_size} bits, and receivers ignore RSA below {LEAST_RSA_BITS}; "

@@ -169,7 +169,7 @@ def _mynetworks() -> Networks:
     except (OSError, subprocess.SubprocessError) as error:
         trouble = f"postconf does not answer ({type(error).__name__})"
     except NetworksUnreadable as unreadable:
-        trouble = f"Postfix's mynetworks cannot be followed: {unreadable}"
+        trouble = f"Postfix's mynetworks cannot be interpreted: {unreadable}"
     raise StartRefused(f"milter.networks: {trouble}; mend: write the networks there, for example [127.0.0.0/8]")
 
 

@@ -211,7 +211,7 @@ class MilterSession(Milter.Base):
                 uid=None if who.uid is None else str(who.uid),
                 domain=None if domain is None else safe(domain),
             )
-            return self._refuse("550", "This From is not yours to use")
+            return self._refuse("550", "You may not send mail From this domain")
         if self._unsigned in {None, Unsigned.ALREADY_SIGNED}:
             self._unsigned = Unsigned.SENDER_NOT_ALLOWED
         return None
@@ -240,7 +240,7 @@ class MilterSession(Milter.Base):
             return None
         self._log.warning("milter.turned_away", queue_id=self._queue_id, uid="unknown" if uid is None else str(uid))
         if uid is None:
-            return self._refuse("451", "It is not known who asks, try again later")
+            return self._refuse("451", "Cannot tell who is connecting, try again later")
         return self._refuse("550", "Only Postfix may use this port; hand your mail to sendmail(1)")
 
     def _refuse(self, code: str, text: str) -> int:
@@ -259,7 +259,7 @@ class MilterSession(Milter.Base):
         was_broken, self._is_broken, self._message = self._is_broken, True, None
         if not was_broken:  # one line a message, not one for each of its header fields
             self._count("postroom_milter_faults_total")
-            effect = "its client is told to try later"
+            effect = "the client is told to try again later"
             self._log.error("milter.fault", queue_id=self._queue_id, effect=effect, **error_fields(error))
 
     def _let_pass(self, reason: Unsigned) -> int:

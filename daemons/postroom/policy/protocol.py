@@ -66,7 +66,7 @@ class RequestReader:
         self._looked = 0
 
     def feed(self, octets: bytes) -> None:
-        """Take what came."""
+        """Take the octets that came, in pieces of any size."""
         self._buffer += octets
 
     def next_request(self) -> PolicyRequest | None:
@@ -98,7 +98,7 @@ def _request(block: bytes) -> PolicyRequest:
     for line in lines:
         name, equals, value = line.partition(b"=")
         if not name or not equals:
-            raise PolicyProtocolError("a line that is no attribute")
+            raise PolicyProtocolError("a line that is not an attribute")
         attributes[name.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
     if attributes.get("request") != "smtpd_access_policy":
         raise PolicyProtocolError("a request that is not smtpd_access_policy")
@@ -108,7 +108,7 @@ def _request(block: bytes) -> PolicyRequest:
             raise PolicyProtocolError(f"a request without {needed}")
     count = attributes.get("recipient_count") or "0"
     if not (count.isascii() and count.isdecimal() and len(count) < 10):
-        raise PolicyProtocolError("a recipient_count that is no number")
+        raise PolicyProtocolError("a recipient_count that is not a number")
     return PolicyRequest(
         state=attributes["protocol_state"],
         instance=attributes["instance"],

@@ -47,7 +47,7 @@ class PolicyServer:
 
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """How many connections are open."""
         return len(self._conversations)
 
     async def serve(self, sock: socket.socket) -> asyncio.Server:
@@ -88,7 +88,7 @@ class PolicyServer:
                 "policy.unanswered",
                 queue_id=_queue_id(request),
                 **error_fields(error),
-                effect="hung up; Postfix asks again, then takes its default_action",
+                effect="the connection is closed; Postfix asks again, then follows its default_action",
                 took_ms=_ms_since(started),
             )
             raise _Unanswered from error

@@ -20,7 +20,7 @@ def fault(address: str) -> str | None:
         # Any printable character beyond ASCII may stand in an atom; its octets count.
         local = "".join(char if char.isascii() else "x" * len(char.encode("utf-8")) for char in local)
     if "<" in local or ">" in domain:
-        return "an address stands here without < and >"
+        return "write the address without < and >"
     try:
         parse_mailbox(f"{local}@{domain}")
     except AddressInvalid as invalid:

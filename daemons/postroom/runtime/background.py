@@ -18,7 +18,7 @@ class Background:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run it until `end`."""
+        """Run a task beside the daemon's work, until `end`."""
         self._tasks.append(asyncio.create_task(work))
 
     async def until_stopped(self, stopping: asyncio.Event, *others: "asyncio.Task[None]") -> None:
@@ -28,7 +28,7 @@ class Background:
         stopped.cancel()
 
     async def end(self) -> None:
-        """End them all; raises what one raised that had ended by itself."""
+        """End all tasks; raises the error of one that had ended by itself."""
         ended = [task for task in self._tasks if task.done()]
         for task in self._tasks:
             task.cancel()

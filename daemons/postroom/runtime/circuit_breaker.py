@@ -19,7 +19,7 @@ RETRY_S = 0.5
 
 
 class CircuitBreaker:
-    """Stands before one store, for one process.
+    """The breaker of one process for one store.
 
     Args:
         store:   its word in the log.

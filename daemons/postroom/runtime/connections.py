@@ -1,7 +1,7 @@
-"""Connections of a listening socket, each a conversation in a task of its own, and their orderly end.
+"""Connections of a listening socket, each served by a task of its own, and their orderly end.
 
-At the end who waits for the other side is hung up on at once; who is occupied (a question was asked, a mail is there)
-has its time to finish.
+When the daemon drains, a connection that waits for its client is closed at once; one that is occupied (a question was
+asked, a mail is there) has time to finish.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ Converse = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None
 
 
 class Connections:
-    """All that go on.
+    """The open connections of one listening socket.
 
     Args:
-        converse: has one, until its end; it closes the writer.
-        most:     how many may go on at once; None for no bound.
-        refusal:  what one past that is told, and one that comes when all are ended.
+        converse: serves one connection until its end, and closes the writer.
+        most:     how many may be open at once; None for no bound.
+        refusal:  sent to a connection past that, and to one that comes while the daemon drains.
     """
 
     def __init__(self, converse: Converse, most: int | None = None, refusal: bytes = b"") -> None:
@@ -30,7 +30,7 @@ class Connections:
         self._tasks: set[asyncio.Task[None]] = set()
         self._occupied: set[asyncio.Task[None]] = set()
         self.is_draining = False
-        """Whether those that are occupied are to end after what they do."""
+        """Whether occupied connections are to end after what they are doing."""
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -43,9 +43,9 @@ class Connections:
 
     @contextmanager
     def occupied(self) -> Iterator[None]:
-        """The conversation of this task is in the middle of something."""
+        """Mark the connection of this task as occupied."""
         task = asyncio.current_task()
-        assert task is not None, "conversations are tasks"
+        assert task is not None, "each connection is served by a task"
         self._occupied.add(task)
         try:
             yield
@@ -53,7 +53,7 @@ class Connections:
             self._occupied.discard(task)
 
     async def drain(self, timeout_s: float) -> None:
-        """Let those that are occupied finish, for so long; hang up on all others."""
+        """Let occupied connections finish, for so many seconds; close all others."""
         self.is_draining = True
         for task in self._tasks - self._occupied:
             task.cancel()

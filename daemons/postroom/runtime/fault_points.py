@@ -67,7 +67,7 @@ def armed_faults(environment: Mapping[str, str], state_dir: Path) -> FaultPoints
     bed = environment.get("POSTROOM_TEST_BED")
     if not bed or not state_dir.resolve().is_relative_to(Path(bed).resolve()):
         raise FaultPointsRefused(
-            "$POSTROOM_FAULT is set, but fault points are for tests only: this state directory is in no test bed; "
+            "$POSTROOM_FAULT is set, but fault points are for tests only: this state directory is not in a test bed; "
             "mend: unset POSTROOM_FAULT"
         )
     point, _, count = wanted.partition(":")

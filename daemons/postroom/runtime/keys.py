@@ -30,5 +30,5 @@ def read_key(path: Path, environment: Mapping[str, str] = os.environ) -> bytes:
             f"{path}: cannot be read ({error.strerror}); mend: `postroom store init`, and check owner and mode"
         ) from error
     if len(key) != KEY_OCTETS:
-        raise StartRefused(f"{path}: is no key of {KEY_OCTETS} octets; mend: restore it from a backup")
+        raise StartRefused(f"{path}: is not a key of {KEY_OCTETS} octets; mend: restore it from a backup")
     return key

@@ -71,7 +71,7 @@ class Life:
         self._reload = reload
 
     def stop(self) -> None:
-        """Begin to drain."""
+        """Begin to drain: `stopping` is set, and systemd is told. Again, it does nothing."""
         if not self.stopping.is_set():
             tell_systemd("STOPPING=1")
             self._log.info("daemon.stopping", pid=os.getpid())

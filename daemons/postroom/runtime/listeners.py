@@ -113,9 +113,9 @@ def _gid(group: str) -> int:
 def _remove_dead(path: Path) -> None:
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise StartRefused(f"{path}: exists and is no socket; mend: move it away")
+            raise StartRefused(f"{path}: exists and is not a socket; mend: move it away")
         if not _let_go(path):
-            raise StartRefused(f"{path}: another daemon listens there; mend: stop it first, or set another path")
+            raise StartRefused(f"{path}: another daemon is listening there; mend: stop it first, or set another path")
         path.unlink()
     except FileNotFoundError:
         return
@@ -154,7 +154,7 @@ def _bind_trouble(path: Path, error: OSError) -> str:
         case errno.ENOENT:
             return f"{path.parent}: no such folder; mend: create it, or set another path"
         case errno.EACCES | errno.EPERM | errno.EROFS:
-            return f"{path}: cannot be made here ({error.strerror}); mend: check owner and mode of {path.parent}"
+            return f"{path}: cannot be created here ({error.strerror}); mend: check owner and mode of {path.parent}"
         case None:  # Python's own word, before it asks the kernel
             return f"{path}: is longer than the 107 octets of a Unix socket's path (unix(7)); mend: set a shorter one"
         case _:

@@ -49,19 +49,19 @@ class Log:
         self._event("debug", event, fields)
 
     def info(self, event: str, **fields: Field) -> None:
-        """A decision made."""
+        """Log a decision that was made."""
         self._event("info", event, fields)
 
     def warning(self, event: str, **fields: Field) -> None:
-        """Served, but someone should look."""
+        """Log what was served all the same, but someone should look at."""
         self._event("warning", event, fields)
 
     def error(self, event: str, **fields: Field) -> None:
-        """Could not serve."""
+        """Log what could not be served."""
         self._event("error", event, fields)
 
     def critical(self, event: str, **fields: Field) -> None:
-        """The process is about to exit."""
+        """Log why the process is about to exit."""
         self._event("critical", event, fields)
 
     def _event(self, level: Level, event: str, fields: dict[str, Field]) -> None:

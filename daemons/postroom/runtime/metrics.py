@@ -26,7 +26,7 @@ class Metrics:
         self._lock = Lock()
 
     def count(self, name: str, by: int = 1) -> None:
-        """Add to a counter."""
+        """Add to the counter of this name, made at its first use."""
         with self._lock:
             self._counters[name] += by
 

@@ -63,7 +63,7 @@ class SendersTable:
 
     @property
     def names_groups(self) -> bool:
-        """Whether anybody's groups matter."""
+        """Whether any entry names groups, so that those of a sender must be looked up."""
         return any(allowance.gids for allowance in self.allowances)
 
     def may_use(self, who: SenderIdentity, domain: str | None) -> bool:

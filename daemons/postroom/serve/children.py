@@ -111,5 +111,5 @@ class Children:
                 os.waitpid(ended.si_pid, 0)
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket the children speak to; they themselves are left alone."""
         self.socket.close()

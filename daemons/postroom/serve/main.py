@@ -53,7 +53,7 @@ def serve(config: Config, path: Path, log: Log) -> None:
         children.close()
     if supervision.refused is not None:
         raise StartRefused(
-            f"postroom-{supervision.refused} cannot start as it is configured; mend: its own line above says what"
+            f"postroom-{supervision.refused} cannot start as it is configured; mend: see its own line above"
         )
 
 

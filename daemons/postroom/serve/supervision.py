@@ -26,7 +26,7 @@ NEVER = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class StartChild:
-    """Start this child."""
+    """A child is to be started."""
 
     word: str
 
@@ -42,7 +42,7 @@ class SendSignal:
 
 @dataclass(frozen=True, slots=True)
 class AllReady:
-    """All children serve."""
+    """All children have said READY=1, so that `postroom serve` may say so too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Supervision:
         return min([self._kill_at, *(child.deadline for child in self._children.values())])
 
     def begin(self, now: float) -> list[Action]:
-        """Start all."""
+        """Start all children, in their order."""
         return [self._start(child, now) for child in self._children.values()]
 
     def said(self, word: str, lines: Iterable[str], now: float) -> list[Action]:

@@ -47,10 +47,10 @@ class Brand:
         if not self.name.strip():
             raise ValueError("brand.name is empty; write the name people know you by")
         if urlsplit(self.url).scheme not in {"http", "https"} or not urlsplit(self.url).hostname:
-            raise ValueError("brand.url is no web address; write it like https://www.example.org/")
+            raise ValueError("brand.url is not a web address; write it like https://www.example.org/")
         if not _COLOUR.fullmatch(self.colour):
             # It is written into CSS, so nothing but six hexadecimal digits may pass.
-            raise ValueError("brand.colour is no colour; write it like #1a5fb4")
+            raise ValueError("brand.colour is not a colour; write it like #1a5fb4")
 
     @property
     def support_link(self) -> str:

@@ -70,7 +70,7 @@ class Catalogue:
         templates = {name: template for name in loading.names() if (template := loading.template(name))}
         if not templates and not problems:
             problems.append(
-                TemplateProblem(", ".join(map(str, folders)), 0, "no template is there", "name the right folder")
+                TemplateProblem(", ".join(map(str, folders)), 0, "there are no templates", "name the right folder")
             )
         if problems:
             raise TemplatesBroken(problems)
@@ -224,5 +224,5 @@ def _is_source(name: str) -> bool:
 
 def _misplaced(file: SourceFile) -> TemplateProblem:
     return TemplateProblem(
-        file.path, 0, f"'{file.name}' is no file of a template", "remove it or correct its name; see docs/templates.md"
+        file.path, 0, f"'{file.name}' is not part of a template", "remove it or correct its name; see docs/templates.md"
     )

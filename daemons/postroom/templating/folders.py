@@ -67,7 +67,7 @@ def _walk(folder: Path, prefix: str, depth: int, problems: list[TemplateProblem]
         elif depth > 1:
             yield from _walk(path, f"{prefix}{path.name}/", depth - 1, problems)
         else:
-            problems.append(TemplateProblem(str(path), 0, "is a folder too deep", "keep to TEMPLATE/LOCALE/FILE"))
+            problems.append(TemplateProblem(str(path), 0, "is nested too deep", "keep to TEMPLATE/LOCALE/FILE"))
 
 
 def _read(path: Path, problems: list[TemplateProblem]) -> str | None:

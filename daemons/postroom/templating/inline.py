@@ -145,19 +145,19 @@ def _styles(file: str, shadow: str, tags: list[_Tag], css: str, problems: list[T
 
 def _unprotected(tags: _Tags, expressions: list[int]) -> list[tuple[int, str, str]]:
     found = [
-        (at, "a value stands inside <style>", "use the style sheet, or {{ }} in a style attribute")
+        (at, "a value is used inside <style>", "use the style sheet, or {{ }} in a style attribute")
         for start, end in tags.sheets
         for at in expressions
         if start <= at < end
     ]
     for tag in tags.found:
         if tag.name == "script":
-            found.append((tag.start, "mail has no <script>", "remove it; mail clients do"))
+            found.append((tag.start, "mail cannot have a <script>", "remove it; mail clients do"))
         if _HANDLER.search(tag.text):
-            found.append((tag.start, "mail has no event handlers", "remove the attribute; mail clients do"))
+            found.append((tag.start, "mail cannot have event handlers", "remove the attribute; mail clients do"))
         quoted = [(tag.start + value.start(), tag.start + value.end()) for value in _ATTRIBUTE_VALUE.finditer(tag.text)]
         found += [
-            (at, "a value stands in a tag outside of quotes", 'write attribute="{{ ... }}"')
+            (at, "a value is used in a tag without quotes", 'write attribute="{{ ... }}"')
             for at in expressions
             if tag.start <= at < tag.end and not any(start < at < end for start, end in quoted)
         ]

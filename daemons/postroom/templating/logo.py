@@ -57,7 +57,7 @@ class Logo:
             raise ValueError(f"{path} is larger than {LOGO_BYTES} bytes; every mail carries it, so make it smaller")
         kind, width, height = _measured(octets)
         if not width or not height:
-            raise ValueError(f"{path} is no PNG, JPEG or GIF; save it as PNG")
+            raise ValueError(f"{path} is not a PNG, JPEG or GIF; save it as PNG")
         scale = min(1.0, SHOWN_WIDTH / width, SHOWN_HEIGHT / height)
         cid = f"{hashlib.sha256(octets).hexdigest()[:16]}@{host}"
         return cls(cid, kind, octets, max(1, round(width * scale)), max(1, round(height * scale)))

@@ -26,7 +26,7 @@ _WORDS = frozenset({"and", "else", "false", "if", "in", "is", "none", "not", "or
 
 def _free(name: str) -> str:
     if name in GIVEN | SYNTAX | _WORDS:
-        raise ValueError(f"'{name}' has a meaning of its own in every template: rename the variable")
+        raise ValueError(f"'{name}' is reserved in every template: rename the variable")
     return name
 
 
@@ -77,10 +77,10 @@ def read(file: str, text: str) -> Manifest:
         what = getattr(error, "problem", None) or "a value cannot be read"
         at = mark.line + 1 if mark else 0
         raise TemplatesBroken(
-            [TemplateProblem(file, at, f"this is no YAML: {what}", "compare with a shipped template.yaml")]
+            [TemplateProblem(file, at, f"this is not YAML: {what}", "compare with a shipped template.yaml")]
         ) from None
     if twice := [
-        TemplateProblem(file, line, f"'{key}' is there twice", "keep one of them") for key, line in _twice(tree)
+        TemplateProblem(file, line, f"'{key}' appears twice", "keep one of them") for key, line in _twice(tree)
     ]:
         raise TemplatesBroken(twice)
     try:
@@ -110,13 +110,13 @@ def _problem(file: str, tree: yaml.Node | None, fault: _Fault) -> TemplateProble
         case "missing":
             what, mend = f"'{place}' is missing", "add it; docs/templates.md lists the keys"
         case "extra_forbidden":
-            what, mend = f"'{place}' is no key of template.yaml", "remove it; docs/templates.md lists the keys"
+            what, mend = f"'{place}' is not a key of template.yaml", "remove it; docs/templates.md lists the keys"
         case "model_type" | "dict_type":
-            what, mend = f"{place} is no mapping of keys to values", "compare with a shipped template.yaml"
+            what, mend = f"{place} is not a mapping of keys to values", "compare with a shipped template.yaml"
         case "string_pattern_mismatch" if fault.path[-1] == "default_locale":
-            what, mend = f"{place} is no locale", "write it like en, de-AT or zh-Hant-TW"
+            what, mend = f"{place} is not a locale", "write it like en, de-AT or zh-Hant-TW"
         case "string_pattern_mismatch":
-            what, mend = f"{place} is no name", "write lower-case letters, digits and '_' or '-', a letter first"
+            what, mend = f"{place} is not a name", "write lower-case letters, digits and '_' or '-', a letter first"
         case _:
             what, mend = f"{place}: {fault.text}", "correct the value; docs/templates.md says what it may be"
     return TemplateProblem(file, _line(tree, fault.path), what, mend)

@@ -176,7 +176,7 @@ def _same_links(mail: RenderedTrial) -> Said:
 
 def _subject_length(mail: RenderedTrial) -> Said:
     if len(mail.rendered.subject) > SUBJECT_CHARS:
-        yield f"the subject has more than {SUBJECT_CHARS} characters", "say it shorter; programs cut it off"
+        yield f"the subject has more than {SUBJECT_CHARS} characters", "shorten it; mail programs cut it off"
 
 
 MAIL_RULES: dict[str, tuple[str, Callable[[RenderedTrial], Said]]] = {

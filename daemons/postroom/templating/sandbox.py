@@ -114,7 +114,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "**":
-            raise TemplateFault("there is no '**' for mail")
+            raise TemplateFault("'**' is not available in mail")
         if not all(isinstance(side, int | float) for side in (left, right)):
             raise TemplateFault(f"'{operator}' is only for numbers; text is joined with '~'")
         result = super().call_binop(context, operator, left, right)
@@ -210,7 +210,7 @@ def _say(name: str, speak: Callable[..., str], value: Any, kind: Any, **more: ob
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, kind):
-        raise TemplateFault(f"'{name}' is for another type of variable")
+        raise TemplateFault(f"'{name}' does not take this type of value")
     return speak(value, _account.get().rules, **more)
 
 

@@ -41,7 +41,7 @@ def examine(
         found = [(error.lineno, f"template syntax: {error.message}", "correct it; docs/templates.md shows the syntax")]
     except (RecursionError, SyntaxError):
         # Python's own limits on nesting, met by the parser or by the code made of the template.
-        found = [(0, "it is nested too deeply", "write it flatter")]
+        found = [(0, "it is nested too deeply", "use fewer levels")]
     return [TemplateProblem(source.path, line, what, mend) for line, what, mend in found], frozenset(read)
 
 
@@ -56,7 +56,7 @@ def _forbidden(tree: nodes.Template, environment: Environment) -> Iterator[_Faul
         nodes.Getitem: _subscript,
         nodes.Name: lambda node: _private(node.name),
         nodes.Call: _call,
-        nodes.Include: lambda _: ("{% include %} is not there for mail", "write a macro and import it"),
+        nodes.Include: lambda _: ("{% include %} is not available in mail", "write a macro and import it"),
     }
     for node in tree.find_all(tuple(checks)):
         if found := checks[type(node)](node):
@@ -81,7 +81,7 @@ def _subscript(node: nodes.Getitem) -> tuple[str, str] | None:
         return _private(node.arg.value)
     # A value used as a name would stand in the error when there is nothing of that name.
     if isinstance(node.arg, nodes.Name) or node.arg.find(nodes.Name):
-        return "what is in [ ] is known only when it is rendered", "write the name or number itself"
+        return "what is in [ ] would be known only when it is rendered", "write the name or number itself"
     return None
 
 
@@ -99,7 +99,7 @@ def _references(tree: nodes.Template, allowed: Collection[str]) -> Iterator[_Fau
         wanted = getattr(node, "template")  # noqa: B009 - all three have it; find_all promises only Node
         name = wanted.value if isinstance(wanted, nodes.Const) else None
         if name is None:
-            yield node.lineno, "which file is meant is known only when it is rendered", "write its name in quotes"
+            yield node.lineno, "which file is meant would be known only when it is rendered", "write its name in quotes"
         elif name not in allowed:
             yield node.lineno, f"there is no file {name!r} to use here", "name a file of _layout"
 
@@ -109,7 +109,7 @@ def _undeclared(tree: nodes.Template, read: set[str], names: Collection[str]) ->
         lines = [node.lineno for node in tree.find_all(nodes.Name) if node.name == name]
         close = difflib.get_close_matches(name, names, n=1)
         mend = f"did you mean '{close[0]}'?" if close else "declare it in template.yaml"
-        yield min(lines), f"'{name}' is no variable of this template", mend
+        yield min(lines), f"'{name}' is not a variable of this template", mend
 
 
 def _read(tree: nodes.Template) -> set[str]:

@@ -96,17 +96,17 @@ class Variable(BaseModel):
     @model_validator(mode="after")
     def _fits_itself(self) -> "Variable":
         if self.required and self.default is not None:
-            raise ValueError("a required variable has no use for a default: remove one of the two")
+            raise ValueError("a required variable cannot have a default: remove one of the two")
         if self.max_length is not None and self.type not in {"string", "url", "list"}:
             raise ValueError(f"max_length counts characters or items; {self.type} has none")
         if self.choices and self.type != "string":
-            raise ValueError(f"choices are of a string; this is {self.type}")
+            raise ValueError(f"only a string has choices; this is {self.type}")
         if bool(self.fields) != (self.type == "list"):
             raise ValueError("a list needs fields, and nothing else has them")
         if any(not _NAME.fullmatch(name) for name in self.fields):
             raise ValueError("a field is named with lower-case letters, digits and '_', a letter first")
         if any(field.type == "list" for field in self.fields.values()):
-            raise ValueError("a list within a list is not there for mail")
+            raise ValueError("a list cannot contain a list")
         for field, value in (("example", self.example), ("default", self.default)):
             if field == "default" and value is None:
                 continue

@@ -92,7 +92,7 @@ class JournalSource:
                 # The entry at the cursor was read already. When it is gone, this is the next one that is there.
                 entry = reader.get_next()
                 if not entry or entry["__CURSOR"] != position:
-                    self._gaps.append(LogGap("the journal was cut back further than it had been read"))
+                    self._gaps.append(LogGap("journal entries were removed before they were read"))
                     self._first = entry or None
         except OSError as error:
             raise SourceUnavailable(

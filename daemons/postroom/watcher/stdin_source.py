@@ -76,7 +76,9 @@ class StdinSource:
             if not octets and b"\n" in self._octets:
                 break
             if not octets:
-                raise SourceUnavailable("standard input has ended; mend: start the watcher anew with what writes there")
+                raise SourceUnavailable(
+                    "standard input has ended; mend: restart the watcher together with what writes to it"
+                )
             self._octets += octets
             if len(self._octets) > MAX_LINE and b"\n" not in self._octets:
                 # No line of Postfix is so long.

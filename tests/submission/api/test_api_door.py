@@ -170,7 +170,7 @@ def test_what_is_not_there_is_not_found(door: SubmissionDaemon, method: str, pat
 def test_a_method_that_is_not_possible_names_those_that_are(door: SubmissionDaemon) -> None:
     """As RFC 9110 §15.5.6 asks, in Allow and in words."""
     answer = door.request("PUT", "/v1/messages")
-    assert "possible: POST" in answer.document["detail"]
+    assert "allowed: POST" in answer.document["detail"]
     assert answer.headers["Allow"] == "POST"
 
 

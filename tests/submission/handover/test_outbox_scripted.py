@@ -237,7 +237,7 @@ async def test_a_break_before_the_body_is_no_doubt(bed: Path) -> None:
     """Postfix hung up while it was being stored that the body is about to go out: nothing of it went out."""
     async with outbox_at(bed, answering("DATA", PLAIN["DATA"] + DROP, 1)) as at:
         delivery = await one(at, "deferred")
-        assert delivery.reason == "the session broke off: Postfix closed the connection"
+        assert delivery.reason == "the session was lost: Postfix closed the connection"
 
 
 async def test_a_pooled_session_that_was_closed_meanwhile_is_no_attempt(bed: Path) -> None:

@@ -11,7 +11,7 @@ from tests.submission.handover.scripted_postfix import DROP, OFFERS, PLAIN, SILE
 @pytest.mark.parametrize(
     ("verb", "answer", "reason"),
     [
-        ("", b"\x16\x03\x01\x02\x00\r\n", "no SMTP reply"),
+        ("", b"\x16\x03\x01\x02\x00\r\n", "not an SMTP reply"),
         ("", b"421 4.3.2 Service not available\r\n", "greets with 421 4.3.2 Service not available"),
         ("", b"554 5.7.1 no\r\n", "greets with 554"),
         ("", DROP, "Postfix closed the connection"),

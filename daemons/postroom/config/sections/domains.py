@@ -86,7 +86,7 @@ def read_domains(value: object) -> dict[str, FromDomain]:
         try:
             name = values.domain_name(written)
             if name in domains:
-                raise ValueError(f"is {name}, as one above it; keep one of the two")
+                raise ValueError(f"is {name}, like one above it; keep one of the two")
         except ValueError as error:
             faults.append(fault((written,), error))
         try:

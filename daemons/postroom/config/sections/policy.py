@@ -34,5 +34,5 @@ class PolicySection(Section):
     @classmethod
     def _below_the_timeout(cls, value: float) -> float:
         if value > _LONGEST_BUDGET_S:
-            raise ValueError(f"{duration_text(value)} is too near to the 5s that Postfix waits; write at most 4s")
+            raise ValueError(f"{duration_text(value)} is too close to the 5s that Postfix waits; write at most 4s")
         return value

@@ -22,7 +22,7 @@ class SenderSection(Section):
     @model_validator(mode="after")
     def _stands_for_somebody(self) -> Self:
         if not (self.users or self.uids or self.groups or self.logins or self.clients or self.networks):
-            raise ValueError("stands for nobody; add users, uids, groups, logins, clients or networks")
+            raise ValueError("identifies nobody; add users, uids, groups, logins, clients or networks")
         if not self.domains:
             raise ValueError("has no domains; add those that may be used")
         return self

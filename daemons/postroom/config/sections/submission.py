@@ -24,7 +24,7 @@ class ClientSection(Section):
     @model_validator(mode="after")
     def _stands_for_somebody(self) -> Self:
         if not (self.users or self.uids or self.groups):
-            raise ValueError("stands for nobody; add users, uids or groups")
+            raise ValueError("identifies nobody; add users, uids or groups")
         return self
 
 

@@ -22,25 +22,25 @@ class SuppressedClassSection(Section):
 
 
 class InvalidRecipientSection(SuppressedClassSection):
-    """Nobody has this address."""
+    """When bounces say that nobody has this address."""
 
     kept: values.Duration = Field(180 * _DAY_S, description="How long it gets no mail, from the last bounce on.")
 
 
 class InvalidDomainSection(SuppressedClassSection):
-    """Nobody takes mail for this domain. One that lapsed is often renewed within weeks."""
+    """When bounces say that nobody takes mail for this domain. One that lapsed is often renewed within weeks."""
 
     kept: values.Duration = Field(30 * _DAY_S, description="How long it gets no mail, from the last bounce on.")
 
 
 class InactiveSection(SuppressedClassSection):
-    """The account is closed."""
+    """When bounces say that the account is closed."""
 
     kept: values.Duration = Field(180 * _DAY_S, description="How long it gets no mail, from the last bounce on.")
 
 
 class MailboxFullSection(SuppressedClassSection):
-    """The mailbox is full."""
+    """When bounces say that the mailbox is full."""
 
     kept: values.Duration = Field(14 * _DAY_S, description="How long it gets no mail, from the last bounce on.")
 

@@ -26,7 +26,7 @@ class BrandSection(Section):
 
 
 class TemplatesSection(Section):
-    """The e-mail templates."""
+    """Where the operator's own e-mail templates are, and the brand they show."""
 
     folder: values.OptionalPath = Field(
         Path("/etc/postroom/templates"),

@@ -19,7 +19,7 @@ from postroom.suppression.list_file import CAUSE, STREAM
 if TYPE_CHECKING:
     from postroom.ctl.context import CommandContext
 
-_OF_STREAM = "Only mail of this stream, such as newsletter, which the API alone can tell."
+_OF_STREAM = "Only mail of this stream, such as newsletter; mail from other doors than the API has none."
 
 
 @click.group()
@@ -54,9 +54,9 @@ def why(context: "CommandContext", recipient: str, as_json: bool) -> None:
 
 @suppress.command()
 @click.argument("recipient", metavar="ADDRESS|HASH")
-@click.option("--cause", help="A word for why, told to whoever sends there; without it, manual or complaint.")
-@click.option("--expires", metavar="DURATION", help="For how long, such as 30d; without it, for ever.")
-@click.option("--complaint", is_flag=True, help="The recipient complained; without it, the operator says so.")
+@click.option("--cause", help="The cause in one word, shown to whoever sends to it; default: manual or complaint.")
+@click.option("--expires", metavar="DURATION", help="For how long, such as 30d; default: for ever.")
+@click.option("--complaint", is_flag=True, help="The recipient complained; default: the operator decided so.")
 @click.option("--stream", help=_OF_STREAM)
 @click.pass_obj
 def add(
@@ -132,7 +132,7 @@ def waves(context: "CommandContext", as_json: bool) -> None:
 
 @suppress.group()
 def wave() -> None:
-    """A burst of suppressions."""
+    """Accept or undo a burst of suppressions."""
 
 
 @wave.command()
@@ -148,7 +148,9 @@ def accept(context: "CommandContext", number: int) -> None:
 @click.pass_obj
 def undo(context: "CommandContext", number: int) -> None:
     """Lift all suppressions of a burst, in one step, also those in effect; exit 1 when that was done before."""
-    _tell_count(with_store(context, lambda store: store.waves.undo(number)), "lifted", "is undone, or never was")
+    _tell_count(
+        with_store(context, lambda store: store.waves.undo(number)), "lifted", "was undone before, or never existed"
+    )
 
 
 def _tell_count(count: int | None, done: str, nothing: str) -> None:

@@ -14,7 +14,7 @@ _TIMES = ("added_at", "expires_at", "at", "began_at", "last_at")
 
 
 async def all_suppressions(store: "SharedStore") -> "list[Suppression]":
-    """All that have not expired."""
+    """Read all suppressions that have not expired."""
     after, found = ("", ""), list["Suppression"]()
     while page := await store.suppressions.page(after, PAGE):
         found += page
@@ -43,12 +43,12 @@ def story_text(recipient_hash: str, story: "RecipientHistory") -> str:
         proof = "is proof" if refusal.is_proof else "counts"
         lines += [f"  {time_text(refusal.at)}  {refusal.cause} {refusal.enhanced_status}  {proof}", *_judged(refusal)]
     if story.good_at is not None:
-        lines.append(f"{time_text(story.good_at)}: it got mail, or was lifted; nothing earlier counts")
+        lines.append(f"{time_text(story.good_at)}: it got mail, or its suppression was lifted; nothing earlier counts")
     return "\n".join(lines)
 
 
 def story_json(recipient_hash: str, story: "RecipientHistory") -> str:
-    """The same for programs."""
+    """All that is kept about a recipient, as JSON for programs."""
     return json.dumps(
         {
             "recipient_hash": recipient_hash,
@@ -77,7 +77,7 @@ def time_text(seconds: float) -> str:
 
 
 def date_text(seconds: float) -> str:
-    """Its day."""
+    """A moment's day in UTC."""
     return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 

@@ -42,7 +42,7 @@ class Difference:
         )
 
     def document(self) -> dict[str, object]:
-        """For programs."""
+        """The entry for programs, with what would be said now."""
         now = self.judgement
         judged = {"cause": now.fault.name, "suppress": now.suppress, "rule": now.rule, "rule_version": now.version}
         return document(self.entry) | {"now": judged}
@@ -61,7 +61,7 @@ def difference(entry: Suppression) -> Difference | None:
 
 
 def _rule(rule: str, version: int) -> str:
-    return f"{rule} version {version}" if rule else "no rule that is known"
+    return f"{rule} version {version}" if rule else "an unknown rule"
 
 
 @click.command()
@@ -80,5 +80,5 @@ def replay(context: "CommandContext", as_json: bool) -> None:
         for each in differing:
             click.echo(each.text())
         judged = sum(bool(each.source == "bounce" and each.evidence) for each in found)
-        click.echo(f"{len(differing)} of {judged} would be judged otherwise", err=True)
+        click.echo(f"{len(differing)} of {judged} would be judged differently", err=True)
     sys.exit(1 if differing else 0)

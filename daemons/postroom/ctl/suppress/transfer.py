@@ -39,7 +39,7 @@ def export(context: "CommandContext", form: str) -> None:
 
 @click.command("import")
 @click.argument("file", type=click.File("r", encoding="utf-8", errors="replace"))
-@click.option("--skip-bad", is_flag=True, help="Import the good lines although others are bad.")
+@click.option("--skip-bad", is_flag=True, help="Import the good lines even if others are bad.")
 @click.pass_obj
 def import_(context: "CommandContext", file: IO[str], skip_bad: bool) -> None:
     """Suppress those in a file (- is standard input): what export writes, or an address or hash on each line.
@@ -57,7 +57,7 @@ def import_(context: "CommandContext", file: IO[str], skip_bad: bool) -> None:
             good.append(read)
     if bad and not skip_bad:
         click.echo(
-            f"nothing imported; mend {'this line' if bad == 1 else f'these {bad} lines'}, or --skip-bad", err=True
+            f"nothing imported; mend {'this line' if bad == 1 else f'these {bad} lines'}, or use --skip-bad", err=True
         )
         sys.exit(1)
     new = sum(with_store(context, lambda store: _import(store, good)))

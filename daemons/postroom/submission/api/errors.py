@@ -22,7 +22,7 @@ def problem_of_http(error: web.HTTPException, method: str) -> ApiProblem:
             return ApiProblem(404, "not_found", "there is no such path; the API begins with /v1")
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods - {"HEAD"}))
-            return ApiProblem(405, "method_not_allowed", f"{method} is not possible here; possible: {allowed}")
+            return ApiProblem(405, "method_not_allowed", f"{method} is not allowed here; allowed: {allowed}")
         case web.HTTPRequestEntityTooLarge():
             return ApiProblem(413, "too_large", "the body is larger than submission.max_request allows")
         case _:
@@ -51,7 +51,7 @@ def not_a_client(peer: Peer) -> ApiProblem:
     return ApiProblem(
         403,
         "not_a_client",
-        f"uid {peer.uid} is no client; mend: in postroom.yaml, under submission.clients, "
+        f"uid {peer.uid} is not a client; mend: in postroom.yaml, under submission.clients, "
         f"add `some-name: {{uids: [{peer.uid}]}}`, then restart postroom-submission",
     )
 

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 CONTENT_TYPE = "application/problem+json"
 
 TITLES = {
-    "malformed": "The request is not what the API reads",
+    "malformed": "The request cannot be understood",
     "invalid": "The message cannot be sent as it is",
     "not_a_client": "This process is not a client of Postroom",
-    "not_found": "There is no such thing",
-    "method_not_allowed": "Not this way",
+    "not_found": "Not found",
+    "method_not_allowed": "Method not allowed",
     "timeout": "The request took too long to arrive",
     "too_large": "The request is too large",
     "idempotency_mismatch": "The idempotency key was used with another body",
     "suppressed": "No mail goes to these recipients",
     "never_fits": "The message is larger than a limit",
     "limited": "Too many requests",
-    "outbox_full": "Too much mail waits for Postfix",
+    "outbox_full": "Too much mail is waiting for Postfix",
     "storage_full": "No space left to accept mail",
     "unavailable": "The outbox cannot be written now",
     "fault": "Postroom failed on this request",

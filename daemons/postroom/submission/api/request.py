@@ -75,7 +75,7 @@ def document(octets: bytes) -> dict[str, Any]:
             400, "malformed", f"the body is not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
         ) from None
     except _Doubtful as error:
-        raise ApiProblem(400, "malformed", f"the body is not JSON that can be read without doubt: {error}") from None
+        raise ApiProblem(400, "malformed", f"the body is ambiguous JSON: {error}") from None
     except ValueError:
         # An integer of more digits than Python reads; its words are for the programmer of this program.
         raise ApiProblem(400, "malformed", "the body holds a number that is out of range") from None
@@ -96,12 +96,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(read) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _Doubtful(f"the key {twice[:64]!a} stands twice in one object")
+        raise _Doubtful(f"the key {twice[:64]!a} appears twice in one object")
     return read
 
 
 def _refused(constant: str) -> float:
-    raise _Doubtful(f"{constant} is no JSON number")
+    raise _Doubtful(f"{constant} is not a JSON number")
 
 
 def _float(text: str) -> float:
@@ -247,7 +247,7 @@ def invalid(faults: list[FieldError]) -> ApiProblem:
 
 _CODES = {
     "missing": ("missing", "is needed"),
-    "extra_forbidden": ("unknown", "is no field of this request"),
+    "extra_forbidden": ("unknown", "is not a field of this request"),
     "string_type": ("wrong_type", "must be a string"),
     "dict_type": ("wrong_type", "must be an object"),
     "model_type": ("wrong_type", "must be an object"),

@@ -164,9 +164,7 @@ class Api:
             case web.HTTPException():
                 return problem_of_http(error, request.method)
             case ConnectionError() | web.RequestPayloadError():
-                return ApiProblem(
-                    400, "malformed", "the request body ended early, or its chunks are malformed; nothing was accepted"
-                )
+                return ApiProblem(400, "malformed", "the request body ended early; nothing was accepted")
             case StoreUnavailable():
                 self._log.error("store.unavailable", store="mail", error=str(error), effect="request refused")
                 return problem_of_store(error)
@@ -174,9 +172,7 @@ class Api:
                 # Its text may quote what the client sent, so only its kind and place are logged.
                 context = request[CONTEXT]
                 self._log.error("submission.fault", request_id=context.id, **error_fields(error, place="at"))
-                return ApiProblem(
-                    500, "fault", "this is a fault of Postroom; its log names the place by this request_id"
-                )
+                return ApiProblem(500, "fault", "this is a fault in Postroom; search its log for this request_id")
 
     def _log_answer(self, request: web.Request, status: int, context: RequestContext, started: float) -> None:
         fields: dict[str, Field] = {
@@ -246,7 +242,7 @@ class Api:
             raise ApiProblem(
                 422,
                 "idempotency_mismatch",
-                "this Idempotency-Key came before with another body; use a new key for a new message",
+                "this Idempotency-Key was used before with another body; use a new key for a new message",
             )
         context.message = json.loads(known.answer)["id"]
         context.code = "replayed"
@@ -274,7 +270,7 @@ class Api:
         view = await self._queries.message(wanted) if is_id(wanted) else None
         # The message of another client is not there for this one: whether it exists is not said either.
         if view is None or not (context.client.admin or view.message.client == context.client.name):
-            raise ApiProblem(404, "not_found", "there is no message of yours with this id, or it is past its retention")
+            raise ApiProblem(404, "not_found", "you have no message with this id, or its retention is over")
         context.message = wanted
         shown = responses.message(view, self._status.outage, await self._histories.of_message(view))
         return web.Response(text=json_text(shown), content_type="application/json")
@@ -293,7 +289,7 @@ class Api:
     async def _readyz(self, _request: web.Request) -> web.Response:
         """Whether mail is accepted: the outbox answers and the daemon is not about to end."""
         if self._draining:
-            raise ApiProblem(503, "unavailable", "this daemon is ending", retry_after_s=1.0)
+            raise ApiProblem(503, "unavailable", "the daemon is shutting down", retry_after_s=1.0)
         await self._queries.ping()
         return web.Response(text='{"ready":true}', content_type="application/json")
 
@@ -308,7 +304,7 @@ def _peer(request: web.Request) -> Peer:
 def _must_be_json(request: web.Request) -> None:
     kind = request.content_type.lower()
     if kind != "application/json" or request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise ApiProblem(415, "malformed", "send JSON as it is, with `Content-Type: application/json`")
+        raise ApiProblem(415, "malformed", "send plain JSON, with `Content-Type: application/json`")
 
 
 def _route(request: web.Request) -> str | None:

@@ -96,7 +96,7 @@ class Writer:
             return None
         return_path = self._return_paths.get(sender.domain)
         if return_path is None:
-            detail = f"{sender.domain} is no domain of ours; mend: use one that is, or add it under domains"
+            detail = f"{sender.domain} is not one of our domains; mend: use one that is, or add it under domains"
             faults.append(FieldError("/from", "domain_not_ours", detail))
         elif not self._senders.may_use(SenderIdentity(client=client), sender.domain):
             detail = f"client {client} may not write From {sender.domain}; mend: name both under senders.allow"
@@ -116,7 +116,7 @@ class Writer:
                 for problem in wrong.problems
             )
         except RenderFailed as failed:
-            raise ApiProblem(500, "fault", f"the template fails: {failed}; mend the template") from None
+            raise ApiProblem(500, "fault", f"the template failed: {failed}; mend the template") from None
         return None
 
 

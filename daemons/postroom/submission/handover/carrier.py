@@ -164,7 +164,7 @@ class Carrier:
             await self._outcomes.in_doubt(under_way.claimed, str(error))
             return False
         if answer.is_intermediate:
-            await self._outcomes.in_doubt(under_way.claimed, f"{answer.code} is no answer to a body")
+            await self._outcomes.in_doubt(under_way.claimed, f"{answer.code} is not an answer to a body")
             return False
         refusal = smtp.refusal_of_body(answer)
         if refusal is not None:

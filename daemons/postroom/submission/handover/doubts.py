@@ -170,7 +170,9 @@ class Doubts:
             self._awaits_watcher = self._awaits_watcher or not is_final
             return False
         if self._rule == "resend":
-            await self._send_again(doubt, "nobody knows whether the first try was queued; handover.in_doubt is resend")
+            await self._send_again(
+                doubt, "it is not known whether the first try was queued; handover.in_doubt is resend"
+            )
             self._log.warning("handover.unproven", id=doubt.message, reason=reason, rule="resend")
             return True
         if doubt.delivery not in self._reported:

@@ -99,7 +99,7 @@ class Outcomes:
 
     async def lost(self, claimed: ClaimedDelivery, reason: str) -> None:
         """The session broke off before the final dot: nothing was queued, the delivery is tried again later."""
-        await self._deferred(claimed, None, f"the session broke off: {reason}", {"error": reason})
+        await self._deferred(claimed, None, f"the session was lost: {reason}", {"error": reason})
 
     async def in_doubt(self, claimed: ClaimedDelivery, reason: str) -> None:
         """The body went out, the answer did not come."""

@@ -164,7 +164,7 @@ class SmtpSession:
             async with asyncio.timeout(timeout_s):
                 await self._wire.written()
         except TimeoutError:
-            raise SessionLost(f"Postfix did not read on for {timeout_s:g} s") from None
+            raise SessionLost(f"Postfix read nothing for {timeout_s:g} s") from None
 
     async def reply(self, timeout_s: float) -> Reply:
         """The next reply.
@@ -206,6 +206,6 @@ def _why_away(socket: Path, error: Exception, timeout_s: float) -> str:
         case OSError(errno=errno.ECONNREFUSED):
             return f"{socket}: Postfix is not running; mend: start it"
         case OSError(errno=errno.EACCES):
-            return f"{socket}: no right to connect; mend: add this daemon's user to group postdrop, then restart it"
+            return f"{socket}: permission denied; mend: add this daemon's user to group postdrop, then restart it"
         case _:
             return f"{socket}: {error}"

@@ -58,7 +58,7 @@ class ReplyReader:
     def _line(self, line: bytes) -> Reply | None:
         found = _REPLY_LINE.fullmatch(line) if len(line) <= MAX_LINE else None
         if found is None:
-            raise SmtpProtocolError("a line that is no SMTP reply")
+            raise SmtpProtocolError("a line that is not an SMTP reply")
         code = int(found[1])
         if self._code not in (None, code):
             raise SmtpProtocolError("a reply whose lines have different codes")
