@@ -45,48 +45,48 @@ def settings(section: type[Section], above: tuple[str, ...] = ()) -> Iterator[Se
     """
     for name, field in section.model_fields.items():
         path = (*above, name)
-        place: Any = field.annotation
-        if _is_section(place):
-            yield from settings(place, path)
+        annotation: Any = field.annotation
+        if _is_section(annotation):
+            yield from settings(annotation, path)
             continue
         yield Setting(path, _value(field), _default(field), field.description or "")
-        step, entry = _step(place, "")
+        step, entry = _step(annotation, "")
         if _is_section(entry):
             yield from settings(entry, (*path, step))
 
 
 def names_at(section: type[Section], path: Loc) -> list[str]:
     """Give the settings that may stand directly below `path`; none where names are the operator's own."""
-    place: Any = section
+    annotation: Any = section
     for step in path:
-        _, place = _step(place, step)
-    return list(place.model_fields) if _is_section(place) else []
+        _, annotation = _step(annotation, step)
+    return list(annotation.model_fields) if _is_section(annotation) else []
 
 
-def _step(place: Any, step: str | int) -> tuple[str, Any]:
+def _step(annotation: Any, step: str | int) -> tuple[str, Any]:
     """Go one step down from a section, mapping or list: its general name, and the type that lies there."""
-    if _is_section(place):
-        field = place.model_fields.get(step)
+    if _is_section(annotation):
+        field = annotation.model_fields.get(step)
         return str(step), field and field.annotation
-    if get_origin(place) is dict:
-        return EACH_KEY, get_args(place)[1]
-    if get_origin(place) is tuple:
-        return EACH_ITEM, get_args(place)[0]
+    if get_origin(annotation) is dict:
+        return EACH_KEY, get_args(annotation)[1]
+    if get_origin(annotation) is tuple:
+        return EACH_ITEM, get_args(annotation)[0]
     return str(step), None
 
 
-def _is_section(place: Any) -> bool:
-    return isinstance(place, type) and issubclass(place, Section)
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Section)
 
 
 def _value(field: FieldInfo) -> str:
-    place = field.annotation
-    if _is_section(_step(place, "")[1]):
-        return "list" if get_origin(place) is tuple else "mapping"
-    if get_origin(place) is Literal:
-        return " or ".join(f"`{word}`" for word in get_args(place))
-    if get_origin(place) is tuple and not any(isinstance(part, Kind) for part in field.metadata):
-        return f"list: {_kind(get_args(get_args(place)[0])).word}"
+    annotation = field.annotation
+    if _is_section(_step(annotation, "")[1]):
+        return "list" if get_origin(annotation) is tuple else "mapping"
+    if get_origin(annotation) is Literal:
+        return " or ".join(f"`{word}`" for word in get_args(annotation))
+    if get_origin(annotation) is tuple and not any(isinstance(part, Kind) for part in field.metadata):
+        return f"list: {_kind(get_args(get_args(annotation)[0])).word}"
     return _kind(field.metadata).word
 
 

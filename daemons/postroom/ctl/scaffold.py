@@ -72,15 +72,15 @@ def write(folder: Path, name: str, locales: Sequence[str]) -> list[Path]:
         if not re.fullmatch(LOCALE, locale):
             raise ScaffoldRefused(f"{locale!r} is not a locale; mend: write it like en, de-AT or zh-Hant-TW")
     files = {"template.yaml": _MANIFEST.format(locale=locales[0])}
-    files |= {f"{locale}/{place}": text for locale in locales for place, text in _PARTS.items()}
+    files |= {f"{locale}/{relative}": text for locale in locales for relative, text in _PARTS.items()}
     own = folder / name
     try:
         own.mkdir(parents=True)
-        for place, text in files.items():
-            (own / place).parent.mkdir(exist_ok=True)
-            (own / place).write_text(text, encoding="utf-8")
+        for relative, text in files.items():
+            (own / relative).parent.mkdir(exist_ok=True)
+            (own / relative).write_text(text, encoding="utf-8")
     except FileExistsError:
         raise ScaffoldRefused(f"{own}: is there already, and is kept; mend: take another name") from None
     except OSError as error:
         raise ScaffoldRefused(f"{own}: cannot be written ({error.strerror}); mend: check who may write there") from None
-    return [own / place for place in files]
+    return [own / relative for relative in files]
