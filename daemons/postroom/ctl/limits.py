@@ -87,13 +87,14 @@ def release(context: "CommandContext", key: str | None, all_keys: bool) -> None:
     """
     if (key is None) != all_keys:
         raise click.UsageError("give a KEY or --all")
-    from postroom.postfix.hold_queue import HoldingFailed, release_held
+    from postroom.postfix.commands import PostfixCommandFailed
+    from postroom.postfix.queue_commands import release_held
 
     counted = None if key is None else ":".join(_parts(context, key))
     held = with_store(context, lambda store: store.waiting.held(counted))
     try:
         released = release_held([mail.queue_id for mail in held]) if held else []
-    except HoldingFailed as failed:
+    except PostfixCommandFailed as failed:
         click.echo(str(failed), err=True)
         sys.exit(1)
     # One that Postfix does not hold was released or deleted before, or is on its way into the queue just now.

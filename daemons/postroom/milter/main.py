@@ -8,7 +8,6 @@ import os
 import pwd
 import select
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +29,8 @@ from postroom.milter.libmilter import LibMilter
 from postroom.milter.master import Master, Work
 from postroom.milter.message import Signer
 from postroom.milter.session import MilterSession
+from postroom.postfix import postconf
+from postroom.postfix.commands import PostfixCommandFailed
 from postroom.runtime.accounts import groups_of
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.keys import read_key
@@ -157,17 +158,9 @@ def _key_files(config: Config) -> dict[str, list[tuple[str, Path]]]:
 def _mynetworks() -> Networks:
     """What Postfix itself takes for its own networks, `$names` expanded."""
     try:
-        asked = subprocess.run(
-            ["/usr/sbin/postconf", "-xh", "mynetworks"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=POSTCONF_TIMEOUT_S,
-            check=True,
-        )
-        return Networks.parse(asked.stdout)
-    except (OSError, subprocess.SubprocessError) as error:
-        trouble = f"postconf does not answer ({type(error).__name__})"
+        return Networks.parse(postconf.expanded("mynetworks", POSTCONF_TIMEOUT_S))
+    except PostfixCommandFailed as failed:
+        trouble = f"postconf does not answer ({failed.cause})"
     except NetworksUnreadable as unreadable:
         trouble = f"Postfix's mynetworks cannot be interpreted: {unreadable}"
     raise StartRefused(f"milter.networks: {trouble}; mend: write the networks there, for example [127.0.0.0/8]")

@@ -1,4 +1,7 @@
-"""Postfix's queue in numbers. Pure."""
+"""Postfix's queue in numbers. Pure.
+
+Apart from showq.py, which counts it over a socket, so that the pure modules of the monitor can name what was counted.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -7,17 +7,18 @@ import asyncio
 import os
 import pwd
 import secrets
-import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 
 from postroom.config import paths
 from postroom.config.model import Config
 from postroom.mail.return_addresses import ReturnAddresses
+from postroom.postfix import postconf
+from postroom.postfix.commands import PostfixCommandFailed
 from postroom.runtime.background import Background
 from postroom.runtime.fault_points import armed_faults
 from postroom.runtime.keys import read_key
@@ -63,7 +64,7 @@ NEEDS_RESTART = (
     "watcher.socket_group",
 )
 """What a reload does not take."""
-POSTCONF = "/usr/sbin/postconf"
+POSTCONF_TIMEOUT_S = 10.0
 POSTFIX_FOLDERS = ("daemon_directory", "command_directory")
 
 
@@ -191,22 +192,14 @@ def _local_time() -> datetime:
 
 
 def _postfix_folders() -> set[Path]:
-    """Where Postfix's programs lie, as postconf(1) says; without a main.cf its built-in defaults."""
-    for options in (["-h"], ["-d", "-h"]):
-        with suppress(OSError, subprocess.SubprocessError):
-            done = subprocess.run(  # noqa: S603 - all words are ours
-                [POSTCONF, *options, *POSTFIX_FOLDERS],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=10,
-                check=True,
-            )
-            return {Path(line) for line in done.stdout.split()}
-    raise StartRefused(
-        f"{POSTCONF} does not say where Postfix's programs lie; "
-        "mend: install Postfix, or name its units in watcher.units"
-    )
+    """Where Postfix's programs lie; without a main.cf its built-in defaults."""
+    try:
+        return {Path(folder) for folder in postconf.as_written_or_built_in(POSTFIX_FOLDERS, POSTCONF_TIMEOUT_S)}
+    except PostfixCommandFailed:
+        raise StartRefused(
+            "/usr/sbin/postconf does not say where Postfix's programs lie; "
+            "mend: install Postfix, or name its units in watcher.units"
+        ) from None
 
 
 def _samples(follower: Follower, metrics: Metrics) -> Callable[[], Awaitable[Mapping[str, float]]]:
