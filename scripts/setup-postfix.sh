@@ -15,7 +15,7 @@
 #   --no-test-mail       send none
 #
 # Checks Postfix first; then installs the program into /opt/postroom, users, folders and units, makes configuration,
-# store and signing key where there are none, starts the daemons, weaves them into main.cf and master.cf, and sends a
+# store and signing key where there are none, starts the daemons, writes them into main.cf and master.cf, and sends a
 # mail through each door. Run it again at any time: what is done is not done twice. scripts/uninstall.sh undoes it.
 # docs/setup.md tells what is changed. Needs root. Exit: 0 all well, 1 a finding, 2 usage.
 set -euo pipefail

@@ -39,11 +39,11 @@ from tests.systemd.asking import (
 )
 
 from postroom.config.values import DAEMONS
-from postroom.setup.door_mail import at_the_door
+from postroom.setup.queued_mail import at_the_door
 from sandbox.process import until
 
-WISH = {"--domain": "example.org", "--recipient": "jane@example.net", "--return-path": late_bounces.DOMAIN}
-SET_UP = ("scripts/setup-postfix.sh", *(word for option in WISH.items() for word in option))
+OPTIONS = {"--domain": "example.org", "--recipient": "jane@example.net", "--return-path": late_bounces.DOMAIN}
+SET_UP = ("scripts/setup-postfix.sh", *(word for option in OPTIONS.items() for word in option))
 FILES = (Path("/etc/postfix/main.cf"), Path("/etc/postfix/master.cf"))
 BEFORE = {path: (rebooted.KEPT / path.name).read_bytes() for path in FILES}
 WHOLE = ("/etc", "/opt/postroom", "/var/lib/postroom")
@@ -252,18 +252,18 @@ def uninstalling_loses_none_of_the_mails_that_wait() -> None:
     assert "deferred 50" in shown
     assert "in the outbox: 20" in shown
     assert "waits for the watcher: deferred 1" in shown
-    told = script("scripts/uninstall.sh", "--wait", "2", "--purge", status=1)
-    assert "1 mails to the return path wait for the watcher and would be lost: " in told
+    output = script("scripts/uninstall.sh", "--wait", "2", "--purge", status=1)
+    assert "1 mails to the return path wait for the watcher and would be lost: " in output
     assert late_bounces.refused(return_address)[:1] in {"4", "5"}
     run("systemctl", "start", "postroom-watcher.socket", unit("watcher"))
-    told = script("scripts/uninstall.sh", "--wait", "3", "--purge", status=1)
-    print(told)
-    assert "20 deliveries could not be handed over. They are kept" in told
+    output = script("scripts/uninstall.sh", "--wait", "3", "--purge", status=1)
+    print(output)
+    assert "20 deliveries could not be handed over. They are kept" in output
     assert {path: path.read_bytes() for path in FILES} == BEFORE
     wait_arrived(at_door)
     assert not in_outbox & arrived().keys()
     assert not [name for name in os.listdir("/etc/systemd/system") if "postroom" in name]
-    # Set up again, as it was told: what was kept goes out.
+    # Set up again, as the operator is asked to: what was kept goes out.
     script(*SET_UP)
     wait_arrived(in_outbox, 120)
     assert state(bounced) == "bounced"
@@ -272,11 +272,11 @@ def uninstalling_loses_none_of_the_mails_that_wait() -> None:
 def uninstalling_hands_over_what_it_can_and_leaves_nothing() -> None:
     for number in range(20):
         post(f"the last {number}")
-    told = script("scripts/uninstall.sh", "--purge")
-    print(told)
+    output = script("scripts/uninstall.sh", "--purge")
+    print(output)
     wait_arrived({f"the last {number}" for number in range(20)})
     assert {path: path.read_bytes() for path in FILES} == BEFORE
-    assert "as it was before set-up" in told
+    assert "as it was before set-up" in output
     for place in ("/etc", "/opt", "/var/lib", "/run", "/var/spool/postfix"):
         assert list(Path(place).rglob("*postroom*")) == []
     assert "postroom" not in Path("/etc/passwd").read_text() + Path("/etc/group").read_text()

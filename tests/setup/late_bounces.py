@@ -75,16 +75,16 @@ def a_watcher_killed_under_bounces_loses_none() -> None:
 
 def postroom_yaml_decides_which_domains_are_wired(*set_up: str) -> None:
     """Taken out there and set up again, then put back."""
-    good, woven = CONFIG.read_text(), run("postconf", "-n")
+    good, wired = CONFIG.read_text(), run("postconf", "-n")
     CONFIG.write_text(good.replace(f"return_path: verp {DOMAIN}", "return_path: none"))
-    told = run(*set_up, "--no-test-mail")
-    assert f"note: {CONFIG} is there and decides" in told
+    output = run(*set_up, "--no-test-mail")
+    assert f"note: {CONFIG} is there and decides" in output
     assert DOMAIN not in run("postconf", "-n")
     assert run("postconf", "-h", "relay_domains") == "partner.test\n"
     CONFIG.write_text(good)
-    told = run(*set_up, "--no-test-mail")
-    assert f"{DOMAIN}. IN MX 10 mail.example.org." in told
-    assert run("postconf", "-n") == woven
+    output = run(*set_up, "--no-test-mail")
+    assert f"{DOMAIN}. IN MX 10 mail.example.org." in output
+    assert run("postconf", "-n") == wired
 
 
 def the_watcher_is_away() -> None:

@@ -11,7 +11,7 @@ from tests.setup.late_bounces import bounce, delivered, the_watcher_is_away
 from tests.systemd.asking import API, LMTP, MILTER, MONITOR, POLICY, run, wait_active
 
 from postroom.config.values import DAEMONS
-from postroom.setup.host import asked
+from postroom.setup.host import inspect
 from sandbox.process import until
 
 KEPT = Path("/root/before")
@@ -43,7 +43,7 @@ def all_is_there_and_was_before_postfix() -> None:
     wait_active()
     for path in (API, POLICY, MILTER, MONITOR, LMTP):
         assert path.is_socket(), path
-    began = run("systemctl", "show", "--value", "--property=InactiveExitTimestampMonotonic", asked().unit)
+    began = run("systemctl", "show", "--value", "--property=InactiveExitTimestampMonotonic", inspect().postfix_unit)
     for word in DAEMONS:
         socket = f"postroom-{word}.socket"
         listens = run("systemctl", "show", "--value", "--property=ActiveEnterTimestampMonotonic", socket)

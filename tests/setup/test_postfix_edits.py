@@ -1,4 +1,4 @@
-"""Postroom woven into the main.cf and master.cf of many sites, and out of them again."""
+"""Postroom's part of main.cf and master.cf, inserted at many sites and removed again."""
 
 import re
 from pathlib import Path
@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postroom.setup.main_cf_edits import RETURN_PATH_REGIONS, own_networks, wired_return_domains
 from postroom.setup.marks import MarksBroken, lines_of
-from postroom.setup.postfix_edits import PIECES, CannotEdit, EditedFiles, Site, own_networks, unwoven, weave
+from postroom.setup.master_cf_edits import CannotEdit
+from postroom.setup.postfix_edits import PIECES, EditedFiles, EditOptions, edited_files, restored
 from postroom.setup.postfix_files import parameters, services
-from postroom.setup.return_path_edits import REGIONS, return_domains
 
 FOLDER = Path(__file__).parents[2] / "postfix-conf"
 TEXTS = {name: (FOLDER / name).read_text(encoding="ascii") for name in PIECES}
@@ -34,20 +35,20 @@ submission inet n       -       y       -       -       smtpd
 """
 
 
-def woven(
+def edited(
     main: str = DEBIAN,
     master: str = MASTER,
     networks: str = LOCAL,
     door: bool = True,
-    returns: tuple[str, ...] = (),
+    return_domains: tuple[str, ...] = (),
 ) -> EditedFiles:
-    """Woven; both files give back what they were."""
-    site = Site(networks, door, returns)
-    made = weave(main, master, TEXTS, site)
-    assert unwoven(made.main).text == main
-    assert unwoven(made.master).text == master
+    """Both files with our part; both give back what they were."""
+    options = EditOptions(networks, door, return_domains)
+    made = edited_files(main, master, TEXTS, options)
+    assert restored(made.main).text == main
+    assert restored(made.master).text == master
     # Anew from what is left, which is what a second run of set-up does.
-    assert weave(unwoven(made.main).text, unwoven(made.master).text, TEXTS, site) == made
+    assert edited_files(restored(made.main).text, restored(made.master).text, TEXTS, options) == made
     return made
 
 
@@ -61,7 +62,7 @@ def options(made: EditedFiles, name: str) -> dict[str, str]:
 
 def test_a_plain_debian_gets_a_block_and_no_edit() -> None:
     """The lists of the piece, as they stand there."""
-    made = woven()
+    made = edited()
     assert made.main.startswith(DEBIAN + "# BEGIN postroom settings ")
     assert "#|" not in made.main + made.master
     set_now = in_force(made.main)
@@ -85,7 +86,7 @@ milter_default_action = accept
 
 def test_lists_of_the_site_are_edited_in_their_place() -> None:
     """Ours first where a permit would end the list, ours last among milters; the original stands above, whole."""
-    made = woven(main=LISTS)
+    made = edited(main=LISTS)
     set_now = in_force(made.main)
     assert set_now["smtpd_recipient_restrictions"] == "$postroom_ask, permit_mynetworks, reject_unauth_destination"
     assert set_now["smtpd_milters"] == "inet:127.0.0.1:8891 , unix:other, $postroom_milter"
@@ -102,19 +103,19 @@ def test_lists_of_the_site_are_edited_in_their_place() -> None:
 
 def test_an_edit_of_the_operator_outlives_us() -> None:
     """What was added to a list of ours since stays; our words go, wherever they stand."""
-    made = woven(main=LISTS)
+    made = edited(main=LISTS)
     later = made.main.replace(
         "permit_mynetworks, reject_unauth", "permit_mynetworks, reject_rbl_client x.example, reject_unauth"
     )
-    taken = unwoven(later)
-    left = in_force(taken.text)
+    left_over = restored(later)
+    left = in_force(left_over.text)
     assert (
         left["smtpd_recipient_restrictions"]
         == "permit_mynetworks, reject_rbl_client x.example, reject_unauth_destination"
     )
     assert left["smtpd_milters"] == "inet:127.0.0.1:8891 , unix:other"
-    assert "postroom" not in taken.text
-    assert taken.edited == ("list smtpd_recipient_restrictions",)
+    assert "postroom" not in left_over.text
+    assert left_over.edited == ("list smtpd_recipient_restrictions",)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_an_edit_of_the_operator_outlives_us() -> None:
 )
 def test_an_empty_list_is_filled_in_its_place(list_here: str) -> None:
     """A second line of the same name would make Postfix warn at each call."""
-    made = woven(main=list_here)
+    made = edited(main=list_here)
     name = list_here.split("=", maxsplit=1)[0].strip()
     assert len(re.findall(rf"^{name}", made.main, re.MULTILINE)) == 1
     assert in_force(made.main)[name].startswith("$postroom_")
@@ -130,20 +131,20 @@ def test_an_empty_list_is_filled_in_its_place(list_here: str) -> None:
 
 def test_classes_of_the_site_stay() -> None:
     """smtpd_restriction_classes names ours beside them."""
-    made = woven(main="smtpd_restriction_classes = greylist\nsmtpd_recipient_restrictions = greylist\n")
+    made = edited(main="smtpd_restriction_classes = greylist\nsmtpd_recipient_restrictions = greylist\n")
     assert in_force(made.main)["smtpd_restriction_classes"] == "greylist, postroom_own"
 
 
 def test_where_people_log_in_at_port_25_they_are_counted_there() -> None:
     """Wherever they are: without the class the list would end before the count."""
-    made = woven(main="smtpd_sasl_auth_enable = yes\n")
+    made = edited(main="smtpd_sasl_auth_enable = yes\n")
     assert in_force(made.main)["smtpd_recipient_restrictions"] == "$postroom_ask"
     assert "check_sasl_access static:postroom_own" in in_force(made.main)["postroom_ask"]
 
 
 def test_the_networks_of_the_site_are_counted() -> None:
     """A table cannot be put there, and that is said."""
-    made = woven(networks="192.0.2.0/24, 127.0.0.1 [2001:db8::]/32 hash:/etc/postfix/nets")
+    made = edited(networks="192.0.2.0/24, 127.0.0.1 [2001:db8::]/32 hash:/etc/postfix/nets")
     ends = in_force(made.main)["postroom_world_ends"]
     assert "{ 192.0.2.0/24 DUNNO }, { 127.0.0.1/32 DUNNO }, { [2001:db8::]/32 DUNNO }, { 0.0.0.0/0 permit }" in ends
     assert [notice for notice in made.notices if "hash:/etc/postfix/nets" in notice]
@@ -157,7 +158,7 @@ def test_own_networks_of_nothing_usable_are_loopback() -> None:
 
 def test_a_submission_service_with_lists_of_its_own_is_asked_too() -> None:
     """main.cf's list does not reach it; the options written later win."""
-    made = woven(master=MASTER + SUBMISSION)
+    made = edited(master=MASTER + SUBMISSION)
     found = options(made, "submission")
     assert found["smtpd_recipient_restrictions"] == "$postroom_policy_smtp, permit_sasl_authenticated,reject"
     assert found["smtpd_end_of_data_restrictions"] == "$postroom_policy_smtp"
@@ -167,7 +168,7 @@ def test_a_submission_service_with_lists_of_its_own_is_asked_too() -> None:
 
 def test_a_submission_service_without_lists_gets_the_ones_of_main_cf_behind_ours() -> None:
     """Else it would follow port 25's, which lets the world pass uncounted, and its people come from the world."""
-    made = woven(main="smtpd_recipient_restrictions = reject_x\n", master=MASTER + "587 inet n - n - - smtpd\n")
+    made = edited(main="smtpd_recipient_restrictions = reject_x\n", master=MASTER + "587 inet n - n - - smtpd\n")
     assert options(made, "587")["smtpd_recipient_restrictions"] == "$postroom_policy_smtp, reject_x"
 
 
@@ -175,7 +176,7 @@ def test_braces_blanks_and_glued_options_are_read() -> None:
     """-oNAME=VALUE, -o { NAME = VALUE }, several on a line, milters of its own, an address in front of the port."""
     line = "[::1]:465 inet n - y - - smtpd -oa=b -o { smtpd_milters = { inet:h:1, protocol = 6 }, unix:x }"
     line += " -o smtpd_tls_wrappermode=yes\n"
-    found = options(woven(master=MASTER + line), "[::1]:465")
+    found = options(edited(master=MASTER + line), "[::1]:465")
     assert found["smtpd_milters"] == "{ inet:h:1, protocol = 6 }, unix:x, $postroom_milter"
     assert found["a"] == "b"
     assert found["smtpd_recipient_restrictions"] == "$postroom_policy_smtp"
@@ -194,7 +195,7 @@ def test_braces_blanks_and_glued_options_are_read() -> None:
 )
 def test_pickup_leads_to_the_door_whatever_its_line_looks_like(pickup: str) -> None:
     """Chroot or not, tabs, options, comments between them, the end of the file."""
-    made = woven(master=MASTER.replace(PICKUP, "") + pickup)
+    made = edited(master=MASTER.replace(PICKUP, "") + pickup)
     found = options(made, "pickup")
     assert found["content_filter"] == "postroom-door:[127.0.0.1]:10587"
     assert found["receive_override_options"].startswith("no_milters")
@@ -204,7 +205,7 @@ def test_pickup_leads_to_the_door_whatever_its_line_looks_like(pickup: str) -> N
 
 def test_without_the_door_pickup_is_left_alone() -> None:
     """And its services and setting are not there."""
-    made = woven(door=False)
+    made = edited(door=False)
     assert options(made, "pickup") == {}
     assert "postroom-door" not in made.main + made.master
     assert "postroom-in" in made.master
@@ -212,15 +213,15 @@ def test_without_the_door_pickup_is_left_alone() -> None:
 
 def test_the_entrance_can_be_taken_out_by_itself() -> None:
     """Uninstalling: no mail comes to the door any more, and what waits there still finds it."""
-    made = woven()
-    shut = unwoven(made.master, ("entrance",)).text
+    made = edited()
+    shut = restored(made.master, ("entrance",)).text
     assert PICKUP + "# BEGIN postroom services" in shut
-    assert unwoven(shut).text == MASTER
+    assert restored(shut).text == MASTER
 
 
 def test_a_filter_of_the_site_is_passed_by_mail_of_sendmail_too() -> None:
     """pickup's own filter overrides main.cf's, so the listener of the door hands on to it."""
-    made = woven(main="content_filter = amavis:[127.0.0.1]:10024\n")
+    made = edited(main="content_filter = amavis:[127.0.0.1]:10024\n")
     assert options(made, "127.0.0.1:10587")["content_filter"] == "amavis:[127.0.0.1]:10024"
     assert options(made, "postroom-in")["content_filter"] == ""
     assert any("content_filter" in notice for notice in made.notices)
@@ -229,61 +230,61 @@ def test_a_filter_of_the_site_is_passed_by_mail_of_sendmail_too() -> None:
 def test_a_pickup_that_leads_elsewhere_is_refused() -> None:
     """Its mail would miss what the site wants done to it."""
     with pytest.raises(CannotEdit, match=r"pickup has content_filter of its own; mend: .*--no-sendmail-door"):
-        woven(master=f"{PICKUP}  -o content_filter=x:y\n")
+        edited(master=f"{PICKUP}  -o content_filter=x:y\n")
 
 
 def test_a_set_up_by_hand_is_refused() -> None:
     """Two services of one name would keep Postfix from starting."""
     with pytest.raises(CannotEdit, match=r"master\.cf: line 3 .*; mend: "):
-        woven(master=MASTER + "postroom-in unix n - n - - smtpd\n")
+        edited(master=MASTER + "postroom-in unix n - n - - smtpd\n")
 
 
 def test_a_site_of_that_name_is_none_of_ours() -> None:
     """A domain, a host or a folder may be called so."""
-    woven(main="myhostname = postroom.example.org\nalias_maps = hash:/etc/postroom/aliases\n")
+    edited(main="myhostname = postroom.example.org\nalias_maps = hash:/etc/postroom/aliases\n")
 
 
 def test_other_listeners_are_named() -> None:
     """One behind a content filter would count and sign mail a second time."""
-    made = woven(master=MASTER + "127.0.0.1:10025 inet n - n - - smtpd\n  -o smtpd_milters=\n")
+    made = edited(master=MASTER + "127.0.0.1:10025 inet n - n - - smtpd\n  -o smtpd_milters=\n")
     assert [notice for notice in made.notices if "127.0.0.1:10025" in notice]
-    made = woven(master=MASTER.replace("smtpd\n", "smtpd -o smtpd_milters=\n"))
+    made = edited(master=MASTER.replace("smtpd\n", "smtpd -o smtpd_milters=\n"))
     assert [notice for notice in made.notices if "smtp sets smtpd_milters itself" in notice]
 
 
-RETURNS = ("bounces.example.org", "returns.example.com")
+RETURN_DOMAINS = ("bounces.example.org", "returns.example.com")
 INLINE = "inline:{ { bounces.example.org = lmtp:unix:postroom/lmtp.sock } }"
 BOTH = "inline:{ { bounces.example.org = lmtp:unix:postroom/lmtp.sock }, "
 BOTH += "{ returns.example.com = lmtp:unix:postroom/lmtp.sock } }"
 
 
-def test_without_a_return_path_nothing_of_it_is_woven() -> None:
+def test_without_a_return_path_nothing_of_it_is_inserted() -> None:
     """relay_domains and transport_maps stay a site's own."""
-    made = woven(main="relay_domains = a.test\n")
+    made = edited(main="relay_domains = a.test\n")
     assert "return" not in made.main
     assert in_force(made.main)["relay_domains"] == "a.test"
-    assert return_domains(made.main) == frozenset()
+    assert wired_return_domains(made.main) == frozenset()
 
 
 def test_the_return_path_domains_are_taken_and_brought_to_the_watcher() -> None:
     """One, or several; at level 2 Postfix relays for nobody else by itself."""
-    made = woven(main=f"compatibility_level = 3.6\n{DEBIAN}", returns=RETURNS[:1])
+    made = edited(main=f"compatibility_level = 3.6\n{DEBIAN}", return_domains=RETURN_DOMAINS[:1])
     set_now = in_force(made.main)
     assert set_now["postroom_return_domains"] == "bounces.example.org"
     assert set_now["relay_domains"] == "$postroom_return_domains"
     assert set_now["postroom_return_way"] == INLINE
     assert set_now["transport_maps"] == "$postroom_return_way"
     assert "relay_recipient_maps" not in set_now
-    set_now = in_force(woven(returns=RETURNS).main)
+    set_now = in_force(edited(return_domains=RETURN_DOMAINS).main)
     assert set_now["postroom_return_domains"] == "bounces.example.org, returns.example.com"
     assert set_now["postroom_return_way"] == BOTH
-    assert return_domains(woven(returns=RETURNS).main) == set(RETURNS)
+    assert wired_return_domains(edited(return_domains=RETURN_DOMAINS).main) == set(RETURN_DOMAINS)
 
 
 @pytest.mark.parametrize("level", ["", "compatibility_level = 0\n", "compatibility_level = 1\n"])
 def test_what_postfix_relays_for_by_itself_it_relays_for_still(level: str) -> None:
     """Below level 2 relay_domains is $mydestination where nobody sets it: names below those are relayed for."""
-    set_now = in_force(woven(main=level, returns=RETURNS[:1]).main)
+    set_now = in_force(edited(main=level, return_domains=RETURN_DOMAINS[:1]).main)
     assert set_now["relay_domains"] == "$postroom_return_domains, $mydestination"
 
 
@@ -298,7 +299,7 @@ relay_recipient_maps = hash:/etc/postfix/relayed
 
 def test_what_a_site_relays_and_routes_it_goes_on_to() -> None:
     """Ours stand first, so that a table of the site that is away does not keep bounces; the originals stand above."""
-    made = woven(main=RELAYING, returns=RETURNS)
+    made = edited(main=RELAYING, return_domains=RETURN_DOMAINS)
     set_now = in_force(made.main)
     assert set_now["relay_domains"] == "$postroom_return_domains, a.test, b.test"
     assert set_now["transport_maps"] == "$postroom_return_way, hash:/etc/postfix/transport"
@@ -309,35 +310,35 @@ def test_what_a_site_relays_and_routes_it_goes_on_to() -> None:
     assert "#|relay_domains = a.test,\n#|# why\n#|\tb.test\n" in made.main
     # Taken out of a list that was edited since, all of ours goes and nothing else.
     later = made.main.replace("a.test, b.test\n", "a.test, b.test, c.test\n")
-    assert in_force(unwoven(later).text)["relay_domains"] == "a.test, b.test, c.test"
-    assert "postroom" not in unwoven(later).text
+    assert in_force(restored(later).text)["relay_domains"] == "a.test, b.test, c.test"
+    assert "postroom" not in restored(later).text
 
 
 @pytest.mark.parametrize("main", [DEBIAN, RELAYING, "relay_domains =\ntransport_maps=\n", "myhostname = x.test"])
 def test_the_world_can_be_shut_out_before_the_way_goes(main: str) -> None:
     """Uninstalling: nothing more comes in, and what waits still finds the watcher."""
-    made = woven(main=main, returns=RETURNS)
-    shut = unwoven(made.main, REGIONS).text
+    made = edited(main=main, return_domains=RETURN_DOMAINS)
+    shut = restored(made.main, RETURN_PATH_REGIONS).text
     was = in_force(main).get("relay_domains")
     assert in_force(shut).get("relay_domains") == was
     assert in_force(shut)["transport_maps"].startswith("$postroom_return_way")
-    assert return_domains(shut) == set(RETURNS)
-    assert unwoven(shut).text == main
+    assert wired_return_domains(shut) == set(RETURN_DOMAINS)
+    assert restored(shut).text == main
 
 
 def test_the_world_is_asked_about_at_a_return_path_also_where_a_site_has_lists() -> None:
     """An address that is no token is refused at RCPT, before anything of the site's permits it."""
-    set_now = in_force(woven(main=LISTS, returns=RETURNS).main)
+    set_now = in_force(edited(main=LISTS, return_domains=RETURN_DOMAINS).main)
     asked = "$postroom_policy_inbound, $postroom_ask, permit_mynetworks, reject_unauth_destination"
     assert set_now["smtpd_recipient_restrictions"] == asked
     assert set_now["postroom_policy_inbound"].startswith("check_policy_service")
-    assert "postroom_policy_inbound" not in in_force(woven(main=LISTS).main)
+    assert "postroom_policy_inbound" not in in_force(edited(main=LISTS).main)
 
 
 def test_a_return_path_wired_by_hand_is_refused() -> None:
     """As docs/operating.md has it for other hosts: which domain it is for would be guessed."""
     with pytest.raises(CannotEdit, match=r"main\.cf: line 1 .*; mend: "):
-        woven(main=f"transport_maps = {INLINE}\n", returns=RETURNS)
+        edited(main=f"transport_maps = {INLINE}\n", return_domains=RETURN_DOMAINS)
 
 
 LINES = st.sampled_from(
@@ -370,12 +371,12 @@ FILES = st.builds(lambda lines, end: "\n".join(lines) + end, st.lists(LINES, max
 
 
 @given(FILES, FILES, st.booleans(), st.sampled_from([(), ("bounces.example.org",), ("a.test", "b.test")]))
-def test_files_of_any_shape_are_woven_and_come_back_or_are_refused(
-    main: str, master: str, door: bool, returns: tuple[str, ...]
+def test_files_of_any_shape_are_edited_and_restored_or_are_refused(
+    main: str, master: str, door: bool, return_domains: tuple[str, ...]
 ) -> None:
-    """Every octet, and a second weaving is the first."""
+    """Every octet, and a second edit is the first."""
     try:
-        woven(main, f"{PICKUP}{master}", door=door, returns=returns)
+        edited(main, f"{PICKUP}{master}", door=door, return_domains=return_domains)
     except CannotEdit:
         assert any(line[:1] != "#" and "postroom" in line for line in (main + "\n" + master).split("\n"))
 
@@ -383,7 +384,7 @@ def test_files_of_any_shape_are_woven_and_come_back_or_are_refused(
 @given(FILES.filter(lambda text: "postroom" not in text), st.integers(0, 3000))
 def test_a_file_cut_within_a_region_is_refused(main: str, back: int) -> None:
     """An interrupted write, or a careless editor: what is ours is not guessed."""
-    made = weave(main, PICKUP, TEXTS, Site(LOCAL)).main
+    made = edited_files(main, PICKUP, TEXTS, EditOptions(LOCAL)).main
     begin, end = made.rindex("# BEGIN postroom"), made.rindex("# END postroom")
     with pytest.raises(MarksBroken, match="mend: "):
-        unwoven(made[: max(begin + len("# BEGIN postroom "), end - back)])
+        restored(made[: max(begin + len("# BEGIN postroom "), end - back)])

@@ -1,4 +1,4 @@
-"""What Postfix itself reads in woven files: its own distributed ones, and those of a site with lists."""
+"""What Postfix itself reads in files with our part: its own distributed ones, and those of a site with lists."""
 
 import subprocess
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from tests.setup.test_postfix_edits import LISTS, SUBMISSION, TEXTS
 
-from postroom.setup.domain_conflicts import claims
-from postroom.setup.postfix_edits import Site, weave
+from postroom.setup.postfix_edits import EditOptions, edited_files
 from postroom.setup.postfix_files import words
+from postroom.setup.preflight import domain_conflicts
 
 pytestmark = pytest.mark.postfix
 
@@ -22,7 +22,7 @@ def asked(folder: Path, *arguments: str) -> str:
     return done.stdout.rstrip("\n")
 
 
-RETURNS = ("bounces.example.org", "returns.example.com")
+RETURN_DOMAINS = ("bounces.example.org", "returns.example.com")
 RELAYING = """\
 relay_domains = a.test
 relay_recipient_maps = inline:{ jane@a.test=x }
@@ -31,20 +31,20 @@ transport_maps = inline:{ a.test=smtp:[192.0.2.1] }, regexp:FOLDER/transport
 PATTERNS = "/@returns\\.example\\.com$/ discard:\n/@mail\\.example\\.net$/ lmtp:unix:postroom/lmtp.sock\n"
 
 
-def set_up(folder: Path, main: str, master: str, site: Site) -> None:
-    made = weave(main, master, TEXTS, site)
+def set_up(folder: Path, main: str, master: str, options: EditOptions) -> None:
+    made = edited_files(main, master, TEXTS, options)
     (folder / "main.cf").write_text(made.main)
     (folder / "master.cf").write_text(made.master)
 
 
-@pytest.fixture(params=[(), RETURNS], ids=["", "return path"])
+@pytest.fixture(params=[(), RETURN_DOMAINS], ids=["", "return path"])
 def site(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """Debian's files, lists, a submission service, and Postroom woven in."""
+    """Debian's files, lists, a submission service, and Postroom's part."""
     main = (SHARE / "main.cf.debian").read_text() + "compatibility_level = 3.6\n" + LISTS
     if request.param:
         main += RELAYING.replace(", regexp:FOLDER/transport", "")
     master = (SHARE / "master.cf.dist").read_text() + SUBMISSION
-    set_up(tmp_path, main, master, Site("127.0.0.0/8", returns=request.param))
+    set_up(tmp_path, main, master, EditOptions("127.0.0.0/8", return_domains=request.param))
     return tmp_path
 
 
@@ -81,7 +81,7 @@ def test_postfix_reads_what_was_meant(site: Path) -> None:
 def test_mail_of_the_return_path_has_its_way_and_that_of_the_site_its_own(relaying: Path) -> None:
     """What Postfix's own look-up says, table by table; a second set-up finds nothing against it."""
     main, master = ((relaying / name).read_text() for name in ("main.cf", "master.cf"))
-    set_up(relaying, main, master, Site("127.0.0.0/8", returns=RETURNS[:1]))
+    set_up(relaying, main, master, EditOptions("127.0.0.0/8", return_domains=RETURN_DOMAINS[:1]))
 
     def answer(key: str) -> str:
         """Of the first table that has it (postmap(1) asks one)."""
@@ -98,16 +98,16 @@ def test_mail_of_the_return_path_has_its_way_and_that_of_the_site_its_own(relayi
     assert asked(relaying, "-xh", "relay_recipient_maps").startswith(
         "inline:{ { @bounces.example.org = any } }, inline:"
     )
-    assert claims("bounces.example.org") == []
+    assert domain_conflicts("bounces.example.org") == []
 
 
 def test_a_site_that_has_the_domain_already_is_told(relaying: Path) -> None:
     """As one it has mailboxes for, or a way: by name or by a pattern. The way to the watcher is none against it."""
-    assert claims("bounces.example.org") == []
-    assert claims("mail.example.net") == []
-    mailboxes, way = claims("returns.example.com")
+    assert domain_conflicts("bounces.example.org") == []
+    assert domain_conflicts("mail.example.net") == []
+    mailboxes, way = domain_conflicts("returns.example.com")
     assert mailboxes.startswith("main.cf: returns.example.com is in mydestination, ")
     assert way.startswith(f"main.cf: transport_maps has returns.example.com already, 'discard:' by regexp:{relaying}")
-    assert [claim.partition(";")[0] for claim in claims("a.test")] == [
+    assert [conflict.partition(";")[0] for conflict in domain_conflicts("a.test")] == [
         "main.cf: transport_maps has a.test already, 'smtp:[192.0.2.1]' by inline:{ a.test=smtp:[192.0.2.1] }"
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from postroom.setup.host import SetupFailed
-from postroom.setup.record import SetupRecord, digest, octets_of, write
+from postroom.setup.record import SetupRecord, digest, read_octets, write_whole
 from postroom.setup.steps import RunCommand, Step, WriteFile, diff, perform
 
 
@@ -16,7 +16,7 @@ def test_a_write_keeps_mode_and_follows_a_link(tmp_path: Path) -> None:
     real.write_bytes(b"old")
     real.chmod(0o640)
     link.symlink_to(real)
-    write(link, b"new")
+    write_whole(link, b"new")
     assert link.is_symlink()
     assert (real.read_bytes(), real.stat().st_mode & 0o777) == (b"new", 0o640)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["main.cf", "real"]
@@ -58,8 +58,8 @@ def test_a_write_that_fails_is_noted_before_and_says_where(tmp_path: Path) -> No
         WriteFile(tmp_path / "third", b"3", record),
     ]
     with pytest.raises(SetupFailed, match=r"(?s)second: File exists; mend: .*1 steps were done.*To go back: undo it"):
-        perform(steps, dry_run=False, back="undo it")
-    assert octets_of(tmp_path / "first") == b"1"
+        perform(steps, dry_run=False, undo="undo it")
+    assert read_octets(tmp_path / "first") == b"1"
     assert not (tmp_path / "third").exists()
 
 
@@ -73,7 +73,7 @@ def test_a_dry_run_shows_and_does_nothing(tmp_path: Path, capsys: pytest.Capture
         RunCommand(["touch", tmp_path / "touched"]),
         RunCommand(["touch", "never"], unless=lambda: True),
     ]
-    perform(steps, dry_run=True, back="")
+    perform(steps, dry_run=True, undo="")
     shown = capsys.readouterr().out
     assert "+line" in shown
     assert f"$ touch {tmp_path}/touched" in shown

@@ -13,11 +13,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from postroom.setup import host as machine
-from postroom.setup.domain_conflicts import claims
-from postroom.setup.host import Host, SetupFailed
-from postroom.setup.installation import CONFIG, FILES, Choices, return_domains, steps, woven
+from postroom.postfix.commands import PostfixCommandFailed
+from postroom.setup.host import Host, SetupFailed, inspect
+from postroom.setup.installation import (
+    CONFIG,
+    MASTER_CF,
+    Choices,
+    configured_return_domains,
+    edited_postfix_files,
+    installation_steps,
+)
 from postroom.setup.postfix_files import services
+from postroom.setup.preflight import domain_conflicts, host_problems
 from postroom.setup.record import SetupRecord
 from postroom.setup.removal import Removal
 from postroom.setup.steps import perform
@@ -64,54 +71,60 @@ def main(words: Sequence[str]) -> int:
     if given.command == "uninstall":
         removal = Removal(SetupRecord(), given.wait, _say)
         if given.dry_run:
-            removal.show()
+            removal.preview()
             return 0
         return removal.perform(given.purge)
-    host = machine.asked()
+    host = inspect()
     hostname, door = given.hostname or host.hostname, not given.no_sendmail_door
-    wish = Choices(CHECKOUT, given.domain, hostname, given.selector, door, given.return_path)
-    if not _nothing_against(wish, host):
+    choices = Choices(CHECKOUT, given.domain, hostname, given.selector, door, given.return_path)
+    if not _may_set_up(choices, host):
         return 1
     if given.command == "check":
         return 0
-    todo = steps(wish, host, SetupRecord(), given.new_program, given.dry_run)
-    perform(todo, given.dry_run, "scripts/uninstall.sh")
+    steps = installation_steps(choices, host, SetupRecord(), is_new_program=given.new_program, dry_run=given.dry_run)
+    perform(steps, dry_run=given.dry_run, undo="scripts/uninstall.sh")
     if given.dry_run or given.no_test_mail:
         return 0
-    return _proved(wish, host, given.recipient)
+    return _send_trial_mails(choices, host, given.recipient)
 
 
-def _nothing_against(wish: Choices, host: Host) -> bool:
-    found = machine.findings(host, wish.sendmail_door, "# BEGIN postroom" in FILES[1].read_text(encoding="latin-1"))
-    returns = return_domains(wish, surely=False)
-    found += [claim for domain in returns for claim in claims(domain)]
-    if wish.return_path is not None and wish.return_path not in returns:
-        _say(f"note: {CONFIG} is there and decides, without --return-path; mend: return_path: verp {wish.return_path}")
+def _may_set_up(choices: Choices, host: Host) -> bool:
+    """Whether nothing stands against it; what does is printed, and what the operator should know."""
+    is_set_up = "# BEGIN postroom" in MASTER_CF.read_text(encoding="latin-1")
+    problems = host_problems(host, sendmail_door=choices.sendmail_door, is_set_up=is_set_up)
+    return_domains = configured_return_domains(choices, must_answer=False)
+    problems += [conflict for domain in return_domains for conflict in domain_conflicts(domain)]
+    if choices.return_path is not None and choices.return_path not in return_domains:
+        _say(
+            f"note: {CONFIG} is there and decides, without --return-path; mend: return_path: verp {choices.return_path}"
+        )
+    notices: tuple[str, ...] = ()
     try:
-        notices = woven(wish, host, returns).notices
-    except ValueError as against:
-        found, notices = [*found, str(against)], ()
-    for text in found:
+        notices = edited_postfix_files(choices, host, return_domains).notices
+    except ValueError as cannot_edit:
+        problems.append(str(cannot_edit))
+    for text in problems:
         print(f"setup-postfix.sh: {text}", file=sys.stderr)  # noqa: T201 - for the operator
     for text in notices:
         _say(f"note: {text}")
-    return not found
+    return not problems
 
 
-def _proved(wish: Choices, host: Host, recipient: str | None) -> int:
-    listening = services(FILES[1].read_text(encoding="latin-1").splitlines(keepends=True))
+def _send_trial_mails(choices: Choices, host: Host, recipient: str | None) -> int:
+    """One through each door, and a table of what became of them; the exit status."""
+    listening = services(MASTER_CF.read_text(encoding="latin-1").splitlines(keepends=True))
     has_port_25 = any(service.port in {"smtp", "25"} and service.kind == "inet" for service in listening)
-    doors = ("socket", *(("smtp",) if has_port_25 else ()), *(("sendmail",) if wish.sendmail_door else ()))
-    if recipient is None and not host.local:
+    doors = ("socket", *(("smtp",) if has_port_25 else ()), *(("sendmail",) if choices.sendmail_door else ()))
+    if recipient is None and not host.delivers_local:
         _say(
             f"no test mail: mail for {host.hostname} is not delivered on this host; name somebody: --recipient ADDRESS"
         )
         return 0
-    rows = TrialMail(host, wish.domain, recipient or f"root@{host.hostname}", doors).rows()
+    results = TrialMail(host, choices.domain, recipient or f"root@{host.hostname}", doors).results()
     _say(f"\n{'door':<9} {'signed':<7} {'state':<10} reason")
-    for row in rows:
-        _say(f"{row.door:<9} {row.signed:<7} {row.state:<10} {row.reason[:90]}")
-    if all(row.is_well for row in rows):
+    for result in results:
+        _say(f"{result.door:<9} {result.signed:<7} {result.state:<10} {result.reason[:90]}")
+    if all(result.is_well for result in results):
         _say(f"\nAll as it should be. {CONFIG} is yours to fit; publish what `postroom dkim dns` prints.")
         return 0
     _say("\nNot as it should be; see `journalctl -u 'postroom-*' -u 'postfix*'`. To go back: scripts/uninstall.sh")
@@ -125,5 +138,5 @@ def _say(text: str) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except (SetupFailed, ValueError) as failed:
+    except (SetupFailed, PostfixCommandFailed, ValueError) as failed:
         sys.exit(f"{failed}")

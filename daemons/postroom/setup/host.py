@@ -1,24 +1,21 @@
-"""What set-up asks of the host before it changes anything.
+"""The host as set-up finds it: what Postfix and systemd say of themselves, and commands of the system run.
 
-Source:  postconf(1), postfix(1), systemctl(1); nothing is taken for granted that one of these can tell.
-Limits:  Debian's places alone: /etc/postfix and /var/spool/postfix, which the units name.
+Source:  postconf(1), postfix(1), systemctl(1); nothing is assumed that one of these can tell.
+Limits:  Debian's folders only: /etc/postfix and /var/spool/postfix, which the units name.
 """
 
-import os
 import re
-import socket
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from postroom.postfix import commands, postconf
+from postroom.postfix.commands import PostfixCommandFailed
+
 POSTFIX = Path("/etc/postfix")
 SPOOL = Path("/var/spool/postfix")
-DOOR = ("127.0.0.1", 10587)
-OLDEST = (3, 7)
-"""The pieces have small cidr tables in place (cidr:{…}), which is new in 3.7."""
-
-COMMAND_S = 120.0
+COMMAND_TIMEOUT_S = 120.0
 
 
 class SetupFailed(Exception):
@@ -30,21 +27,22 @@ class Host:
     """What Postfix and systemd say of themselves.
 
     Attributes:
-        unit:    the unit Postfix's master runs in; empty when it does not run.
-        log:     its log file; empty where it logs to the journal.
-        local:   whether mail for `hostname` is delivered on this host.
+        mynetworks:     as Postfix reads it, `$names` expanded.
+        postfix_unit:   the unit Postfix's master runs in; empty when it does not run.
+        log_file:       Postfix's; empty where it logs to the journal.
+        delivers_local: whether mail for `hostname` is delivered on this host.
     """
 
-    version: str
+    postfix_version: str
     hostname: str
-    networks: str
-    unit: str
-    log: str
-    local: bool
+    mynetworks: str
+    postfix_unit: str
+    log_file: str
+    delivers_local: bool
 
 
 def run(*command: str | Path) -> str:
-    """What a command prints.
+    """What a command of the system prints.
 
     Raises:
         SetupFailed: it cannot be run, or fails; with its last words.
@@ -52,7 +50,7 @@ def run(*command: str | Path) -> str:
     line = " ".join(map(str, command))
     try:
         done = subprocess.run(  # noqa: S603 - programs of the system, by words of our own
-            [str(word) for word in command], capture_output=True, text=True, timeout=COMMAND_S, check=False
+            [str(word) for word in command], capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise SetupFailed(f"{line}: cannot be run ({type(error).__name__}); mend: run it by hand") from None
@@ -71,70 +69,34 @@ def succeeds(*command: str) -> bool:
     return True
 
 
-def asked() -> Host:
+def inspect() -> Host:
     """Ask Postfix and systemd.
 
     Raises:
-        SetupFailed: there is no Postfix that works.
+        PostfixCommandFailed: there is no Postfix that works.
     """
-    names = ("mail_version", "myhostname", "mynetworks", "maillog_file")
-    values = {name: run("postconf", "-xh", name).strip() for name in names}
-    local = set(re.split(r"[\s,]+", run("postconf", "-xh", "mydestination").strip()))
+    names = ("mail_version", "myhostname", "mynetworks", "maillog_file", "mydestination")
+    values = {name: postconf.expanded(name) for name in names}
     return Host(
-        version=values["mail_version"],
+        postfix_version=values["mail_version"],
         hostname=values["myhostname"],
-        networks=values["mynetworks"],
-        unit=_unit_of_master(),
-        log=values["maillog_file"],
-        local=values["myhostname"] in local,
+        mynetworks=values["mynetworks"],
+        postfix_unit=_unit_of_master(),
+        log_file=values["maillog_file"],
+        delivers_local=values["myhostname"] in re.split(r"[\s,]+", values["mydestination"]),
     )
-
-
-def findings(host: Host, sendmail_door: bool, is_set_up: bool) -> list[str]:
-    """What stands against a set-up; each with its mend."""
-    found = []
-    if os.geteuid() != 0:
-        found.append("needs root; mend: run it with sudo")
-    version = tuple(int(number) for number in re.findall(r"\d+", host.version)[:2])
-    if version < OLDEST:
-        found.append(f"Postfix is {host.version}; mend: use 3.7 or newer")
-    for name, place in (("config_directory", POSTFIX), ("queue_directory", SPOOL)):
-        if run("postconf", "-h", name).strip() != str(place):
-            found.append(f"Postfix's {name} is not {place}; mend: set up by hand, docs/operating.md says how")
-    if not Path("/run/systemd/system").is_dir():
-        found.append("systemd does not run here; mend: `postroom serve` (docs/containers.md)")
-    if not host.unit:
-        found.append("Postfix does not run; mend: start it, and see that its mail goes out")
-    if sendmail_door and not is_set_up and not _is_free(DOOR):
-        found.append(f"port {DOOR[0]}:{DOOR[1]} is taken; mend: free it, or --no-sendmail-door")
-    if "." not in host.hostname:
-        found.append(
-            f"myhostname is {host.hostname!r}; mend: postconf myhostname=FULL.NAME, for mail says who sends it"
-        )
-    return found
 
 
 def _unit_of_master() -> str:
     try:
         pid = (SPOOL / "pid" / "master.pid").read_text(encoding="ascii").strip()
-        group = Path(f"/proc/{int(pid)}/cgroup").read_text(encoding="utf-8").splitlines()[-1]
-    except (OSError, ValueError, IndexError):
+        cgroup = Path(f"/proc/{int(pid)}/cgroup").read_text(encoding="utf-8").splitlines()[-1]
+        commands.run("postfix", "status")
+    except (OSError, ValueError, IndexError, PostfixCommandFailed):
         return ""
-    if not succeeds("postfix", "status"):
-        return ""
-    return next((word for word in reversed(group.split("/")) if word.endswith(".service")), "")
+    return next((word for word in reversed(cgroup.split("/")) if word.endswith(".service")), "")
 
 
-def _is_free(address: tuple[str, int]) -> bool:
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind(address)
-        except OSError:
-            return False
-    return True
-
-
-def missing_names(kind: str, names: Sequence[str]) -> list[str]:
+def missing_names(database: str, names: Sequence[str]) -> list[str]:
     """Those users (`passwd`) or groups (`group`) that the host does not know."""
-    return [name for name in names if not succeeds("getent", kind, name)]
+    return [name for name in names if not succeeds("getent", database, name)]

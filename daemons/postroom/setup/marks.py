@@ -1,15 +1,15 @@
-"""Marked regions in a file of somebody else: put in whole, taken out whole.
+"""Marked regions in a file of somebody else: inserted whole, removed whole.
 
     # BEGIN postroom NAME DIGEST
     #|a line that stood here before
     a line of ours
     # END postroom
 
-A region without `#|` lines only adds. One with them stands in the place of those lines, and gives them back.
-DIGEST tells whether anybody edited the region since; ` unended` behind it that the file had no newline at its end.
-Pure. Text is what latin-1 makes of octets, so that every octet comes back.
+A region without `#|` lines only adds. One with them replaces those lines, and removing it brings them back.
+DIGEST tells whether anybody edited the region since; ` unended` after it says that the file did not end in a newline.
+Pure. Text is octets read as latin-1, so that every octet is restored.
 
-Promise: `unmarked(marked(text)) == text`, for any text without marks.
+Promise: `without_regions(marked text) == text`, for any text without marks.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 END = "# END postroom\n"
 _BEGIN = re.compile(r"# BEGIN postroom ([a-z]+(?:[ /]\S+)?) ([0-9a-f]{12})( unended)?\n")
 _MARK = re.compile(r"# (BEGIN|END) postroom\b")
-_KEPT = "#|"
+_REPLACED = "#|"
 
 
 class MarksBroken(ValueError):
@@ -28,7 +28,7 @@ class MarksBroken(ValueError):
 
 
 @dataclass(frozen=True)
-class Unmarked:
+class RestoredText:
     """A file without regions of ours.
 
     Attributes:
@@ -45,56 +45,61 @@ def lines_of(text: str) -> list[str]:
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
-def region(name: str, live: Sequence[str], kept: Sequence[str] = (), unended: bool = False) -> list[str]:
-    """The lines of a region: ours, and before them those they stand for."""
-    body = [f"{_KEPT}{_ended(line)}" for line in kept] + [_ended(line) for line in live]
+def region(name: str, inserted: Sequence[str], replaced: Sequence[str] = (), unended: bool = False) -> list[str]:
+    """The lines of a region: those it replaces, as comments, and ours.
+
+    Args:
+        unended: the file did not end in a newline before this region.
+    """
+    body = [f"{_REPLACED}{ended(line)}" for line in replaced] + [ended(line) for line in inserted]
     return [f"# BEGIN postroom {name} {_digest(body)}{' unended' if unended else ''}\n", *body, END]
 
 
-def unmarked(text: str, mend: Callable[[str], str], only: Container[str] | None = None) -> Unmarked:
-    """Take regions out again.
+def without_regions(text: str, without_ours: Callable[[str], str], only: Container[str] | None = None) -> RestoredText:
+    """Remove regions, and restore what they replaced.
 
     Args:
-        mend: takes what is ours out of a line that stood for another one and was edited since.
-        only: names of the regions to take out; None is all.
+        without_ours: removes our words from a line that replaced another one and was edited since.
+        only:         names of the regions to remove; None is all.
 
     Raises:
         MarksBroken: a mark without its other end.
     """
-    out: list[str] = []
+    restored: list[str] = []
     edited = []
     lines = lines_of(text)
     at = 0
     while at < len(lines):
-        found = _BEGIN.fullmatch(lines[at])
-        if found is None:
+        begin = _BEGIN.fullmatch(lines[at])
+        if begin is None:
             if _MARK.match(lines[at]):
                 raise MarksBroken(f"line {at + 1}: a mark of Postroom without its other end; mend: delete that line")
-            out.append(lines[at])
+            restored.append(lines[at])
             at += 1
             continue
-        name, digest, unended = found.groups()
-        last = next((to for to in range(at + 1, len(lines)) if _MARK.match(lines[to])), len(lines))
-        if last == len(lines) or _ended(lines[last]) != END:
+        name, digest, unended = begin.groups()
+        last = next((number for number in range(at + 1, len(lines)) if _MARK.match(lines[number])), len(lines))
+        if last == len(lines) or ended(lines[last]) != END:
             raise MarksBroken(f"line {at + 1}: this region has no end; mend: write {END.strip()!r} after it")
-        body = [_ended(line) for line in lines[at + 1 : last]]
+        body = [ended(line) for line in lines[at + 1 : last]]
         if only is not None and name not in only:
-            out += lines[at : last + 1]
+            restored += lines[at : last + 1]
         else:
-            kept = [line.removeprefix(_KEPT) for line in body if line.startswith(_KEPT)]
+            replaced = [line.removeprefix(_REPLACED) for line in body if line.startswith(_REPLACED)]
             if digest == _digest(body):
-                out += kept
+                restored += replaced
             else:
                 edited.append(name)
-                # An edited line that stood for another keeps what was edited; an edited addition was ours all the same.
-                out += [mend(line) for line in body if not line.startswith(_KEPT)] if kept else []
-            if unended and last + 1 == len(lines) and out:
-                out[-1] = out[-1].removesuffix("\n")
+                # An edited line that replaced another keeps the edit; an edited addition was ours all the same.
+                restored += [without_ours(line) for line in body if not line.startswith(_REPLACED)] if replaced else []
+            if unended and last + 1 == len(lines) and restored:
+                restored[-1] = restored[-1].removesuffix("\n")
         at = last + 1
-    return Unmarked("".join(out), tuple(edited))
+    return RestoredText("".join(restored), tuple(edited))
 
 
-def _ended(line: str) -> str:
+def ended(line: str) -> str:
+    """The line, or text, with a newline at its end."""
     return line if line.endswith("\n") else f"{line}\n"
 
 

@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-PLACE = Path("/var/lib/postroom/setup")
+FOLDER = Path("/var/lib/postroom/setup")
 
 
 @dataclass(frozen=True)
@@ -25,20 +25,20 @@ class RecordedChange:
 
 
 def digest(octets: bytes) -> str:
-    """SHA-256, in hexadecimal digits."""
+    """The digest by which the record knows a file: SHA-256, in hexadecimal digits."""
     return hashlib.sha256(octets).hexdigest()
 
 
-def octets_of(path: Path) -> bytes | None:
-    """What is in a file; None when there is none."""
+def read_octets(path: Path) -> bytes | None:
+    """What is in a file; None where there is none."""
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
 
 
-def write(path: Path, octets: bytes, mode: int | None = None) -> None:
-    """Write whole or not at all; mode and owner of a file that is there stay, a symbolic link is followed."""
+def write_whole(path: Path, octets: bytes, mode: int | None = None) -> None:
+    """Write a file whole or not at all; mode and owner of one that is there stay, a symbolic link is followed."""
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     status = path.stat() if path.exists() else None
@@ -63,33 +63,38 @@ class SetupRecord:
     """The changes of this host.
 
     Args:
-        place: where they are kept.
+        folder: where they are kept.
     """
 
-    def __init__(self, place: Path = PLACE) -> None:
-        self._place = place
-        text = octets_of(place / "changes.json")
-        kept = {} if text is None else json.loads(text)
-        self.changes = {Path(path): RecordedChange(**change) for path, change in kept.items()}
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self._folder = folder
+        text = read_octets(folder / "changes.json")
+        recorded = {} if text is None else json.loads(text)
+        self.changes = {Path(path): RecordedChange(**change) for path, change in recorded.items()}
 
     def note(self, path: Path, before: bytes | None, written: bytes) -> None:
-        """A file is about to be written."""
-        self._place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Record that a file is about to be written.
+
+        Args:
+            before:  what uninstallation restores; None: it removes the file.
+            written: what is written now.
+        """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if before is not None:
-            write(self._place / "before" / digest(before), before, 0o600)
+            write_whole(self._folder / "before" / digest(before), before, 0o600)
         self.changes[path] = RecordedChange(None if before is None else digest(before), digest(written))
         self._save()
 
     def forget(self, path: Path) -> None:
-        """A file is as it was."""
+        """Drop a file from the record: it is as it was."""
         if self.changes.pop(path, None) is not None:
             self._save()
 
     def before(self, path: Path) -> bytes | None:
-        """The octets a file had."""
+        """What a file held before set-up; None where it was not there, or is not in the record."""
         change = self.changes.get(path)
-        return None if change is None or change.before is None else octets_of(self._place / "before" / change.before)
+        return None if change is None or change.before is None else read_octets(self._folder / "before" / change.before)
 
     def _save(self) -> None:
-        kept = {str(path): vars(change) for path, change in sorted(self.changes.items())}
-        write(self._place / "changes.json", json.dumps(kept, indent=2).encode() + b"\n", 0o600)
+        recorded = {str(path): vars(change) for path, change in sorted(self.changes.items())}
+        write_whole(self._folder / "changes.json", json.dumps(recorded, indent=2).encode() + b"\n", 0o600)

@@ -6,21 +6,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from postroom.postfix.commands import PostfixCommandFailed
 from postroom.setup.host import SetupFailed, run
-from postroom.setup.record import SetupRecord, octets_of, write
+from postroom.setup.record import SetupRecord, read_octets, write_whole
 
 
 class Step(Protocol):
-    """One thing that is done."""
+    """One thing that set-up does."""
 
     def is_needed(self) -> bool:
         """Whether it would change anything."""
 
-    def shown(self) -> str:
-        """What it would do, as a diff or a command."""
+    def preview(self) -> str:
+        """What it would do: a diff or a command line."""
 
     def do(self) -> None:
-        """Do it; raises SetupFailed."""
+        """Do it.
+
+        Raises:
+            SetupFailed, PostfixCommandFailed: it could not be done.
+        """
 
 
 @dataclass
@@ -28,49 +33,54 @@ class WriteFile:
     """A file is to have these octets.
 
     Attributes:
-        before: what uninstallation gives back; None: the file as it is now, or nothing.
+        original: what uninstallation restores; None: the file as it is now, or nothing.
     """
 
     path: Path
     octets: bytes
     record: SetupRecord
-    before: bytes | None = None
+    original: bytes | None = None
     mode: int = 0o644
 
     def is_needed(self) -> bool:
-        return octets_of(self.path) != self.octets
+        return read_octets(self.path) != self.octets
 
-    def shown(self) -> str:
-        return diff(self.path, octets_of(self.path), self.octets)
+    def preview(self) -> str:
+        return diff(self.path, read_octets(self.path), self.octets)
 
     def do(self) -> None:
         try:
-            # A file of which we know is ours since an earlier run: what was before it is what was before that.
-            known = self.path in self.record.changes and self.before is None
-            before = self.record.before(self.path) if known else self.before or octets_of(self.path)
+            # A file in the record was written by an earlier run: what was before that run is the original.
+            is_ours = self.path in self.record.changes and self.original is None
+            before = self.record.before(self.path) if is_ours else self.original or read_octets(self.path)
             self.record.note(self.path, before, self.octets)
-            write(self.path, self.octets, self.mode)
+            write_whole(self.path, self.octets, self.mode)
         except OSError as error:
             raise SetupFailed(f"{self.path}: {error.strerror}; mend: check its folder and free space") from None
 
 
 @dataclass
 class RunCommand:
-    """A command; `unless` tells that what it brings about is there."""
+    """A command is to be run.
+
+    Attributes:
+        unless:       says whether what it brings about is there already.
+        shows_output: whether the operator sees what it prints.
+    """
 
     command: Sequence[str | Path]
     unless: Callable[[], bool] = field(default=lambda: False)
-    say: bool = False
+    shows_output: bool = False
 
     def is_needed(self) -> bool:
         return not self.unless()
 
-    def shown(self) -> str:
+    def preview(self) -> str:
         return f"$ {' '.join(map(str, self.command))}"
 
     def do(self) -> None:
         printed = run(*self.command)
-        if self.say:
+        if self.shows_output:
             print(printed, end="")  # noqa: T201 - for the operator
 
 
@@ -84,11 +94,11 @@ def diff(path: Path, before: bytes | None, after: bytes | None) -> str:
     return "\n".join(difflib.unified_diff(lines(before), lines(after), *names, lineterm="", n=2))
 
 
-def perform(steps: Iterable[Step], dry_run: bool, back: str) -> None:
+def perform(steps: Iterable[Step], *, dry_run: bool, undo: str) -> None:
     """Do what is needed, in order, or only show it.
 
     Args:
-        back: how to go back after a failure.
+        undo: the command that goes back after a failure.
 
     Raises:
         SetupFailed: a step failed; with what was done before it.
@@ -97,7 +107,7 @@ def perform(steps: Iterable[Step], dry_run: bool, back: str) -> None:
     for step in steps:
         if not step.is_needed():
             continue
-        text = step.shown()
+        text = step.preview()
         # A dry run shows a file's change whole, else the file is named.
         named = [line for line in text.splitlines() if line.startswith(("+++ ", "$ "))]
         print(text if dry_run else "\n".join(named), flush=True)  # noqa: T201 - for the operator
@@ -105,9 +115,9 @@ def perform(steps: Iterable[Step], dry_run: bool, back: str) -> None:
             continue
         try:
             step.do()
-        except SetupFailed as failed:
+        except (SetupFailed, PostfixCommandFailed) as failed:
             raise SetupFailed(
                 f"{failed}\n{done} steps were done before it. To go on, mend it and run the same again: what is done "
-                f"is not done twice. To go back: {back}"
+                f"is not done twice. To go back: {undo}"
             ) from None
         done += 1
