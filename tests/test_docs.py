@@ -13,7 +13,7 @@ from postroom.mail.states import State
 from postroom.milter.sign import Unsigned
 from postroom.monitor.metric_help import HELP
 from postroom.submission.api.problem import TITLES
-from postroom.suppression.configured import proof_of_classes
+from postroom.suppression.configured import proof_rules
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "daemons").rglob("*.py")))
@@ -59,7 +59,7 @@ def test_every_reason_not_to_sign_is_documented_and_no_other() -> None:
 def test_every_class_of_bounces_is_documented_as_it_is() -> None:
     """The table in docs/operating.md says whose fault each is, what follows, and for how long by default."""
     section = OPERATING.split("## Bounces\n", 1)[1].split("\n## ", 1)[0]
-    kept = proof_of_classes(SuppressionSection())
+    kept = proof_rules(SuppressionSection())
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (\w+) \| (?:(\d+) days)? ?\|", section, re.MULTILINE)
     assert {(name, bucket, suppress, float(days or 0) * 86_400) for name, bucket, suppress, days in rows} == {
         (each.name, each.bucket, each.suppress, kept[each.name].kept_s if each.name in kept else 0.0)

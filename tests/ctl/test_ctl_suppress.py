@@ -102,7 +102,7 @@ def full(state: Path, number: int) -> Refused:
     )
 
 
-def test_why_tells_the_whole_story(ready: Postroom, state: Path) -> None:
+def test_why_shows_the_whole_history(ready: Postroom, state: Path) -> None:
     """Exit 1 as long as mail goes there, 0 when it is suppressed; with the rule of each refusal."""
     nothing = ready("suppress", "why", "jane@example.net")
     assert (nothing.returncode, nothing.stderr) == (1, "")

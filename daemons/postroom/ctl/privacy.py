@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from postroom.ctl.shared_store import recipient_of, with_store
-from postroom.ctl.suppress.display import date_text, document, in_a_line, time_text
+from postroom.ctl.suppress.display import date_text, entry_text, history_document, time_text
 from postroom.store.erasure import (
     RecipientDeliveries,
     deliveries_in_mail,
@@ -41,7 +41,7 @@ class KeptData:
     recipient_hash: str
     outbox: RecipientDeliveries
     tracking: RecipientDeliveries
-    story: RecipientHistory
+    history: RecipientHistory
     usages: tuple[Usage, ...]
     kept_s: float
 
@@ -64,12 +64,12 @@ class KeptData:
             lines.append(f"tracking     {self.tracking.active} in Postfix's queue: hash, masked address, last reply")
         if self.tracking.ended:
             lines.append(f"tracking     {self._ended(self.tracking)}")
-        lines += [f"suppression  {in_a_line(entry)}" for entry in self.story.entries]
-        if self.story.refusals:
+        lines += [f"suppression  {entry_text(entry)}" for entry in self.history.entries]
+        if self.history.refusals:
             kept_days = REFUSAL_KEPT_S / DAY_S
-            count = len(self.story.refusals)
+            count = len(self.history.refusals)
             lines.append(f"suppression  refusals that count: {count}, masked replies, for {kept_days:.0f} days")
-        if self.story.good_at is not None:
+        if self.history.good_at is not None:
             lines.append("suppression  the fact that it got mail within the last hour")
         lines += [
             f"limits       {usage.rule}: {usage.used} counted, until {usage.reset_s:.0f} s from now"
@@ -86,11 +86,7 @@ class KeptData:
                 "recipient_hash": self.recipient_hash,
                 "outbox": self._document(self.outbox),
                 "tracking": self._document(self.tracking),
-                "suppression": {
-                    "entries": [document(entry) for entry in self.story.entries],
-                    "refusals": [document(refusal) for refusal in self.story.refusals],
-                    "good_at": None if self.story.good_at is None else time_text(self.story.good_at),
-                },
+                "suppression": history_document(self.history),
                 "limits": [{"rule": usage.rule, "used": usage.used, "reset_s": usage.reset_s} for usage in self.usages],
             },
             indent=2,
@@ -136,7 +132,7 @@ def erase(context: "CommandContext", recipient: str, forget: bool) -> None:
     """
     recipient_hash = recipient_of(context, recipient).hash
     kept = _kept(context, recipient_hash, and_erase=True, forget=forget)
-    click.echo("erased; still suppressed, as a hash" if kept.story.is_suppressed else "erased")
+    click.echo("erased; still suppressed, as a hash" if kept.history.is_suppressed else "erased")
     if kept.active:
         click.echo(f"mail to it is under way: {kept.active}; mend: repeat this when it has ended", err=True)
         sys.exit(1)
@@ -165,9 +161,9 @@ def _kept(context: "CommandContext", recipient_hash: str, *, and_erase: bool = F
             erase_from_mail(mail, recipient_hash)
             # Before the shared store: what is on its way there goes first.
             erase_from_track(track, recipient_hash, forget=forget)
-        story, usages = with_store(context, shared)
+        history, usages = with_store(context, shared)
         outbox, tracking = deliveries_in_mail(mail, recipient_hash), deliveries_in_track(track, recipient_hash)
     except StoreUnavailable as error:
         click.echo(str(error), err=True)
         sys.exit(1)
-    return KeptData(recipient_hash, outbox, tracking, story, usages, context.config.retention.messages)
+    return KeptData(recipient_hash, outbox, tracking, history, usages, context.config.retention.messages)

@@ -1,4 +1,4 @@
-"""The command's side of the shared store: its files, and the key that hides addresses in it."""
+"""What the command's families do with the shared store: open it, name a recipient in it, list who is suppressed."""
 
 import asyncio
 import sys
@@ -10,9 +10,13 @@ import click
 if TYPE_CHECKING:
     from postroom.ctl.context import CommandContext
     from postroom.mail.recipients import MaskedRecipient
+    from postroom.store.shared.suppression import Suppression
     from postroom.store.shared_store import SharedStore
 
 T = TypeVar("T")
+
+PAGE = 500
+"""Suppressions read or written in one step, so that nobody waits long for the store."""
 
 
 def with_store(context: "CommandContext", use: "Callable[[SharedStore], Awaitable[T]]") -> T:
@@ -32,6 +36,15 @@ def with_store(context: "CommandContext", use: "Callable[[SharedStore], Awaitabl
     except StoreUnavailable as error:
         click.echo(str(error), err=True)
         sys.exit(1)
+
+
+async def all_suppressions(store: "SharedStore") -> "list[Suppression]":
+    """All suppressions that have not expired."""
+    after, found = ("", ""), list["Suppression"]()
+    while page := await store.suppressions.page(after, PAGE):
+        found += page
+        after = page[-1].recipient_hash, page[-1].stream
+    return found
 
 
 def recipient_of(context: "CommandContext", text: str) -> "MaskedRecipient":

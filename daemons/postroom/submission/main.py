@@ -50,7 +50,7 @@ from postroom.submission.handover.ready_queue import ReadyQueue
 from postroom.submission.handover_status import HandoverStatus
 from postroom.submission.socket_door import SocketDoor
 from postroom.submission.upkeep import SWEEP_BUDGET, samples, sweep_of
-from postroom.suppression.configured import guard, proof_of_classes
+from postroom.suppression.configured import proof_rules, wave_guard
 from postroom.suppression.learner import Learner
 
 T = TypeVar("T")
@@ -146,7 +146,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         sweep = sweep_of(store, shared.sweep, retention_s)
         background.start(sweep_forever(sweep, budget=SWEEP_BUDGET, lost=old_rows_stay("mail", log)))
         learner = Learner(
-            shared.evidence, shared.suppressions, proof_of_classes(config.suppression), guard(config.suppression), log
+            shared.evidence, shared.suppressions, proof_rules(config.suppression), wave_guard(config.suppression), log
         )
         looking = Confirmation(store.queries, track, learner, queued_at(config.handover.showq), log)
         background.start(looking.run())
@@ -158,7 +158,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             new, clients, writer = read
             in_force, api.clients, api.writer, api.max_waiting = new, clients, writer, new.submission.max_waiting
             limiter.use(rules(new.limits))
-            learner.use(proof_of_classes(new.suppression), guard(new.suppression))
+            learner.use(proof_rules(new.suppression), wave_guard(new.suppression))
             return new.changed_from(config, NEEDS_RESTART)
 
         life.on_reload(lambda: _read_all(reread), take)

@@ -1,4 +1,4 @@
-"""When bounces are proof, and when they are a burst, as the configuration says; the same for every daemon."""
+"""When bounces are proof, and when suppressions are a wave, as the configuration says; the same for every daemon."""
 
 from collections.abc import Mapping
 
@@ -6,11 +6,11 @@ from postroom.config.sections.suppression import SuppressionSection
 from postroom.store.shared.suppression import ProofRule, WaveGuard
 
 
-def proof_of_classes(settings: SuppressionSection) -> Mapping[str, ProofRule]:
+def proof_rules(settings: SuppressionSection) -> Mapping[str, ProofRule]:
     """For each class of faults that suppresses, what is proof."""
     return {
-        name: ProofRule(one.bounces, one.over, one.kept)
-        for name, one in (
+        name: ProofRule(proof.bounces, proof.over, proof.kept)
+        for name, proof in (
             ("invalid_recipient", settings.invalid_recipient),
             ("invalid_domain", settings.invalid_domain),
             ("inactive", settings.inactive),
@@ -19,6 +19,6 @@ def proof_of_classes(settings: SuppressionSection) -> Mapping[str, ProofRule]:
     }
 
 
-def guard(settings: SuppressionSection) -> WaveGuard:
+def wave_guard(settings: SuppressionSection) -> WaveGuard:
     """When suppressions are held for review."""
     return WaveGuard(settings.wave.suppressions, settings.wave.within, settings.wave.percent)

@@ -1,7 +1,7 @@
-"""What the log says of recipients, told to the shared store, and what came of it told to the log.
+"""Passes on to the shared store what Postfix's log says of recipients, and logs what that changed.
 
-The watcher tells what the journal proves, submission what a log file says of mail it handed over itself. Told
-again after a crash, a fact counts once.
+The watcher passes on what the journal proves, submission what a log file says of mail it handed over itself.
+Passed on again after a crash, a fact counts once.
 
 Flow:  watcher/sharing.py, submission/handover/confirmation.py -> Learner -> Evidence, Suppressions
 """
@@ -18,7 +18,7 @@ COMPLAINT_KEPT_S = 730 * 86_400.0
 
 
 class Learner:
-    """Tells facts.
+    """Learns for one process.
 
     Args:
         rules: for each class of faults, when it is proof.
@@ -43,15 +43,17 @@ class Learner:
         self._rules, self._guard = rules, guard
 
     async def learn(self, facts: Sequence[SharedFact]) -> list[Learned]:
-        """Tell these facts, in one step; gives what each has changed.
+        """Pass these facts on; returns what each has changed.
+
+        Complaints go in a step of their own, before the others.
 
         Raises:
-            StoreUnavailable: none of them was learned.
+            StoreUnavailable: not all of them were learned; repeat it with the same facts.
         """
         if not facts:
             return []
         complaints = iter(await self._complained([fact for fact in facts if fact.cause == COMPLAINT]))
-        others = [_told(fact) for fact in facts if fact.cause != COMPLAINT]
+        others = [_as_learned(fact) for fact in facts if fact.cause != COMPLAINT]
         judged = iter(await self._evidence.learn(others, self._rules, self._guard) if others else [])
         learned = [next(complaints if fact.cause == COMPLAINT else judged) for fact in facts]
         for fact, what in zip(facts, learned, strict=True):
@@ -92,15 +94,15 @@ class Learner:
         changed = await self._suppressions.suppress(
             [
                 Suppression(
-                    fact.recipient.hash,
-                    fact.recipient.domain,
-                    fact.recipient.hint,
-                    fact.cause,
-                    None,
-                    fact.evidence,
-                    COMPLAINT,
-                    fact.at,
-                    fact.at + COMPLAINT_KEPT_S,
+                    recipient_hash=fact.recipient.hash,
+                    domain=fact.recipient.domain,
+                    hint=fact.recipient.hint,
+                    cause=fact.cause,
+                    enhanced_status=None,
+                    evidence=fact.evidence,
+                    source=COMPLAINT,
+                    added_at=fact.at,
+                    expires_at=fact.at + COMPLAINT_KEPT_S,
                 )
                 for fact in facts
             ]
@@ -108,20 +110,20 @@ class Learner:
         return [Learned.SUPPRESSED if has_changed else Learned.KNOWN for has_changed in changed]
 
 
-def _told(fact: SharedFact) -> Refused | Delivered:
+def _as_learned(fact: SharedFact) -> Refused | Delivered:
     recipient = fact.recipient
     if not fact.cause:
         return Delivered(recipient.hash, recipient.domain, fact.at)
     return Refused(
-        fact.id,
-        recipient.hash,
-        recipient.domain,
-        recipient.hint,
-        fact.cause,
-        fact.rule,
-        fact.rule_version,
-        fact.enhanced_status,
-        fact.evidence,
-        fact.at,
-        fact.proof == "now",
+        id=fact.id,
+        recipient_hash=recipient.hash,
+        domain=recipient.domain,
+        hint=recipient.hint,
+        cause=fact.cause,
+        rule=fact.rule,
+        rule_version=fact.rule_version,
+        enhanced_status=fact.enhanced_status,
+        evidence=fact.evidence,
+        at=fact.at,
+        is_proof=fact.proof == "now",
     )

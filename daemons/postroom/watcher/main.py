@@ -31,7 +31,7 @@ from postroom.store.boot import boot_id
 from postroom.store.configured import open_shared_store
 from postroom.store.errors import StoreUnavailable
 from postroom.store.track.track_store import TrackStore
-from postroom.suppression.configured import guard, proof_of_classes
+from postroom.suppression.configured import proof_rules, wave_guard
 from postroom.suppression.learner import Learner
 from postroom.watcher.clock import ForwardClock
 from postroom.watcher.correlate import Correlator
@@ -137,8 +137,8 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         learner = Learner(
             shared.evidence,
             shared.suppressions,
-            proof_of_classes(config.suppression),
-            guard(config.suppression),
+            proof_rules(config.suppression),
+            wave_guard(config.suppression),
             log,
         )
         following = asyncio.create_task(follower.follow(life.stopping))
@@ -153,7 +153,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             nonlocal in_force
             in_force = new
             correlator.is_relayhosted = new.watcher.relayhost
-            learner.use(proof_of_classes(new.suppression), guard(new.suppression))
+            learner.use(proof_rules(new.suppression), wave_guard(new.suppression))
             return new.changed_from(config, NEEDS_RESTART)
 
         life.on_reload(reread, take)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from postroom.ctl.shared_store import recipient_of, with_store
-from postroom.ctl.suppress.display import all_suppressions, document, in_a_line, story_json, story_text, time_text
+from postroom.ctl.shared_store import all_suppressions, recipient_of, with_store
+from postroom.ctl.suppress.display import document, entry_text, history_json, history_text, time_text
 from postroom.ctl.suppress.replay import replay
 from postroom.ctl.suppress.transfer import export, import_
 from postroom.suppression.list_file import CAUSE, STREAM
@@ -37,7 +37,7 @@ def list_(context: "CommandContext", as_json: bool) -> None:
         click.echo(json.dumps([document(each) for each in found], indent=2, ensure_ascii=False))
         return
     for each in found:
-        click.echo(f"#{each.recipient_hash}  {in_a_line(each)}")
+        click.echo(f"#{each.recipient_hash}  {entry_text(each)}")
 
 
 @suppress.command()
@@ -47,9 +47,9 @@ def list_(context: "CommandContext", as_json: bool) -> None:
 def why(context: "CommandContext", recipient: str, as_json: bool) -> None:
     """Tell all that is kept about a recipient; exit 1 when it is not suppressed."""
     recipient_hash = recipient_of(context, recipient).hash
-    story = with_store(context, lambda store: store.evidence.history(recipient_hash))
-    click.echo(story_json(recipient_hash, story) if as_json else story_text(recipient_hash, story))
-    sys.exit(0 if story.is_suppressed else 1)
+    history = with_store(context, lambda store: store.evidence.history(recipient_hash))
+    click.echo(history_json(recipient_hash, history) if as_json else history_text(recipient_hash, history))
+    sys.exit(0 if history.is_suppressed else 1)
 
 
 @suppress.command()
@@ -93,7 +93,7 @@ def add(
         stream=stream or "",
     )
     (is_new,) = with_store(context, lambda store: store.suppressions.suppress([suppression]))
-    _tell(is_new, "suppressed", "was suppressed already")
+    _exit_with(is_new, "suppressed", "was suppressed already")
 
 
 @suppress.command()
@@ -105,7 +105,7 @@ def remove(context: "CommandContext", recipient: str, stream: str | None) -> Non
     _check_stream(stream)
     recipient_hash = recipient_of(context, recipient).hash
     lifted = with_store(context, lambda store: store.suppressions.lift(recipient_hash, stream))
-    _tell(lifted, "gets mail again", "was not suppressed")
+    _exit_with(lifted, "gets mail again", "was not suppressed")
 
 
 def _check_stream(stream: str | None) -> None:
@@ -140,7 +140,7 @@ def wave() -> None:
 @click.pass_obj
 def accept(context: "CommandContext", number: int) -> None:
     """Put what a burst holds into effect, and what still comes of it; exit 1 when it is not open."""
-    _tell_count(with_store(context, lambda store: store.waves.accept(number)), "now in effect", "is not open")
+    _exit_with_count(with_store(context, lambda store: store.waves.accept(number)), "now in effect", "is not open")
 
 
 @wave.command()
@@ -148,17 +148,20 @@ def accept(context: "CommandContext", number: int) -> None:
 @click.pass_obj
 def undo(context: "CommandContext", number: int) -> None:
     """Lift all suppressions of a burst, in one step, also those in effect; exit 1 when that was done before."""
-    _tell_count(
+    _exit_with_count(
         with_store(context, lambda store: store.waves.undo(number)), "lifted", "was undone before, or never existed"
     )
 
 
-def _tell_count(count: int | None, done: str, nothing: str) -> None:
+# Said on standard output where something was changed, on standard error with exit 1 where nothing was.
+
+
+def _exit_with_count(count: int | None, done: str, nothing: str) -> None:
     click.echo(f"this wave {nothing}" if count is None else f"{count} {done}", err=count is None)
     sys.exit(1 if count is None else 0)
 
 
-def _tell(changed: bool, done: str, nothing: str) -> None:
+def _exit_with(changed: bool, done: str, nothing: str) -> None:
     click.echo(done if changed else nothing, err=not changed)
     sys.exit(0 if changed else 1)
 

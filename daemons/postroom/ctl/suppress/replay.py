@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from postroom.ctl.shared_store import with_store
-from postroom.ctl.suppress.display import all_suppressions, document, in_a_line
+from postroom.ctl.shared_store import all_suppressions, with_store
+from postroom.ctl.suppress.display import document, entry_text
 from postroom.store.shared.suppression import Suppression
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Difference:
         """For people: the entry, then what would be said now."""
         entry, now = self.entry, self.judgement
         return (
-            f"#{entry.recipient_hash}  {in_a_line(entry)}\n"
+            f"#{entry.recipient_hash}  {entry_text(entry)}\n"
             f"    was: {entry.cause} by {_rule(entry.rule, entry.rule_version)}\n"
             f"    now: {now.fault.name}, {now.suppress}, by {_rule(now.rule, now.version)}\n"
             f"    {entry.evidence}"

@@ -1,4 +1,4 @@
-"""`postroom suppress export|import`: the list as a file (list_file.py has its form)."""
+"""`postroom suppress export|import`: the list as a file (suppression/list_file.py has its form)."""
 
 import csv
 import io
@@ -9,8 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from postroom.ctl.shared_store import hash_key, with_store
-from postroom.ctl.suppress.display import PAGE, all_suppressions
+from postroom.ctl.shared_store import PAGE, all_suppressions, hash_key, with_store
 
 if TYPE_CHECKING:
     from postroom.ctl.context import CommandContext
@@ -66,7 +65,7 @@ def import_(context: "CommandContext", file: IO[str], skip_bad: bool) -> None:
 
 
 async def _import(store: "SharedStore", good: "list[Suppression]") -> list[bool]:
-    # In steps, so that nobody waits long for the file; again after a crash, it is the same.
+    # Repeated after a crash, the outcome is the same.
     return [
         is_new
         for first in range(0, len(good), PAGE)

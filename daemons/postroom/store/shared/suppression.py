@@ -1,4 +1,4 @@
-"""What the shared store knows of recipients that get no mail, as values. Times are Unix seconds.
+"""Recipients that get no mail, and what led to that, as values. Times are Unix seconds.
 
 Recipients stand here as keyed hash, domain and masked hint (mail/recipients.py); texts are masked.
 """
@@ -11,7 +11,7 @@ SuppressionSource = Literal["bounce", "complaint", "manual", "import"]
 """Who says so. What stands further right in RANKS is not replaced by what stands left of it."""
 
 COMPLAINT: SuppressionSource = "complaint"
-"""Also the cause of such an entry, and of what is told of it."""
+"""Also the cause of such an entry, and of the fact that brings it."""
 
 RANKS: tuple[SuppressionSource, ...] = ("bounce", "import", "complaint", "manual")
 
@@ -75,7 +75,7 @@ REFUSAL_KEPT_S = 180 * 86_400.0
 """A refusal is forgotten after so long."""
 
 GOOD_KEPT_S = 3_600.0
-"""That a recipient got mail is remembered for so long: what hosts tell late and out of order is older than that."""
+"""That a recipient got mail is remembered for so long: what hosts pass on late and out of order is older than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Refused:
     """A fact: a refusal that speaks against its recipient.
 
     Args:
-        id:       unique over all hosts; told twice, it counts once.
+        id:       unique over all hosts; learned twice, it counts once.
         evidence: the reply, masked.
         at:       when it was given.
         is_proof: it is proof by itself; else it counts.
@@ -120,7 +120,7 @@ class Learned(StrEnum):
     COUNTED = "counted"
     """A refusal that proves nothing yet."""
     OUTDATED = "outdated"
-    """A refusal that was told before, or older than mail that reached the recipient."""
+    """A refusal that was learned before, or is older than mail that reached the recipient."""
     HELD = "held"
     """It belongs to a wave that waits for review, and is not in effect."""
     WAVE_BEGAN = "wave_began"
