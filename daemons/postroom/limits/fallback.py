@@ -10,7 +10,7 @@ Memory:  bounded. Of `max_counters` the one unused for longest makes room. It is
          stricter for keys not seen of late, as if each were the busiest of those lost,
          and by one message more each time as many new keys as there is room for have passed.
 BUGS:    each process counts alone: several together may let through a limit each; and
-         what was let through here is not told to the store when it comes back.
+         the store never learns what was let through here.
 """
 
 from collections import OrderedDict

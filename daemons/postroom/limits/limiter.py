@@ -21,7 +21,7 @@ from postroom.store.limits.interface import Demand, Door, Takes, Verdict
 from postroom.store.limits.window import never_fits
 
 DEFER_RETRY_S = 60.0
-"""What a `defer` rule tells the sender to wait: when the store comes back nobody knows."""
+"""How long a `defer` rule has the sender wait: when the store comes back nobody knows."""
 
 LIMITS_LOST = "in-process limiter"
 

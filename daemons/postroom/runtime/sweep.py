@@ -26,7 +26,7 @@ async def sweep_forever(
     Args:
         sweep:         removes one step; returns how many rows it were.
         budget:        rows of a full step, after which the next one follows soon; None waits SWEEP_S after each.
-        lost:          told when the store was lost; without it, those who ask the store for more log that.
+        lost:          called when the store was lost; without it, those who ask the store for more log that.
         first_after_s: seconds until the first step.
     """
     await asyncio.sleep(first_after_s)

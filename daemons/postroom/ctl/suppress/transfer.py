@@ -43,7 +43,7 @@ def export(context: "CommandContext", form: str) -> None:
 def import_(context: "CommandContext", file: IO[str], skip_bad: bool) -> None:
     """Suppress those in a file (- is standard input): what export writes, or an address or hash on each line.
 
-    A bad line is told with its number, and then nothing is imported, unless with --skip-bad; exit 1.
+    A bad line is reported with its number, and then nothing is imported, unless with --skip-bad; exit 1.
     """
     from postroom.suppression.list_file import BadLine, read_list
 

@@ -164,7 +164,7 @@ class Takes(Protocol):
         A message that waited (`Waiting`) waits no more once its take is allowed.
 
         Args:
-            instance: Postfix's id of the delivery attempt, or ours; told apart by `door`.
+            instance: Postfix's id of the delivery attempt, or ours; `door` keeps the two apart.
             demands:  at most one for each counter (rule, key, window).
             queue_id: Postfix's queue id where the door knows it; kept with the take.
             now:      Unix seconds; for a counter time does not go back behind its last take.

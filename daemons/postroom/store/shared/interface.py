@@ -91,7 +91,7 @@ class Evidence(Protocol):
         guard: WaveGuard,
         now: float | None = None,
     ) -> list[Learned]:
-        """Learn what deliveries and refusals say; tells of each fact, in order, what it has changed.
+        """Learn what deliveries and refusals say; returns what each fact, in order, has changed.
 
         Learned twice, a fact counts once. A recipient is suppressed when its refusals of a class are proof, by the
         rule of that class; a class without one proves nothing. A delivery takes back what earlier refusals have

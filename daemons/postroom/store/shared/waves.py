@@ -1,4 +1,4 @@
-"""shared.db: bursts of suppressions, held for review (interface.py tells what a wave is)."""
+"""shared.db: bursts of suppressions, held for review (interface.py says what a wave is)."""
 
 from dataclasses import replace
 
