@@ -39,7 +39,7 @@ def show(context: "CommandContext", key: str | None, as_json: bool) -> None:
     asked = [rule.demand(value, 1) for rule in rules(context.config.limits) if rule.key == kind]
     usages = with_store(context, lambda store: store.takes.peek(asked)) if asked else ()
     if as_json:
-        click.echo(json.dumps([asdict(usage) for usage in usages], indent=2))
+        click.echo(json.dumps([usage._asdict() for usage in usages], indent=2))
     elif not usages:
         click.echo(f"no limit counts by {kind}")
     else:

@@ -15,7 +15,7 @@ Time:  Unix seconds, counted in whole milliseconds. `now=None` is the store's ow
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 Door = Literal["socket", "smtp", "sendmail"]
 
@@ -71,9 +71,8 @@ class Demand:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """How one counter stands.
+class Usage(NamedTuple):
+    """How one counter stands. A tuple, for each take makes some, and keeps them as they are.
 
     Args:
         used:      units that count at this moment; after a lowered limit it may exceed `limit`.

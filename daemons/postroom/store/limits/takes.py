@@ -10,7 +10,6 @@ import json
 import struct
 from collections.abc import Sequence
 from itertools import chain
-from operator import attrgetter
 
 import apsw
 
@@ -22,9 +21,6 @@ EXPIRY_STEP_S = 600
 """A counter in steady use moves in the index of expiry only once in so many seconds."""
 
 _JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False)
-_USAGE = ("rule", "key", "used", "limit", "window_s", "remaining", "reset_s")
-"""A usage as it lies in the file: a list of these."""
-_as_list = attrgetter(*_USAGE)
 
 
 class SqliteTakes:
@@ -53,7 +49,7 @@ class SqliteTakes:
                         _keep(connection, counter_id, demand, counter)
                     connection.execute(
                         "INSERT INTO takes (instance, door, at_ms, queue_id, usages) VALUES (?, ?, ?, ?, ?)",
-                        (instance, door, now_ms, queue_id, _JSON.encode([*map(_as_list, verdict.usages)])),
+                        (instance, door, now_ms, queue_id, _JSON.encode(verdict.usages)),
                     )
             if verdict.allowed:
                 connection.execute("DELETE FROM waiting WHERE instance = ? AND door = ?", (instance, door))
@@ -110,7 +106,7 @@ def _first_verdict(connection: apsw.Connection, instance: str, door: Door, queue
         return None
     if queue_id not in {None, first[1]}:  # what it had before came to nothing
         connection.execute("UPDATE takes SET queue_id = ? WHERE instance = ? AND door = ?", (queue_id, instance, door))
-    usages = tuple(Usage(**dict(zip(_USAGE, usage, strict=True))) for usage in json.loads(first[0]))
+    usages = tuple(map(Usage._make, json.loads(first[0])))
     return Verdict(True, None, None, 0.0, False, usages)
 
 
