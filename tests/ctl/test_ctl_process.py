@@ -15,7 +15,7 @@ pytestmark = pytest.mark.process
         (("limits", "show"), 0, "nobody waits"),
         (("log", "parse"), 0, ""),
         (("privacy", "report", "jane@example.net"), 0, "nothing is kept"),
-        (("return-path", "dns"), 1, "mend: return_path: verp bounces.<domain>"),
+        (("return-path", "dns"), 1, "mend: give a domain return_path: verp bounces.<domain>"),
         (("send",), 2, "Missing option"),
         (("status",), 1, "mend: start postroom-submission"),
         (("suppress", "list"), 0, ""),

@@ -149,6 +149,7 @@ def test_an_instance_the_store_allowed_passes_a_rule_that_defers(store: SharedSt
     assert not other.verdict.allowed
 
 
+@pytest.mark.process
 def test_a_held_file_costs_the_budget_once_and_no_count(store: SharedStore, folder: Path, run: Run) -> None:
     """Another process holds the write lock: the answer comes from this process when the budget ends.
 

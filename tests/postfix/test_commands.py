@@ -8,6 +8,8 @@ from postroom.postfix import commands, postconf
 from postroom.postfix.commands import PostfixCommandFailed, run
 from postroom.postfix.queue_commands import queued_mails, release_held, requeue_deferred
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -50,6 +50,7 @@ def test_the_sample_has_rows_in_every_table() -> None:
         assert tables <= set(re.findall(r"(?m)^INSERT INTO (\w+) VALUES", text)), name
 
 
+@pytest.mark.process
 def test_the_store_is_opened_as_it_is(older: OlderState) -> None:
     """Schema version and rows stay: `store init`, which set-up runs at an upgrade, makes and moves nothing."""
     done = older.submission.command("store", "init")
