@@ -9,7 +9,6 @@ Source:  unix(7) (length of a socket's path), chown(2) (uids); what an address o
          domain name is, mail/addresses.py decides for all rooms.
 """
 
-import os
 import re
 import unicodedata
 from collections.abc import Callable
@@ -192,7 +191,7 @@ def socket_path(text: str) -> Path:
         ValueError: it is relative or too long.
     """
     path = _path(text)
-    if len(os.fsencode(path)) > _MAX_SOCKET_PATH:
+    if len(str(path).encode(errors="surrogateescape")) > _MAX_SOCKET_PATH:
         raise ValueError(f"{quoted(text)} is longer than the {_MAX_SOCKET_PATH} octets of a socket's path; shorten it")
     return path
 

@@ -13,7 +13,7 @@ Burst:   a bucket that holds `burst` units and drains evenly, `limit` units in `
 Numbers: whole milliseconds and whole units. The bucket's level is kept in units times
          the window's milliseconds, so that draining divides nothing: all of it is exact.
 Time:    a counter's time does not go back: an earlier `now` counts as the last take's.
-Source:  Promise P3 in ARCHITECTURE.md; nginx ngx_http_limit_req_module, "burst".
+Source:  P3 in ARCHITECTURE.md, "Promises"; nginx ngx_http_limit_req_module, "burst".
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Opening SQLite files: one place for the library, the pragmas and the schema version.
 
-Source:  SQLite "WAL mode" and "PRAGMA synchronous"; DESIGN of the store in ARCHITECTURE.md.
+Source:  SQLite "WAL mode" and "PRAGMA synchronous"; ARCHITECTURE.md, "The store".
 Limits:  SQLite before 3.51.3 can corrupt a WAL that several processes write and
          checkpoint, so the library apsw brings is checked here, and the stdlib's
          sqlite3 must never open these files.

@@ -1,4 +1,4 @@
-"""What the API shows of a message: plain documents. Pure.
+"""What the API shows of a message: plain documents, made of values alone.
 
 Recipients are shown masked: whoever sent the message knows them by their
 order, and nobody else needs them.

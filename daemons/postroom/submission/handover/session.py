@@ -1,6 +1,6 @@
 """One SMTP session with Postfix's hand-over listener: the transport under smtp.py.
 
-Source:  WIRING of the hand-over in ARCHITECTURE.md; Postfix "-o" options in postfix-conf/submission.master.cf.
+Source:  postfix-conf/submission.master.cf, where each option has its reason; smtpd(8).
 """
 
 import asyncio
