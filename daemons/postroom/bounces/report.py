@@ -141,12 +141,12 @@ def _recipient(address: str, action: str, status: str, reasons: Iterable[str], o
         address,
         action,
         status,
-        judgement.fault.name,
-        suppress,
-        other,
-        judgement.evidence,
-        judgement.rule,
-        judgement.version,
+        fault=judgement.fault.name,
+        suppress=suppress,
+        original=other,
+        evidence=judgement.evidence,
+        rule=judgement.rule,
+        rule_version=judgement.version,
     )
 
 

@@ -14,9 +14,9 @@ def rules(limits: Iterable[LimitSection]) -> list[LimitRule]:
             limit.key,
             limit.rate.count,
             limit.rate.window_s,
-            limit.burst,
-            limit.on_store_loss,
-            limit.counts,
+            burst=limit.burst,
+            on_store_loss=limit.on_store_loss,
+            counts=limit.counts,
         )
         for limit in limits
     ]

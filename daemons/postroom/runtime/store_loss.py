@@ -26,7 +26,7 @@ class StoreLoss:
         """Why it gave no answer; None while it answers."""
 
     def lost(self, error: str) -> None:
-        """It gave no answer."""
+        """The store gave no answer; the first time is logged."""
         if self.error is None:
             self._log.warning(
                 "store.unavailable",
@@ -38,7 +38,7 @@ class StoreLoss:
         self.error = error
 
     def back(self) -> None:
-        """It answered."""
+        """The store answered; after a loss that is logged, unless somebody else does."""
         if self.error is not None and self._return_is_logged:
             self._log.info("store.available", store=self._store)
         self.error = None

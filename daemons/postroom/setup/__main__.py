@@ -66,7 +66,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
 
 
 def main(words: Sequence[str]) -> int:
-    """The exit status."""
+    """Run the command that was named; returns the exit status."""
     given = _arguments(words)
     if given.command == "uninstall":
         removal = Removal(SetupRecord(), given.wait, _say)

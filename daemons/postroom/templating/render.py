@@ -125,7 +125,9 @@ class Template:
             text = _set(self._write(parts.text, given))
             html = self._write(parts.html, given).strip() + "\n"
         shown = self.logo if self.logo and f'"cid:{self.logo.cid}"' in html else None
-        return Rendered(self.name, tag, self.version, subject, text, html, shown, self.manifest.stream)
+        return Rendered(
+            self.name, tag, self.version, subject, text=text, html=html, logo=shown, stream=self.manifest.stream
+        )
 
     def _write(self, part: jinja2.Template, given: Mapping[str, object]) -> str:
         try:

@@ -95,11 +95,11 @@ class Correlator:
             recipient,
             original,
             state,
-            delivery.dsn,
-            masked_reply(delivery.reason, delivery.to, delivery.orig_to or ""),
-            safe(delivery.relay),
-            line.at,
-            fault,
+            enhanced_status=delivery.dsn,
+            reason=masked_reply(delivery.reason, delivery.to, delivery.orig_to or ""),
+            relay=safe(delivery.relay),
+            at=line.at,
+            fault=fault,
         )
 
 

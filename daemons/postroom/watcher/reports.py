@@ -84,7 +84,16 @@ class MailReader:
             if not returned.recipients or any(each.suppress == "now" for each in returned.recipients):
                 named = tuple(self._hash(each.address) for each in returned.recipients[:MAX_RECIPIENTS])
                 fault = RecipientFault(COMPLAINT, "now", "", 0)
-                yield BounceReport(digest, token, "complaint", named, "", "the recipient complained", now, fault)
+                yield BounceReport(
+                    digest,
+                    token,
+                    "complaint",
+                    named,
+                    enhanced_status="",
+                    reason="the recipient complained",
+                    at=now,
+                    fault=fault,
+                )
         elif returned.kind == "bounce":
             failed = [each for each in returned.recipients if each.action == "failed" and each.address]
             for number, each in enumerate(failed[:MAX_RECIPIENTS]):
@@ -94,7 +103,9 @@ class MailReader:
         fault = _fault(failed)
         named = tuple(self._hash(address) for address in (failed.address, failed.original) if address)
         reason = f"reported after it was taken: {failed.evidence}" if failed.evidence else "reported after it was taken"
-        return BounceReport(number, token, "bounce", named, failed.status, reason, now, fault)
+        return BounceReport(
+            number, token, "bounce", named, enhanced_status=failed.status, reason=reason, at=now, fault=fault
+        )
 
     def _hash(self, address: str) -> str:
         return recipient_hash(self._key, address)

@@ -14,7 +14,7 @@ from postroom.store.limits.interface import NOTE_KEPT_S, Door
 
 
 class SqliteNotes:
-    """Notes in limits.db."""
+    """`Notes` of the interface, in the SQLite file limits.db."""
 
     def __init__(self, file: LimitsFile) -> None:
         self._file = file

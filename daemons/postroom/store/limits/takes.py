@@ -24,7 +24,7 @@ _JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
 class SqliteTakes:
-    """Takes in limits.db."""
+    """`Takes` of the interface, in the SQLite file limits.db."""
 
     def __init__(self, file: LimitsFile) -> None:
         self._file = file

@@ -14,7 +14,7 @@ from postroom.store.limits.interface import HELD_KEPT_S, WAIT_KEPT_S, Door, Held
 
 
 class SqliteWaiting:
-    """Waiting in limits.db."""
+    """`Waiting` of the interface, in the SQLite file limits.db."""
 
     def __init__(self, file: LimitsFile) -> None:
         self._file = file

@@ -12,7 +12,7 @@ from postroom.store.sqlite.thread import StoreThread
 
 
 class OutboxQueries:
-    """Reads the outbox."""
+    """What is asked of the outbox: by the API, for figures, and by who confirms a log file."""
 
     def __init__(self, thread: StoreThread) -> None:
         self._thread = thread

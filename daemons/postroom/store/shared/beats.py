@@ -11,7 +11,7 @@ from postroom.store.shared.interface import BEAT_KEPT_S, Beat
 
 
 class SqliteBeats:
-    """Beats in shared.db."""
+    """`Beats` of the interface, in the SQLite file shared.db."""
 
     def __init__(self, file: SharedFile) -> None:
         self._file = file

@@ -37,7 +37,7 @@ _KEPT = ("cause", "rule", "rule_version", "enhanced_status", "evidence", "at", "
 
 
 class SqliteEvidence:
-    """Evidence in shared.db."""
+    """`Evidence` of the interface, in the SQLite file shared.db."""
 
     def __init__(self, file: SharedFile) -> None:
         self._file = file

@@ -35,7 +35,7 @@ _PUT = f"REPLACE INTO suppressions ({', '.join(_COLUMNS)}) VALUES ({', '.join(f'
 
 
 class SqliteSuppressions:
-    """Suppressions in shared.db."""
+    """`Suppressions` of the interface, in the SQLite file shared.db."""
 
     def __init__(self, file: SharedFile) -> None:
         self._file = file

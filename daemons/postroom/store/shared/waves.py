@@ -10,7 +10,7 @@ from postroom.store.shared.suppressions import forget
 
 
 class SqliteWaves:
-    """Waves in shared.db."""
+    """`Waves` of the interface, in the SQLite file shared.db."""
 
     def __init__(self, file: SharedFile) -> None:
         self._file = file

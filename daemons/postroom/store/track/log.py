@@ -26,7 +26,7 @@ class PositionMoved(Exception):
 
 
 class TrackLog:
-    """The follower's operations."""
+    """How far each source was read, and the facts read so far: stored in one step."""
 
     def __init__(self, thread: StoreThread) -> None:
         self._thread = thread

@@ -25,7 +25,7 @@ def value(connection: apsw.Connection, name: str) -> str | int | float | None:
 
 
 def set_value(connection: apsw.Connection, name: str, new: float | str) -> None:
-    """Set a value."""
+    """Set a value in place of an earlier one."""
     connection.execute("REPLACE INTO meta (name, value) VALUES (?, ?)", (name, new))
 
 

@@ -28,7 +28,7 @@ BUSY_MS = 2_000
 
 
 class TrackReader:
-    """Reads track.db."""
+    """The parts of track.db that daemons beside the watcher read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -25,7 +25,7 @@ class AcceptableMessage:
 
 
 class MessageCheck:
-    """Checks messages."""
+    """Refuses, before anything is stored, what can never go out."""
 
     def __init__(self, door: SocketDoor) -> None:
         self._door = door

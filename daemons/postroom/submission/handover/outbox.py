@@ -111,7 +111,7 @@ class Outbox:
                 await set_within(self._due, pause_s)
 
     async def _keep_session(self) -> None:
-        """Keep one session busy."""
+        """Carry what is ready over one session after the other, until the drain."""
         session: SmtpSession | None = None
         again: ClaimedDelivery | None = None
         while not self._draining.is_set():
