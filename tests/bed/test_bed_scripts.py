@@ -10,7 +10,7 @@ pytestmark = pytest.mark.process
 
 
 @pytest.mark.parametrize(
-    "script", ["quickstart", "test", "fresh", "score-log", "setup-postfix.sh", "uninstall.sh", "wheelhouse"]
+    "script", ["quickstart", "test", "fresh", "score-log", "setup-postfix.sh", "uninstall.sh", "wheelhouse", "isolated"]
 )
 def test_help_is_the_scripts_own_head(script: str) -> None:
     """--help exits 0 and names the script."""
@@ -20,7 +20,15 @@ def test_help_is_the_scripts_own_head(script: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [["quickstart", "--twice"], ["quickstart", "--once", "more"], ["fresh"], ["score-log"], ["wheelhouse"]]
+    "line",
+    [
+        ["quickstart", "--twice"],
+        ["quickstart", "--once", "more"],
+        ["fresh"],
+        ["score-log"],
+        ["wheelhouse"],
+        ["isolated"],
+    ],
 )
 def test_unknown_words_are_a_usage_error(line: list[str]) -> None:
     """Exit 2, before anything is installed or started."""

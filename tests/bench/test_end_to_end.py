@@ -25,7 +25,6 @@ def test_a_short_trial_measures_all_three_set_ups() -> None:
     rates = re.findall(r"^(accepted|arrived) +(\w+) +([0-9]+) ", done.stdout, re.MULTILINE)
     setups = ("bare", "postroom", "debian")
     assert [rate[:2] for rate in rates] == [(what, name) for what in ("accepted", "arrived") for name in setups]
-    assert all(int(rate) > 0 for *_, rate in rates)
     cpu = re.findall(r"^cpu +(\w+) .*   (postfix [0-9.]+.*)$", done.stdout, re.MULTILINE)
     assert [(name, re.findall("[a-z]+", parts)) for name, parts in cpu] == [
         ("bare", ["postfix"]),

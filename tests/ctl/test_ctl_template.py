@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from tests.ctl.conftest import CHECKOUT, Done, Postroom
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def own(config: Path, bed: Path) -> Path:

@@ -12,12 +12,12 @@ from postroom.milter.sign import SigningKey
 from sandbox.milter import ED25519_SELECTOR, RSA_SELECTOR, MilterDaemon, ed25519_pem, rsa_pem
 
 
-@pytest.fixture
-def keys(tmp_path: Path) -> list[SigningKey]:
-    """The RSA and the Ed25519 key of sandbox.milter, for example.org."""
-    loaded = []
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> list[SigningKey]:
+    """The RSA and the Ed25519 key of sandbox.milter, for example.org; once, for OpenSSL checks an RSA key at length."""
+    folder, loaded = tmp_path_factory.mktemp("keys"), []
     for selector, pem in ((RSA_SELECTOR, rsa_pem()), (ED25519_SELECTOR, ed25519_pem())):
-        path = tmp_path / f"{selector}.pem"
+        path = folder / f"{selector}.pem"
         path.write_bytes(pem)
         path.chmod(0o600)
         loaded.append(signing_key("example.org", selector, read_key(path)))

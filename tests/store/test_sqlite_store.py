@@ -125,6 +125,7 @@ def test_the_loop_stands_still_only_once_for_a_held_file(folder: Path, run: Run)
     run(store.close())
 
 
+@pytest.mark.process
 def test_the_wal_stays_bounded_under_takes_without_a_pause(folder: Path, run: Run) -> None:
     """A copy that holds nobody up would never end here; the WAL is begun anew all the same."""
     store = open_sqlite_store(folder)

@@ -13,6 +13,8 @@ from postroom.store.track.facts import SeenInQueue
 from postroom.store.track.track_store import TrackStore
 from postroom.store.witness_request import requested_at
 
+pytestmark = pytest.mark.process
+
 BEGAN = Clock().now
 LOST_ANSWER = answering(".", DROP, 1)
 
