@@ -75,10 +75,10 @@ def test_attempt_to_get_out_is_refused_at_load_even_in_a_branch_never_taken(make
 def test_attempt_that_shows_only_when_rendered_fails_at_once(make: MakeTemplate, attempt: str) -> None:
     """It ends in RenderFailed, quickly, whatever it tried; and the same template still makes other mail."""
     template = make({"en/body.txt": "{{ 'Hello' }}" + HIDDEN % attempt})
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(RenderFailed):
         template.render("en", {"name": "open sesame"})
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
     assert template.render("en", {"name": "Ada"}).text == "Hello\n"
 
 

@@ -202,7 +202,7 @@ def test_hostile_mail_is_taken_in_time(house: House) -> None:
     ):
         started = time.monotonic()
         assert house.deliver(octets, house.address(1)) == [TAKEN]
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
     assert house.states(1) == [("delivered", "2.0.0")]
 
 

@@ -234,7 +234,7 @@ def test_a_request_within_the_size_limit_costs_no_more_than_reading_it(door: Sub
         b'{"template":{"data":{' + b",".join(b'"%d":1' % number for number in range(900_000)) + b"}}}",
         b'{"' + b"k" * 9_000_000 + b'":["\\u0000","\\u0000"]}',
     ):
-        answer = door.request("POST", "/v1/messages", body, timeout_s=10)
+        answer = door.request("POST", "/v1/messages", body, timeout_s=30)
         assert_problem(answer, 422, "invalid")
     assert resident_octets(door.pid) - before < 6 * GROWTH
 
