@@ -10,7 +10,7 @@ from tests.ctl.conftest import Postroom, Write
 from postroom.limits.configured import rules
 from postroom.limits.rules import demands
 from postroom.limits.subject import of_mail
-from postroom.mail.hashes import private
+from postroom.mail.recipients import private
 from postroom.store.sqlite_store import open_sqlite_store
 
 LIMITS = """

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.ctl.conftest import Postroom
 
-from postroom.mail.hashes import recipient_hash
+from postroom.mail.recipients import recipient_hash
 from postroom.store.shared.suppression import Delivered, ProofRule, Refused, WaveGuard
 from postroom.store.sqlite_store import open_sqlite_store
 

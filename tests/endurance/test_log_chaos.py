@@ -22,7 +22,7 @@ from tests.store.outbox.sample_messages import rows
 from tests.watcher.conftest import assert_private
 from tests.watcher.far_end import FarEnd
 
-from postroom.mail.hashes import recipient_hash
+from postroom.mail.recipients import recipient_hash
 from postroom.runtime.keys import read_key
 from sandbox.daemon import DEFAULTS, SubmissionDaemon
 from sandbox.journald import Journald, Limit

@@ -18,7 +18,7 @@ from tests.endurance.load import SHARED_GHOSTS, Letter, Load, Outcomes, late_let
 from tests.milter.verifiers import dkimpy_verdicts
 from tests.store.outbox.sample_messages import rows
 
-from postroom.mail.hashes import recipient_hash
+from postroom.mail.recipients import recipient_hash
 from postroom.runtime.keys import read_key
 from sandbox.process import BedError, until
 

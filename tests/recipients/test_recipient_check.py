@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
-from postroom.mail.hashes import recipient_hash
+from postroom.mail.recipients import recipient_hash
 from postroom.recipients.check import RecipientCheck, RecipientRefusal
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.log import Log

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from postroom.mail.hashes import recipient_hash
+from postroom.mail.recipients import recipient_hash
 from postroom.store.shared.suppression import Suppression
 from postroom.suppression.list_file import COLUMNS, BadLine, exported, read_list
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postroom.bounces.classes import CLASSES
-from postroom.mail.hashes import recipient_hash
+from postroom.mail.recipients import recipient_hash
 from postroom.mail.return_addresses import DAY_S, ReturnAddresses
 from postroom.mail.tokens import mint
 from postroom.store.track.bounce_report import BounceReport

@@ -9,8 +9,7 @@ import pytest
 from tests.store.event_loop import Run
 from tests.watcher.log_lines import KEY, NOW, token
 
-from postroom.mail.hashes import recipient_hash
-from postroom.mail.recipients import masked_recipient
+from postroom.mail.recipients import masked_recipient, recipient_hash
 from postroom.mail.states import State
 from postroom.runtime.log import Field, Level, Log
 from postroom.runtime.metrics import Metrics

@@ -106,9 +106,8 @@ def release(context: "CommandContext", key: str | None, all_keys: bool) -> None:
 
 def _parts(context: "CommandContext", key: str) -> tuple[str, str]:
     """Kind and value as they are counted."""
-    from postroom.limits.subject import Key, client_network
-    from postroom.mail.hashes import private
-    from postroom.mail.senders import counted_sender
+    from postroom.limits.subject import Key, client_network, counted_sender
+    from postroom.mail.recipients import private
 
     kind, colon, value = key.partition(":")
     if kind not in get_args(Key) or not colon or not value:

@@ -1,25 +1,43 @@
-"""A recipient as it is kept once its message is with Postfix, and the replies that speak of it: never in clear.
+"""How people are known once their message is with Postfix: by keyed hash and masked address, never in clear.
+
+The same address gives the same hash on every host that has the key, and
+without the key a hash says nothing. Case is folded, of the local part too:
+`Jane` and `jane` may be two people in theory, but a list that one of them is
+on must be found for both, and no known host tells them apart.
 
 Limits:  a reply is kept with at most REASON_CHARS characters.
 """
 
+import hmac
 import re
 from dataclasses import dataclass
 
-from postroom.mail.addresses import domain_of, masked
-from postroom.mail.hashes import recipient_hash
+from postroom.mail.addresses import domain_of, masked, normalised
 from postroom.mail.logsafe import redacted, safe
 
 REASON_CHARS = 500
+KEY_OCTETS = 32
+HASH_HEX = 32
+"""128 bits: no two addresses meet by chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class MaskedRecipient:
-    """Keyed hash (mail/hashes.py), domain, and the hint that people see (j…@example.org)."""
+    """Keyed hash, domain, and the hint that people see (j…@example.org)."""
 
     hash: str
     domain: str
     hint: str
+
+
+def recipient_hash(key: bytes, address: str) -> str:
+    """The keyed hash of an address, in HASH_HEX hexadecimal digits."""
+    return hmac.digest(key, normalised(address).casefold().encode("utf-8", "surrogatepass"), "sha256").hex()[:HASH_HEX]
+
+
+def private(key: bytes, value: str) -> str:
+    """An address or login as the key of a limit: `#` and its keyed hash; "" stays empty."""
+    return f"#{recipient_hash(key, value)}" if value else ""
 
 
 def masked_recipient(key: bytes, address: str) -> MaskedRecipient:

@@ -23,10 +23,9 @@ from typing import Literal, TypeVar
 
 from postroom.identity.socket_owner import End
 from postroom.limits.limiter import Decision, Limiter
-from postroom.limits.subject import Subject, of_mail
+from postroom.limits.subject import Subject, counted_sender, of_mail
 from postroom.mail.addresses import domain_of
-from postroom.mail.hashes import private
-from postroom.mail.senders import counted_sender
+from postroom.mail.recipients import private
 from postroom.milter.origin import Origin
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.store.errors import StoreUnavailable

@@ -40,7 +40,7 @@ from postroom.runtime.log import Log, error_fields
 from postroom.runtime.metrics import Metrics, beat_forever
 from postroom.runtime.sweep import SWEEP_S, sweep_forever
 from postroom.senders.configured import senders_table
-from postroom.store.boot import boottime_s
+from postroom.store.clock import boottime_s
 from postroom.store.configured import open_shared_store
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared_store import SharedStore

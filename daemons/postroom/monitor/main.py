@@ -23,7 +23,7 @@ from postroom.runtime.lifecycle import Life
 from postroom.runtime.listeners import BACKLOG, listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
-from postroom.store.boot import boottime_s
+from postroom.store.clock import boottime_s
 from postroom.store.configured import open_shared_store
 from postroom.store.track.reader import TrackReader
 

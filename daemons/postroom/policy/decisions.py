@@ -24,11 +24,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from postroom.limits.limiter import Decision, Limiter
-from postroom.limits.subject import Key, Subject, beyond, client_network, of_mail
+from postroom.limits.subject import Key, Subject, beyond, client_network, counted_sender, of_mail
 from postroom.mail.addresses import domain_of
-from postroom.mail.hashes import private
+from postroom.mail.recipients import private
 from postroom.mail.return_addresses import ReturnAddresses
-from postroom.mail.senders import counted_sender
 from postroom.policy.protocol import PolicyRequest
 from postroom.policy.recipient_notes import RecipientNotes
 from postroom.recipients.check import RecipientCheck

@@ -26,7 +26,7 @@ from postroom.runtime.listeners import listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
 from postroom.runtime.sweep import sweep_forever
-from postroom.store.boot import boottime_s
+from postroom.store.clock import boottime_s
 from postroom.store.configured import open_shared_store
 
 WORD = "policy"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from postroom.mail.hashes import recipient_hash
+from postroom.mail.recipients import recipient_hash
 from postroom.recipients.syntax import fault
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.store.errors import StoreUnavailable

@@ -51,7 +51,8 @@ class CircuitBreaker:
         except StoreUnavailable as error:
             self._lost(str(error), loop.time())
             raise
-        self._loss.back()
+        if self._loss.error is not None:
+            self._loss.back()
         return answer
 
     def _lost(self, error: str, now: float) -> None:

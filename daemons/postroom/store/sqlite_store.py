@@ -17,6 +17,7 @@ import os
 import stat
 from pathlib import Path
 
+from postroom.store.clock import SYSTEM, TimeSources
 from postroom.store.errors import StoreUnavailable
 from postroom.store.limits.file import LimitsFile
 from postroom.store.limits.notes import SqliteNotes
@@ -30,14 +31,13 @@ from postroom.store.shared.schema import SHARED
 from postroom.store.shared.suppressions import SqliteSuppressions
 from postroom.store.shared.waves import SqliteWaves
 from postroom.store.shared_store import SharedStore
-from postroom.store.sqlite import clock
 from postroom.store.sqlite.file import open_file
 
 LIMITS_FILE = "limits.db"
 SHARED_FILE = "shared.db"
 
 
-def open_sqlite_store(folder: Path, sources: clock.TimeSources = clock.SYSTEM) -> SharedStore:
+def open_sqlite_store(folder: Path, sources: TimeSources = SYSTEM) -> SharedStore:
     """The store in this folder, for one event loop.
 
     Args:

@@ -31,7 +31,3 @@ class HandoverStatus:
         self.due = asyncio.Event()
         self.doubtful = asyncio.Event()
         self.draining = asyncio.Event()
-
-    def wake(self) -> None:
-        """Something new may be due."""
-        self.due.set()

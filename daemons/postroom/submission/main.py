@@ -32,11 +32,10 @@ from postroom.store.configured import open_shared_store
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
 from postroom.store.track.reader import TrackReader
-from postroom.submission.api.auth import Clients
+from postroom.submission.api.auth import Admission, Clients
 from postroom.submission.api.configured import clients_of, writer_of
 from postroom.submission.api.history import Histories
 from postroom.submission.api.message_check import MessageCheck
-from postroom.submission.api.request_limits import Admission
 from postroom.submission.api.routes import Api
 from postroom.submission.api.writer import Writer
 from postroom.submission.handover.carrier import Carrier
@@ -44,9 +43,8 @@ from postroom.submission.handover.confirmation import Confirmation, queued_at
 from postroom.submission.handover.connector import Connector
 from postroom.submission.handover.doubts import Doubts, WatcherWitness
 from postroom.submission.handover.gate import HandoverGate
-from postroom.submission.handover.outbox import Outbox
+from postroom.submission.handover.outbox import Outbox, ReadyQueue
 from postroom.submission.handover.outcomes import Outcomes
-from postroom.submission.handover.ready_queue import ReadyQueue
 from postroom.submission.handover_status import HandoverStatus
 from postroom.submission.socket_door import SocketDoor
 from postroom.submission.upkeep import SWEEP_BUDGET, samples, sweep_of
@@ -214,7 +212,7 @@ def _outbox(
     carrier = Carrier(
         store.handover,
         outcomes,
-        ready,
+        ready.next_now,
         key=key,
         reply_timeout_s=settings.reply_timeout,
         faults=faults,

@@ -7,10 +7,9 @@ A message is counted as at the other doors: once, with all its recipients, in on
 from collections.abc import Sequence
 
 from postroom.limits.limiter import Limiter
-from postroom.limits.subject import Subject, of_mail
+from postroom.limits.subject import Subject, counted_sender, of_mail
 from postroom.mail.addresses import domain_of
-from postroom.mail.hashes import private
-from postroom.mail.senders import counted_sender
+from postroom.mail.recipients import private
 from postroom.recipients.check import RecipientCheck, RecipientRefusal
 from postroom.store.limits.interface import Demand, Verdict
 

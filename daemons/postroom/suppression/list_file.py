@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from postroom.mail.addresses import AddressInvalid, domain_of, masked, parse_mailbox
-from postroom.mail.hashes import recipient_hash
+from postroom.mail.recipients import recipient_hash
 from postroom.store.shared.suppression import Suppression
 
 COLUMNS = ("recipient_hash", "domain", "hint", "stream", "cause", "since", "until")

@@ -27,7 +27,7 @@ from postroom.runtime.listeners import listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
 from postroom.runtime.sweep import old_rows_stay, sweep_forever
-from postroom.store.boot import boot_id
+from postroom.store.clock import boot_id
 from postroom.store.configured import open_shared_store
 from postroom.store.errors import StoreUnavailable
 from postroom.store.track.track_store import TrackStore

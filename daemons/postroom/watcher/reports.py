@@ -19,7 +19,7 @@ from typing import Literal
 
 from postroom.bounces.mime import ParseError
 from postroom.bounces.report import COMPLAINT, Kind, ReportedRecipient, ReturnedMail, read_report
-from postroom.mail.hashes import recipient_hash
+from postroom.mail.recipients import recipient_hash
 from postroom.mail.return_addresses import ReturnAddresses
 from postroom.store.track.bounce_report import BounceReport
 from postroom.store.track.evidence import RecipientFault

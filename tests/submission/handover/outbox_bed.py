@@ -13,8 +13,8 @@ from tests.submission.handover.scripted_postfix import Script, ScriptedPostfix
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import Limiter
 from postroom.limits.rules import LimitRule
-from postroom.mail.hashes import recipient_hash
 from postroom.mail.ids import RANDOM_OCTETS, new_id
+from postroom.mail.recipients import recipient_hash
 from postroom.recipients.check import RecipientCheck
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.fault_points import FaultPoints
@@ -30,9 +30,8 @@ from postroom.submission.handover.carrier import Carrier
 from postroom.submission.handover.connector import Connector
 from postroom.submission.handover.doubts import Doubts, WatcherWitness
 from postroom.submission.handover.gate import HandoverGate
-from postroom.submission.handover.outbox import Outbox
+from postroom.submission.handover.outbox import Outbox, ReadyQueue
 from postroom.submission.handover.outcomes import Outcomes
-from postroom.submission.handover.ready_queue import ReadyQueue
 from postroom.submission.handover_status import HandoverStatus
 from postroom.submission.socket_door import SocketDoor
 
@@ -81,7 +80,7 @@ class OutboxBed:
     async def accept(self, *recipients: str, body: bytes = PLAIN_BODY, stream: str = "") -> str:
         """Accept a message as the API does, and wake the outbox."""
         message = await stored(self.store, self.clock.now, recipients or ("a@example.net",), body, stream)
-        self.status.wake()
+        self.status.due.set()
         return message
 
     async def suppress(self, recipient: str, stream: str = "") -> None:
@@ -124,7 +123,7 @@ class OutboxBed:
     def pass_time(self, seconds: float) -> None:
         """Set the clock on, and wake the outbox to see it."""
         self.clock.now += seconds
-        self.status.wake()
+        self.status.due.set()
 
     def logged(self, event: str) -> list[dict[str, Field]]:
         """The fields of each line of this event."""
@@ -211,7 +210,13 @@ async def outbox_at(
             random=random,
         )
         carrier = Carrier(
-            store.handover, outcomes, ready, key=KEY, reply_timeout_s=reply_timeout_s, faults=FaultPoints(), clock=clock
+            store.handover,
+            outcomes,
+            ready.next_now,
+            key=KEY,
+            reply_timeout_s=reply_timeout_s,
+            faults=FaultPoints(),
+            clock=clock,
         )
         doubts = Doubts(
             store.handover,

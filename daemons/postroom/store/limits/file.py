@@ -3,16 +3,15 @@
 They are called on the event loop (sqlite/loop_file.py); what takes longer runs in the file's thread.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import apsw
 
+from postroom.store.clock import TimeSources
 from postroom.store.limits.schema import LIMITS
-from postroom.store.sqlite import clock
 from postroom.store.sqlite.loop_file import LoopFile
-from postroom.store.sqlite.thread import Operation
 from postroom.store.sqlite.timed_file import TimedFile, sweep_in_steps
 
 T = TypeVar("T")
@@ -21,18 +20,14 @@ T = TypeVar("T")
 class LimitsFile:
     """The file, for one event loop."""
 
-    def __init__(self, path: Path, sources: clock.TimeSources) -> None:
+    def __init__(self, path: Path, sources: TimeSources) -> None:
         file = TimedFile(path, LIMITS, _latest_ms, sources)
-        self.now_ms = file.now_ms
         self._loop_file = LoopFile(path, file.connect)
-
-    def run(self, transaction: Operation[T]) -> Awaitable[T]:
-        """Run a transaction that takes less than a millisecond."""
-        return self._loop_file.run(transaction)
-
-    def run_aside(self, transaction: Operation[T]) -> Awaitable[T]:
-        """Run a longer one, in the thread."""
-        return self._loop_file.run_aside(transaction)
+        self.now_ms = file.now_ms
+        self.run = self._loop_file.run
+        """Runs a transaction that takes less than a millisecond."""
+        self.run_aside = self._loop_file.run_aside
+        """Runs a longer one, in the thread."""
 
     async def sweep(self, remove: Callable[[apsw.Connection, int], int], budget: int) -> int:
         """Remove at most `budget` rows in small transactions; see sweep_in_steps."""

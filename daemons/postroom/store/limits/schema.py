@@ -1,9 +1,9 @@
 """The tables of limits.db. A migration is only ever added, never edited."""
 
-from postroom.store.sqlite import clock
+from postroom.store.sqlite.timed_file import CLOCK_SCHEMA
 
 LIMITS = (
-    clock.SCHEMA
+    CLOCK_SCHEMA
     + """
 CREATE TABLE counters (
     key       TEXT NOT NULL,

@@ -5,16 +5,16 @@ somebody waits for is asked on the event loop, beside the thread, so that a ques
 behind anybody's write.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import apsw
 
+from postroom.store.clock import TimeSources
 from postroom.store.shared.schema import SHARED
-from postroom.store.sqlite import clock
 from postroom.store.sqlite.loop_file import BUSY_IN_THREAD_MS, LoopFile
-from postroom.store.sqlite.thread import Operation, StoreThread
+from postroom.store.sqlite.thread import StoreThread
 from postroom.store.sqlite.timed_file import TimedFile, sweep_in_steps
 
 T = TypeVar("T")
@@ -23,23 +23,17 @@ T = TypeVar("T")
 class SharedFile:
     """The file, for one event loop."""
 
-    def __init__(self, path: Path, sources: clock.TimeSources) -> None:
+    def __init__(self, path: Path, sources: TimeSources) -> None:
         file = TimedFile(path, SHARED, _latest_ms, sources)
-        self.now_ms = file.now_ms
         self._writer = StoreThread(path, lambda: file.connect(BUSY_IN_THREAD_MS))
         self._reader = LoopFile(path, file.connect, writes=False)
-
-    def write(self, transaction: Operation[T]) -> Awaitable[T]:
-        """Run a transaction in the thread, with one commit for all that wait."""
-        return self._writer.run(transaction)
-
-    def ask(self, transaction: Operation[T]) -> Awaitable[T]:
-        """Run one that only reads, and takes less than a millisecond."""
-        return self._reader.run(transaction)
-
-    def ask_aside(self, transaction: Operation[T]) -> Awaitable[T]:
-        """Run a longer one that only reads, in a thread of its own."""
-        return self._reader.run_aside(transaction)
+        self.now_ms = file.now_ms
+        self.write = self._writer.run
+        """Runs a transaction in the thread, with one commit for all that wait."""
+        self.ask = self._reader.run
+        """Runs one that only reads, and takes less than a millisecond."""
+        self.ask_aside = self._reader.run_aside
+        """Runs a longer one that only reads, in a thread of its own."""
 
     async def sweep(self, remove: Callable[[apsw.Connection, int], int], budget: int) -> int:
         """Remove at most `budget` rows in small transactions; see sweep_in_steps."""

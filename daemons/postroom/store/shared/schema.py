@@ -1,9 +1,9 @@
 """The tables of shared.db. A migration is only ever added, never edited."""
 
-from postroom.store.sqlite import clock
+from postroom.store.sqlite.timed_file import CLOCK_SCHEMA
 
 SHARED = (
-    clock.SCHEMA
+    CLOCK_SCHEMA
     + """
 CREATE TABLE beats (
     word    TEXT NOT NULL,

@@ -21,7 +21,7 @@ class Suppression:
     """Why no mail is sent to one recipient.
 
     Args:
-        recipient_hash:  who (mail/hashes.py).
+        recipient_hash:  who (mail/recipients.py).
         domain, hint:    what people may see of the address: its domain, and the masked form; "" where only the
                          hash is known.
         cause:           word of the class: `invalid_recipient`, `manual`, …

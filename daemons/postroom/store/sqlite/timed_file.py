@@ -1,4 +1,4 @@
-"""A store file whose transactions go by a clock of its own (clock.py), shared by all processes that have it open."""
+"""A store file whose transactions go by a clock (store/clock.py) that all processes share which have it open."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -6,10 +6,18 @@ from typing import Protocol
 
 import apsw
 
+from postroom.store.clock import Anchor, Clock, TimeSources, anchored
 from postroom.store.limits.window import milliseconds
-from postroom.store.sqlite import clock
 from postroom.store.sqlite.file import open_file
 from postroom.store.sqlite.thread import Operation
+
+CLOCK_SCHEMA = """
+CREATE TABLE clock (
+    one       INTEGER PRIMARY KEY CHECK (one = 1),
+    boot_id   TEXT NOT NULL,
+    offset_ms INTEGER NOT NULL  -- Unix time minus CLOCK_BOOTTIME, fixed for this boot
+) STRICT;
+"""
 
 SWEEP_STEP = 200
 """Rows of one kind removed in one transaction: about a millisecond."""
@@ -19,7 +27,7 @@ class TimedFile:
     """Connections to one file, and the time in it.
 
     Args:
-        schema:    its migrations; the first has clock.SCHEMA.
+        schema:    its migrations; the first has CLOCK_SCHEMA.
         latest_ms: the latest time the file has seen, 0 when it is new; asked only at a new boot.
         sources:   what the clock is made of; tests bring their own.
     """
@@ -29,19 +37,19 @@ class TimedFile:
         path: Path,
         schema: tuple[str, ...],
         latest_ms: Callable[[apsw.Connection], int],
-        sources: clock.TimeSources,
+        sources: TimeSources,
     ) -> None:
         self._path = path
         self._schema = schema
         self._latest_ms = latest_ms
         self._sources = sources
-        self._clock: clock.Clock | None = None
+        self._clock: Clock | None = None
 
     def connect(self, busy_timeout_ms: int) -> apsw.Connection:
         """Open a connection; see open_file."""
         connection = open_file(self._path, self._schema, synchronous="NORMAL", busy_timeout_ms=busy_timeout_ms)
         try:
-            self._clock = clock.open_clock(connection, self._sources, lambda: self._latest_ms(connection))
+            self._clock = _open_clock(connection, self._sources, lambda: self._latest_ms(connection))
         except BaseException:
             connection.close()
             raise
@@ -78,3 +86,25 @@ async def sweep_in_steps(run: _Run, remove: Callable[[apsw.Connection, int], int
 
 def _step(remove: Callable[[apsw.Connection, int], int], step: int) -> Operation[int]:
     return lambda connection: remove(connection, step)
+
+
+def _open_clock(connection: apsw.Connection, sources: TimeSources, latest_ms: Callable[[], int]) -> Clock:
+    """The clock of a store file with the table SCHEMA; the first to open the file in a boot sets it."""
+    anchor = anchored(_kept(connection), sources, latest_ms)
+    if anchor != _kept(connection):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Decided again under the lock: another process may have set it meanwhile.
+            anchor = anchored(_kept(connection), sources, latest_ms)
+            connection.execute("REPLACE INTO clock VALUES (1, ?, ?)", (anchor.boot_id, anchor.offset_ms))
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+    return Clock(anchor, sources)
+
+
+def _kept(connection: apsw.Connection) -> Anchor | None:
+    row = connection.execute("SELECT boot_id, offset_ms FROM clock").fetchone()
+    return None if row is None else Anchor(*row)

@@ -1,7 +1,8 @@
-"""Who is on the other end of the socket: the kernel's word, mapped to a client of the configuration.
+"""Who asks, and whether it asks too often: the kernel's word, mapped to a client of the configuration and counted.
 
 A client is an application or a person, known by uid or by group. Root is a
-client only where the configuration says so, and nobody is an admin by uid 0.
+client only where the configuration says so, and nobody is an admin by uid 0. Each request counts against the limits
+of `requests`, so that a client that runs wild does not fill the outbox; limits of mail are asked at the hand-over.
 
 Source:  unix(7): SO_PEERCRED; SO_PEERGROUPS (the peer's supplementary groups at connect time).
 """
@@ -14,7 +15,10 @@ import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from postroom.limits.limiter import Limiter
+from postroom.limits.subject import of_request
 from postroom.runtime.accounts import Accounts
+from postroom.submission.api.problem import ApiProblem
 
 SO_PEERGROUPS = 59
 _UCRED = struct.Struct("iII")
@@ -50,6 +54,29 @@ class Clients:
         if by_uid is not None:
             return by_uid
         return next((client for gid, client in self._by_gid if gid in peer.gids), None)
+
+
+class Admission:
+    """Admits requests, or refuses them with 429."""
+
+    def __init__(self, limiter: Limiter) -> None:
+        self._limiter = limiter
+
+    async def admit(self, client: Client, request_id: str) -> None:
+        """Count one request of this client.
+
+        Raises:
+            ApiProblem: 429, it is over a limit; nothing was counted.
+        """
+        verdict = (await self._limiter.decide(request_id, "socket", of_request(client.name))).verdict
+        if not verdict.allowed:
+            raise ApiProblem(
+                429,
+                "limited",
+                f"over the limit {verdict.rule}; nothing was accepted, the same request fits in "
+                f"{verdict.retry_after_s:.0f} s",
+                retry_after_s=max(1.0, verdict.retry_after_s),
+            )
 
 
 def peer_of(sock: socket.socket) -> Peer:

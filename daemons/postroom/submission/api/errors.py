@@ -3,14 +3,12 @@
 Source:  RFC 9457 (problem details), RFC 9110 §10.2.3 (Retry-After).
 """
 
-import json
-from typing import Any
-
 from aiohttp import web
 
 from postroom.store.errors import StoreFull, StoreUnavailable
 from postroom.submission.api.auth import Peer
 from postroom.submission.api.problem import CONTENT_TYPE, ApiProblem
+from postroom.submission.api.responses import json_text
 
 RETRY_UNAVAILABLE_S = 5.0
 
@@ -65,8 +63,3 @@ def problem_response(problem: ApiProblem, request_id: str) -> web.Response:
         # Whole seconds, rounded up.
         response.headers["Retry-After"] = str(int(-(-problem.retry_after_s // 1)))
     return response
-
-
-def json_text(document: dict[str, Any]) -> str:
-    """A document as it goes out."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))

@@ -4,6 +4,7 @@ Recipients are shown masked: whoever sent the message knows them by their
 order, and nobody else needs them.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -121,3 +122,8 @@ def figures(outbox: OutboxFigures, outage: PostfixOutage | None, counters: Mappi
 def timestamp(seconds: float) -> str:
     """Unix seconds as RFC 3339 in UTC, to the millisecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def json_text(document: dict[str, object]) -> str:
+    """A document as it goes out."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))

@@ -27,7 +27,6 @@ from postroom.store.outbox.queries import OutboxQueries
 from postroom.submission.api import responses
 from postroom.submission.api.auth import Client, Clients, Peer, peer_of
 from postroom.submission.api.errors import (
-    json_text,
     not_a_client,
     problem_of_http,
     problem_of_store,
@@ -212,7 +211,7 @@ class Api:
         written = self.writer.write(asked, faults, message, context.client.name, now)
         acceptable = await self._check.check(asked, written)
         shown = responses.accepted(acceptable.message, written.recipients, acceptable.suppressed)
-        text = json_text(shown)
+        text = responses.json_text(shown)
         try:
             result = await self._acceptance.accept(
                 acceptable.message,
@@ -234,7 +233,7 @@ class Api:
             return self._known(result, context)
         context.message = message
         self._metrics.count("postroom_submission_accepted_total")
-        self._status.wake()
+        self._status.due.set()
         return _accepted(text, message)
 
     def _known(self, known: Repeated | Mismatch, context: RequestContext) -> web.Response:
@@ -273,7 +272,7 @@ class Api:
             raise ApiProblem(404, "not_found", "you have no message with this id, or its retention is over")
         context.message = wanted
         shown = responses.message(view, self._status.outage, await self._histories.of_message(view))
-        return web.Response(text=json_text(shown), content_type="application/json")
+        return web.Response(text=responses.json_text(shown), content_type="application/json")
 
     async def _get_stats(self, request: web.Request) -> web.Response:
         if not request[CONTEXT].client.admin:
@@ -281,7 +280,7 @@ class Api:
                 403, "not_a_client", "only an admin client may read figures; mend: set `admin: true` for it"
             )
         figures = responses.figures(await self._queries.figures(), self._status.outage, self._metrics.samples())
-        return web.Response(text=json_text(figures), content_type="application/json")
+        return web.Response(text=responses.json_text(figures), content_type="application/json")
 
     async def _livez(self, _request: web.Request) -> web.Response:
         return web.Response(text='{"alive":true}', content_type="application/json")

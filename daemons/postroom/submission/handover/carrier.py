@@ -19,7 +19,6 @@ from postroom.store.outbox.handover import OutboxHandover
 from postroom.store.outbox.messages import ClaimedDelivery
 from postroom.submission.handover import smtp
 from postroom.submission.handover.outcomes import Outcomes
-from postroom.submission.handover.ready_queue import ReadyQueue
 from postroom.submission.handover.session import SessionLost, SmtpSession
 
 DOT_FACTOR = 10
@@ -49,14 +48,14 @@ class Carrier:
     Args:
         key: signs the attempt tokens.
         reply_timeout_s: how long Postfix may take for a reply, in seconds.
-        ready: deliveries that are at hand are taken from there.
+        next_ready: the next delivery at hand; None when there is none now.
     """
 
     def __init__(
         self,
         store: OutboxHandover,
         outcomes: Outcomes,
-        ready: ReadyQueue,
+        next_ready: Callable[[], ClaimedDelivery | None],
         *,
         key: bytes,
         reply_timeout_s: float,
@@ -67,7 +66,7 @@ class Carrier:
         self._outcomes = outcomes
         self._key = key
         self._reply_timeout_s = reply_timeout_s
-        self._ready = ready
+        self._next_ready = next_ready
         self._faults = faults
         self._clock = clock
 
@@ -126,7 +125,7 @@ class Carrier:
 
     def _begin_next(self, session: SmtpSession, *before: bytes) -> _UnderWay | None:
         """Begin the delivery at hand behind `before`; with none, or a spent session, send only `before`."""
-        claimed = None if session.is_spent else self._ready.next_now()
+        claimed = None if session.is_spent else self._next_ready()
         if claimed is not None:
             return self._begin(session, claimed, *before)
         session.send(*before)

@@ -20,7 +20,6 @@ from postroom.submission.handover.connector import Connector
 from postroom.submission.handover.doubts import Doubts
 from postroom.submission.handover.gate import HandoverGate
 from postroom.submission.handover.outcomes import Outcomes
-from postroom.submission.handover.ready_queue import ReadyQueue
 from postroom.submission.handover.session import SmtpSession
 from postroom.submission.handover_status import HandoverStatus
 
@@ -30,6 +29,40 @@ IDLE_SESSION_S = 5.0
 """How long a session without work stays open: Postfix has other clients for its processes."""
 DRAIN_S = 20.0
 """How long deliveries under way may take to end after SIGTERM; what is cut then is in doubt at the next start."""
+
+
+class ReadyQueue:
+    """Deliveries that may go out now, each for one session, in their order; none once the hand-over is draining.
+
+    It is short: what waits in it is leased, and was counted by the limits already.
+    """
+
+    def __init__(self, status: HandoverStatus) -> None:
+        self._queue: asyncio.Queue[ClaimedDelivery] = asyncio.Queue(CLAIM)
+        self._draining = status.draining
+
+    async def put(self, delivery: ClaimedDelivery) -> None:
+        """Add a delivery; waits while the queue is full."""
+        await self._queue.put(delivery)
+
+    def next_now(self) -> ClaimedDelivery | None:
+        """The next delivery; None when there is none at hand."""
+        if self._draining.is_set() or self._queue.empty():
+            return None
+        return self._queue.get_nowait()
+
+    async def next_within(self, timeout_s: float | None) -> ClaimedDelivery | None:
+        """The next delivery; None when none came in time (None is for ever) or the hand-over is to end."""
+        delivery = self.next_now()
+        if delivery is not None or self._draining.is_set():
+            return delivery
+        get, drain = asyncio.create_task(self._queue.get()), asyncio.create_task(self._draining.wait())
+        await asyncio.wait({get, drain}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        drain.cancel()
+        if not get.done():
+            get.cancel()
+            return None
+        return get.result()
 
 
 class Outbox:

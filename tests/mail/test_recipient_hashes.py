@@ -1,6 +1,6 @@
 """Keyed hashes of recipients."""
 
-from postroom.mail.hashes import HASH_HEX, recipient_hash
+from postroom.mail.recipients import HASH_HEX, recipient_hash
 
 KEY = b"k" * 32
 

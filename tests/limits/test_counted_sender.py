@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postroom.mail.senders import counted_sender
+from postroom.limits.subject import counted_sender
 
 
 @pytest.mark.parametrize(

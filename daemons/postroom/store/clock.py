@@ -19,18 +19,36 @@ Source: clock_gettime(2), "CLOCK_BOOTTIME".
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-import apsw
+from postroom.store.errors import StoreUnavailable
 
-from postroom.store.boot import boot_id, boottime_ms
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-SCHEMA = """
-CREATE TABLE clock (
-    one       INTEGER PRIMARY KEY CHECK (one = 1),
-    boot_id   TEXT NOT NULL,
-    offset_ms INTEGER NOT NULL  -- Unix time minus CLOCK_BOOTTIME, fixed for this boot
-) STRICT;
-"""
+
+def boottime_s() -> float:
+    """Seconds since the host booted, time suspended included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def boottime_ms() -> int:
+    """The same in whole milliseconds."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+def boot_id() -> str:
+    """The id of this boot.
+
+    Raises:
+        StoreUnavailable: /proc does not show it.
+    """
+    try:
+        return BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise StoreUnavailable(
+            f"{BOOT_ID}: {error.strerror}; without it the store cannot tell boots apart; "
+            "mend: mount /proc, and do not set ProcSubset=pid in the unit"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +91,7 @@ class Clock:
     """Reads the store's time.
 
     Args:
-        anchor: as kept in the store file; see `open_clock`.
+        anchor: as kept in the store file (sqlite/timed_file.py).
     """
 
     def __init__(self, anchor: Anchor, sources: TimeSources) -> None:
@@ -82,25 +100,3 @@ class Clock:
 
     def now_ms(self) -> int:
         return self._boottime_ms() + self._offset_ms
-
-
-def open_clock(connection: apsw.Connection, sources: TimeSources, latest_ms: Callable[[], int]) -> Clock:
-    """The clock of a store file with the table SCHEMA; the first to open the file in a boot sets it."""
-    anchor = anchored(_kept(connection), sources, latest_ms)
-    if anchor != _kept(connection):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            # Decided again under the lock: another process may have set it meanwhile.
-            anchor = anchored(_kept(connection), sources, latest_ms)
-            connection.execute("REPLACE INTO clock VALUES (1, ?, ?)", (anchor.boot_id, anchor.offset_ms))
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
-    return Clock(anchor, sources)
-
-
-def _kept(connection: apsw.Connection) -> Anchor | None:
-    row = connection.execute("SELECT boot_id, offset_ms FROM clock").fetchone()
-    return None if row is None else Anchor(*row)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tests.store.event_loop import Run
 
+from postroom.store.clock import SYSTEM, Anchor, Clock, TimeSources, anchored
 from postroom.store.limits.interface import Demand
-from postroom.store.sqlite.clock import SYSTEM, Anchor, Clock, TimeSources, anchored
 from postroom.store.sqlite_store import open_sqlite_store
 
 HOUR_MS = 3_600_000
