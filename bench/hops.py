@@ -15,7 +15,6 @@ checkout of Postroom, for a comparison; --list names the files.
 """
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -23,9 +22,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "daemons"), str(ROOT / "scripts")]
+sys.path[:0] = [str(ROOT / "daemons"), str(ROOT / "scripts"), str(ROOT)]
 
-from sandbox.daemon import DEFAULTS, Daemon, SubmissionDaemon  # noqa: E402 - the checkout's own packages
+from bench.prerequisites import need, need_environment  # noqa: E402 - the checkout's own packages
+
+need_environment()
+
+from sandbox.daemon import DEFAULTS, Daemon, SubmissionDaemon  # noqa: E402
 from sandbox.policy import PolicyClient, PolicyDaemon, end_of_message, request  # noqa: E402
 from sandbox.postfix import PrivatePostfix  # noqa: E402
 from sandbox.process import until  # noqa: E402
@@ -213,8 +216,7 @@ def main() -> None:
     parser.add_argument("--tree", type=Path, default=ROOT, help="the checkout to ask; default this one")
     parser.add_argument("--list", action="store_true", help="name the files")
     arguments = parser.parse_args()
-    if os.geteuid() != 0:
-        raise SystemExit("bench/hops.py runs a Postfix of its own: run it as root")
+    need(["postfix"], root=True)
     tree = arguments.tree.resolve()
     with tempfile.TemporaryDirectory(prefix="postroom-hops-", dir="/var/tmp") as name:
         folder = Path(name)
