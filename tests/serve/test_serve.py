@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from postroom.config.values import DAEMONS
+from postroom.config.daemons import DAEMONS
 from sandbox.policy import PolicyClient, request
 from sandbox.process import Identity, until
 from sandbox.serve import ServeDaemon

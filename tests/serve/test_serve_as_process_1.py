@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from postroom.config.values import DAEMONS
+from postroom.config.daemons import DAEMONS
 from sandbox.process import until
 from sandbox.serve import ServeDaemon
 

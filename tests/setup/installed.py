@@ -39,7 +39,7 @@ from tests.systemd.asking import (
     world,
 )
 
-from postroom.config.values import DAEMONS
+from postroom.config.daemons import DAEMONS
 from postroom.setup.queued_mail import at_the_door
 from sandbox.process import until
 

@@ -10,7 +10,7 @@ from tests.setup.doors import post, sendmail, smtp, state, wait_arrived
 from tests.setup.late_bounces import bounce, delivered, the_watcher_is_away
 from tests.systemd.asking import API, LMTP, MILTER, MONITOR, POLICY, run, wait_active
 
-from postroom.config.values import DAEMONS
+from postroom.config.daemons import DAEMONS
 from postroom.setup.host import inspect
 from sandbox.process import until
 

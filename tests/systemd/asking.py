@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from postroom.config.values import DAEMONS
+from postroom.config.daemons import DAEMONS
 from sandbox.process import BedError, until
 
 POSTROOM = "/opt/postroom/bin/postroom"

@@ -38,7 +38,7 @@ from tests.systemd.asking import (
     world,
 )
 
-from postroom.config.values import DAEMONS
+from postroom.config.daemons import DAEMONS
 from sandbox.process import until
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from postroom.config.daemons import DAEMONS
 from postroom.config.load import parse
-from postroom.config.values import DAEMONS
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNITS = SYSTEMD / "system"

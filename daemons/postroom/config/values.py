@@ -15,11 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainValidator
 
 from postroom.config import units
+from postroom.config.daemons import DAEMONS, Word
 from postroom.config.units import Rate, quoted
 from postroom.mail.addresses import AddressInvalid, Mailbox, domain_of, parse_mailbox
 
@@ -39,10 +40,6 @@ _MAX_SOCKET_PATH = 107  # octets; sun_path holds 108 with the final NUL
 _MAX_TEXT = 200  # characters
 _MAX_UID = 2**32 - 2  # (uid_t) -1 is no user
 
-Word = Literal["watcher", "policy", "milter", "submission", "monitor"]
-DAEMONS: tuple[Word, ...] = get_args(Word)
-"""The daemons' words, in the order of the way of a message, seen from its end: `postroom serve` stops them in the
-opposite one, so that submission's last hand-overs are still signed, and the watcher reads what became of them."""
 
 Network = IPv4Network | IPv6Network
 

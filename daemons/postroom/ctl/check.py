@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from postroom.config.daemons import DAEMONS, Word
 from postroom.config.model import Config
-from postroom.config.values import DAEMONS, Word
 
 if TYPE_CHECKING:
     from postroom.ctl.context import CommandContext

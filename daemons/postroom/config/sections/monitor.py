@@ -3,8 +3,8 @@
 from pydantic import Field
 
 from postroom.config import values
+from postroom.config.daemons import DAEMONS
 from postroom.config.section import RUN_DIR, Section
-from postroom.config.values import DAEMONS
 
 SOCKET_NAME = "monitor.sock"
 
