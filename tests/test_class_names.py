@@ -1,4 +1,4 @@
-"""One noun, one meaning: a public class name stands for one thing in the whole program."""
+"""One noun, one meaning: a public class name stands for one thing in all that is installed."""
 
 import re
 from collections import defaultdict

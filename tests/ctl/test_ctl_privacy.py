@@ -15,7 +15,7 @@ from postroom.mail.recipients import masked_recipient
 from postroom.mail.states import State
 from postroom.store.limits.interface import Demand
 from postroom.store.outbox.mail_store import MailStore
-from postroom.store.shared.suppression import ProofRule, Refused, WaveGuard
+from postroom.store.shared.values import ProofRule, Refused, WaveGuard
 from postroom.store.sqlite_store import open_sqlite_store
 from postroom.store.track.evidence import RecipientFault
 from postroom.store.track.facts import DeliveryTried, Fact, LeftQueue, SeenInQueue

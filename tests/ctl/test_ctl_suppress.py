@@ -11,7 +11,7 @@ import pytest
 from tests.ctl.conftest import Postroom
 
 from postroom.mail.recipients import recipient_hash
-from postroom.store.shared.suppression import Delivered, ProofRule, Refused, WaveGuard
+from postroom.store.shared.values import Delivered, ProofRule, Refused, WaveGuard
 from postroom.store.sqlite_store import open_sqlite_store
 
 

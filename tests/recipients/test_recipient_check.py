@@ -9,7 +9,7 @@ from postroom.mail.recipients import recipient_hash
 from postroom.recipients.check import RecipientCheck, RecipientRefusal
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.log import Log
-from postroom.store.shared.suppression import Suppression
+from postroom.store.shared.values import Suppression
 from postroom.store.shared_store import SharedStore
 from postroom.store.sqlite_store import init_sqlite_store, open_sqlite_store
 

@@ -20,7 +20,7 @@ from postroom.setup import removal
 from postroom.setup.main_cf_edits import wired_return_domains
 from postroom.setup.postfix_edits import PIECES, EditOptions, edited_files, restored
 from postroom.setup.record import SetupRecord
-from postroom.store.track.witness import requested_at
+from postroom.store.witness_request import requested_at
 
 FILES = ("main.cf", "master.cf")
 SITES = ("plain", "busy")

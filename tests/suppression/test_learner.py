@@ -6,7 +6,7 @@ from pathlib import Path
 
 from postroom.mail.recipients import masked_recipient
 from postroom.runtime.log import Field, Level, Log
-from postroom.store.shared.suppression import Learned, ProofRule, WaveGuard
+from postroom.store.shared.values import Learned, ProofRule, WaveGuard
 from postroom.store.sqlite_store import init_sqlite_store, open_sqlite_store
 from postroom.store.track.evidence import SharedFact
 from postroom.suppression.learner import Learner

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from postroom.mail.recipients import recipient_hash
-from postroom.store.shared.suppression import Suppression
+from postroom.store.shared.values import Suppression
 from postroom.suppression.list_file import COLUMNS, BadLine, exported, read_list
 
 KEY = b"k" * 32

@@ -13,7 +13,7 @@ from postroom.mail.recipients import masked_recipient, recipient_hash
 from postroom.mail.states import State
 from postroom.runtime.log import Field, Level, Log
 from postroom.runtime.metrics import Metrics
-from postroom.store.shared.suppression import Delivered, Learned, ProofRule, Refused, Suppression, WaveGuard
+from postroom.store.shared.values import Delivered, Learned, ProofRule, Refused, Suppression, WaveGuard
 from postroom.store.sqlite_store import init_sqlite_store, open_sqlite_store
 from postroom.store.track.evidence import RecipientFault
 from postroom.store.track.facts import DeliveryTried, Fact, SeenInQueue

@@ -20,7 +20,7 @@ from postroom.store.erasure import (
     erase_from_track,
 )
 from postroom.store.limits.interface import Usage
-from postroom.store.shared.suppression import REFUSAL_KEPT_S, RecipientHistory
+from postroom.store.shared.values import REFUSAL_KEPT_S, RecipientHistory
 
 if TYPE_CHECKING:
     from postroom.ctl.context import CommandContext

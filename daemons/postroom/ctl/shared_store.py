@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from postroom.ctl.context import CommandContext
     from postroom.mail.recipients import MaskedRecipient
-    from postroom.store.shared.suppression import Suppression
+    from postroom.store.shared.values import Suppression
     from postroom.store.shared_store import SharedStore
 
 T = TypeVar("T")

@@ -16,6 +16,7 @@ BUGS:    each process counts alone: several together may let through a limit eac
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 
+from postroom.store.clock import milliseconds
 from postroom.store.limits import window
 from postroom.store.limits.interface import TAKE_KEPT_S, Demand, Door, Verdict, counter_ids
 
@@ -69,7 +70,7 @@ class LocalLimiter:
         return self._first(instance, door, self._now_ms(now))
 
     def _now_ms(self, now: float | None) -> int:
-        return window.milliseconds(self._clock() if now is None else now)
+        return milliseconds(self._clock() if now is None else now)
 
     def _first(self, instance: str, door: Door, now_ms: int) -> Verdict | None:
         at_ms, verdict = self._takes.get((door, instance), (0, None))

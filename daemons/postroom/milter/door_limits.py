@@ -165,12 +165,12 @@ class DoorLimits:
         if verdict.never_fits:
             text = f"More recipients than the limit {rule} allows at once"
             return DoorDecision("refuse", text, uid, rule, usage, decision.by)
-        if decision.by == "store" and await self._is_held(instance, rule, counted, uid, mail.queue_id):
+        if decision.by == "store" and await self._wait_or_hold(instance, rule, counted, uid, mail.queue_id):
             text = f"over the limit {rule} for {counted}, like many others; postroom limits release"
             return DoorDecision("hold", text, uid, rule, usage, decision.by)
         return DoorDecision("wait", self._wait_text(verdict), uid, rule, usage, decision.by)
 
-    async def _is_held(self, instance: str, rule: str, counted: str, uid: str, queue_id: str) -> bool:
+    async def _wait_or_hold(self, instance: str, rule: str, counted: str, uid: str, queue_id: str) -> bool:
         """Note that the mail waits; where too many do, that it is held instead."""
         at_most = self._hold_above or 0
         others = await self._asked(lambda: self._waiting.wait(instance, DOOR, rule, counted, uid, at_most))

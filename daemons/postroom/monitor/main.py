@@ -57,7 +57,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         at_end.push_async_callback(shared.close)
         beats = HostBeats(shared.beats, socket.gethostname(), boottime_s)
         track, showq = TrackReader(paths.track_db(config)), config.handover.showq
-        collector = Collector(beats, shared.takes, shared.waves, track, showq, time.time, boottime_s)
+        collector = Collector(beats, shared.takes, shared.waves, track, showq, now=time.time, clock=boottime_s)
         at_end.callback(collector.close)
         server = MonitorServer(collector, _expected(config), Dashboard(config.hostname), log, metrics)
 

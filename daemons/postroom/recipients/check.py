@@ -17,7 +17,7 @@ from postroom.recipients.syntax import fault
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.interface import Suppressions
-from postroom.store.shared.suppression import Suppression
+from postroom.store.shared.values import Suppression
 
 CHECK_LOST = "suppressed recipients pass"
 

@@ -51,6 +51,12 @@ def boot_id() -> str:
         ) from error
 
 
+def milliseconds(seconds: float) -> int:
+    """Seconds as whole milliseconds, in which all engines count."""
+    # Rounded, not cut: 1.1 s is 1100 ms although the float lies just below.
+    return int(seconds * 1000 + 0.5)
+
+
 @dataclass(frozen=True, slots=True)
 class TimeSources:
     """What the system tells about time; tests bring their own."""

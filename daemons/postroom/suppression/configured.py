@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from postroom.config.sections.suppression import SuppressionSection
-from postroom.store.shared.suppression import ProofRule, WaveGuard
+from postroom.store.shared.values import ProofRule, WaveGuard
 
 
 def proof_rules(settings: SuppressionSection) -> Mapping[str, ProofRule]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from postroom.runtime.log import Log
 from postroom.store.shared.interface import Evidence, Suppressions
-from postroom.store.shared.suppression import COMPLAINT, Delivered, Learned, ProofRule, Refused, Suppression, WaveGuard
+from postroom.store.shared.values import COMPLAINT, Delivered, Learned, ProofRule, Refused, Suppression, WaveGuard
 from postroom.store.track.evidence import SharedFact
 
 COMPLAINT_KEPT_S = 730 * 86_400.0

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 from postroom.mail.addresses import AddressInvalid, domain_of, masked, parse_mailbox
 from postroom.mail.recipients import recipient_hash
-from postroom.store.shared.suppression import Suppression
+from postroom.store.shared.values import Suppression
 
 COLUMNS = ("recipient_hash", "domain", "hint", "stream", "cause", "since", "until")
 HASH = re.compile(r"#?([0-9a-f]{32})")

@@ -11,7 +11,7 @@ from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.runtime.store_loss import StoreLoss
 from postroom.store.errors import StoreUnavailable
-from postroom.store.shared.suppression import Learned
+from postroom.store.shared.values import Learned
 from postroom.store.track.sharing import TrackSharing
 from postroom.suppression.learner import Learner
 

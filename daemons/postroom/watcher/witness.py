@@ -30,7 +30,8 @@ from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.track.reconciliation import TrackReconciliation
-from postroom.store.track.witness import TrackWitness, requested_at
+from postroom.store.track.witness import TrackWitness
+from postroom.store.witness_request import requested_at
 from postroom.watcher.clock import ForwardClock
 from postroom.watcher.follower import POLL_S, Follower
 from postroom.watcher.probe import MAX_NOOPS, NoProbe, probe

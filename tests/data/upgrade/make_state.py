@@ -33,7 +33,7 @@ from postroom.mail.states import State
 from postroom.mail.tokens import NAME_OCTETS, mint
 from postroom.setup.record import Record
 from postroom.store.shared.interface import Demand
-from postroom.store.shared.suppression import Delivered, Enough, Guard, Refused, Suppression
+from postroom.store.shared.values import (Delivered, Enough, Guard, Refused, Suppression)
 from sandbox import daemon as sandbox_daemon
 
 OLDER = Path(postroom.__file__).parents[2]

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.store.limits.plain_limits import START_MS, Step, histories
 
+from postroom.store.clock import milliseconds
 from postroom.store.limits import window
 from postroom.store.limits.interface import Demand
 
@@ -73,7 +74,7 @@ def test_retry_after_is_the_first_millisecond_that_fits(steps: list[Step]) -> No
             counter = counters.get(demand, window.EMPTY)
             verdict, (counters[demand],) = window.decide([demand], [counter], step.at_ms)
             if verdict.retry_after_s:
-                fits_ms = step.at_ms + window.milliseconds(verdict.retry_after_s)
+                fits_ms = step.at_ms + milliseconds(verdict.retry_after_s)
                 assert window.decide([demand], [counter], fits_ms)[0].allowed
                 assert not window.decide([demand], [counter], fits_ms - 1)[0].allowed
 
@@ -103,4 +104,4 @@ def test_the_stricter_of_two_counters_refuses_what_either_would_and_no_more_than
 @given(st.integers(1, 2**41))
 def test_a_whole_millisecond_survives_as_seconds(at_ms: int) -> None:
     """1.1 s lies below 1100 ms as a float, and is 1100 ms all the same."""
-    assert window.milliseconds(at_ms / 1000) == at_ms
+    assert milliseconds(at_ms / 1000) == at_ms

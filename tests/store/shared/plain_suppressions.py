@@ -6,7 +6,7 @@ It knows neither files nor orders of arrival, so what a store says can be held a
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from postroom.store.shared.suppression import Delivered, ProofRule, Refused, WaveGuard
+from postroom.store.shared.values import Delivered, ProofRule, Refused, WaveGuard
 
 
 class PlainList:

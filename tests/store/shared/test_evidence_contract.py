@@ -12,7 +12,7 @@ from tests.store.outbox.sample_messages import rows
 from tests.store.shared.plain_suppressions import PlainList
 
 from postroom.store.shared.schema import SHARED
-from postroom.store.shared.suppression import (
+from postroom.store.shared.values import (
     GOOD_KEPT_S,
     MOST_REFUSALS,
     REFUSAL_KEPT_S,

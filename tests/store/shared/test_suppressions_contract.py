@@ -5,7 +5,7 @@ from dataclasses import replace
 from tests.store.event_loop import Run
 
 from postroom.store.shared.interface import Suppressions
-from postroom.store.shared.suppression import Suppression
+from postroom.store.shared.values import Suppression
 from postroom.store.shared_store import SharedStore
 
 NOW = 1_790_000_000.0

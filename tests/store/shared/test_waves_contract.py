@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.store.event_loop import Run
 from tests.store.shared.plain_suppressions import PlainWaves
 
-from postroom.store.shared.suppression import WAVE_KEPT_S, Delivered, ProofRule, Refused, Suppression, WaveGuard
+from postroom.store.shared.values import WAVE_KEPT_S, Delivered, ProofRule, Refused, Suppression, WaveGuard
 from postroom.store.shared_store import SharedStore
 from postroom.store.sqlite_store import init_sqlite_store, open_sqlite_store
 

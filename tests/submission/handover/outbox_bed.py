@@ -22,7 +22,7 @@ from postroom.runtime.log import Field, Level, Log
 from postroom.runtime.metrics import Metrics
 from postroom.store.outbox.mail_store import MailStore
 from postroom.store.outbox.messages import Accepted, DeliveryView, MessageView, StoredMessage
-from postroom.store.shared.suppression import Suppression
+from postroom.store.shared.values import Suppression
 from postroom.store.shared_store import SharedStore
 from postroom.store.sqlite_store import init_sqlite_store, open_sqlite_store
 from postroom.store.track.reader import TrackReader

@@ -12,7 +12,7 @@ from postroom.mail.states import State
 from postroom.mail.tokens import of_sender
 from postroom.runtime.log import Field, Level, Log
 from postroom.store.errors import StoreUnavailable
-from postroom.store.shared.suppression import ProofRule, Refused, WaveGuard
+from postroom.store.shared.values import ProofRule, Refused, WaveGuard
 from postroom.store.sqlite_store import open_sqlite_store
 from postroom.store.track.evidence import RecipientFault
 from postroom.store.track.facts import DeliveryTried, Fact, SeenInQueue

@@ -11,7 +11,7 @@ from tests.submission.handover.scripted_postfix import DROP, answering
 from postroom.mail.tokens import of_sender
 from postroom.store.track.facts import SeenInQueue
 from postroom.store.track.track_store import TrackStore
-from postroom.store.track.witness import requested_at
+from postroom.store.witness_request import requested_at
 
 pytestmark = pytest.mark.process
 

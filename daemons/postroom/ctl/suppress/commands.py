@@ -69,7 +69,7 @@ def add(
 ) -> None:
     """Let no mail go to a recipient any more; exit 1 when it is suppressed already (then it is as given now)."""
     from postroom.config.units import NotInUnits, duration
-    from postroom.store.shared.suppression import Suppression
+    from postroom.store.shared.values import Suppression
 
     word = cause or ("complaint" if complaint else "manual")
     if CAUSE.fullmatch(word) is None:

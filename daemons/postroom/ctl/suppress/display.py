@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from postroom.store.shared.suppression import KeptRefusal, RecipientHistory, Suppression, Wave
+    from postroom.store.shared.values import KeptRefusal, RecipientHistory, Suppression, Wave
 
 _TIMES = ("added_at", "expires_at", "at", "began_at", "last_at")
 

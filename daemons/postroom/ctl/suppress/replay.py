@@ -12,7 +12,7 @@ import click
 
 from postroom.ctl.shared_store import all_suppressions, with_store
 from postroom.ctl.suppress.display import document, entry_text
-from postroom.store.shared.suppression import Suppression
+from postroom.store.shared.values import Suppression
 
 if TYPE_CHECKING:
     from postroom.bounces.classify import Judgement

@@ -13,7 +13,7 @@ from postroom.ctl.shared_store import PAGE, all_suppressions, hash_key, with_sto
 
 if TYPE_CHECKING:
     from postroom.ctl.context import CommandContext
-    from postroom.store.shared.suppression import Suppression
+    from postroom.store.shared.values import Suppression
     from postroom.store.shared_store import SharedStore
 
 

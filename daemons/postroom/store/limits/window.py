@@ -42,11 +42,6 @@ class Counter(NamedTuple):
 EMPTY = Counter(0, 0, ())
 
 
-def milliseconds(seconds: float) -> int:
-    # Rounded, not cut: 1.1 s is 1100 ms although the float lies just below.
-    return int(seconds * 1000 + 0.5)
-
-
 def decide(demands: Sequence[Demand], counters: Sequence[Counter], now_ms: int) -> tuple[Verdict, list[Counter]]:
     """Decide a take of all demands or none.
 

@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 import apsw
 
 from postroom.mail.recipients import masked_recipient
-from postroom.mail.states import WAITING, State
+from postroom.mail.states import State
 from postroom.store.outbox.messages import Accepted, Idempotency, Mismatch, OutboxFull, Repeated, StoredMessage, Unsent
+from postroom.store.outbox.schema import WAITING_SQL
 from postroom.store.sqlite.rows import insert_row
 from postroom.store.sqlite.thread import StoreThread
-
-_WAITING = ", ".join(f"'{state}'" for state in WAITING)
 
 
 class OutboxAcceptance:
@@ -135,7 +134,9 @@ def _known(connection: apsw.Connection, client: str, idempotency: Idempotency) -
 
 
 def _waiting(connection: apsw.Connection) -> int:
-    row = connection.execute(f"SELECT coalesce(sum(deliveries), 0) FROM tally WHERE state IN ({_WAITING})").fetchone()
+    row = connection.execute(
+        f"SELECT coalesce(sum(deliveries), 0) FROM tally WHERE state IN ({WAITING_SQL})"
+    ).fetchone()
     assert row is not None
     count: int = row[0]
     return count

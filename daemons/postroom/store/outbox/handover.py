@@ -8,12 +8,11 @@ from collections.abc import Callable
 
 import apsw
 
-from postroom.mail.states import NEEDS_BODY, State
+from postroom.mail.states import State
 from postroom.store.outbox.messages import ClaimedDelivery, DeliveryInDoubt
+from postroom.store.outbox.schema import NEEDS_BODY_SQL
 from postroom.store.sqlite.rows import insert_row, named_rows
 from postroom.store.sqlite.thread import StoreThread
-
-_NEEDS_BODY = ", ".join(f"'{state}'" for state in NEEDS_BODY)
 
 
 class OutboxHandover:
@@ -241,6 +240,6 @@ def _drop_needless_body(connection: apsw.Connection, delivery: int) -> None:
     connection.execute(
         "DELETE FROM body WHERE message = (SELECT message FROM delivery WHERE id = ?1) AND NOT EXISTS"
         " (SELECT 1 FROM delivery WHERE message = (SELECT message FROM delivery WHERE id = ?1)"
-        f" AND state IN ({_NEEDS_BODY}))",
+        f" AND state IN ({NEEDS_BODY_SQL}))",
         (delivery,),
     )

@@ -28,17 +28,14 @@ from typing import Any
 import apsw
 
 from postroom.mail.recipients import masked_recipient, masked_reply
-from postroom.mail.states import NEEDS_BODY
 from postroom.store.errors import StoreUnavailable
 from postroom.store.lock import lock_file
 from postroom.store.outbox.acceptance import OutboxAcceptance
 from postroom.store.outbox.handover import OutboxHandover
 from postroom.store.outbox.queries import OutboxQueries
-from postroom.store.outbox.schema import MAIL
+from postroom.store.outbox.schema import MAIL, NEEDS_BODY_SQL
 from postroom.store.sqlite.file import open_file, translated
 from postroom.store.sqlite.thread import StoreThread
-
-_NEEDS_BODY = ", ".join(f"'{state}'" for state in NEEDS_BODY)
 
 
 class MailStore:
@@ -135,7 +132,7 @@ class MailStore:
             deleted = connection.changes()
             old = connection.execute(
                 "SELECT id FROM message m WHERE accepted_at < ? AND NOT EXISTS"
-                f" (SELECT 1 FROM delivery WHERE message = m.id AND state IN ({_NEEDS_BODY}))"
+                f" (SELECT 1 FROM delivery WHERE message = m.id AND state IN ({NEEDS_BODY_SQL}))"
                 " ORDER BY accepted_at LIMIT ?",
                 (messages_before, budget - deleted),
             ).fetchall()

@@ -1,5 +1,11 @@
 """The tables of mail.db. A migration is only ever added, never edited."""
 
+from postroom.mail.states import NEEDS_BODY, WAITING
+
+NEEDS_BODY_SQL = ", ".join(f"'{state}'" for state in NEEDS_BODY)
+WAITING_SQL = ", ".join(f"'{state}'" for state in WAITING)
+"""These states as SQL has a list."""
+
 MAIL = (
     """
     CREATE TABLE meta (

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import apsw
 
-from postroom.store.limits.window import milliseconds
+from postroom.store.clock import milliseconds
 from postroom.store.shared.file import SharedFile
 from postroom.store.shared.interface import BEAT_KEPT_S, Beat
 

@@ -16,7 +16,8 @@ from dataclasses import asdict, replace
 import apsw
 
 from postroom.store.shared.file import SharedFile
-from postroom.store.shared.suppression import (
+from postroom.store.shared.suppressions import entries, forget, known_entry, put
+from postroom.store.shared.values import (
     GOOD_KEPT_S,
     MOST_REFUSALS,
     REFUSAL_KEPT_S,
@@ -29,7 +30,6 @@ from postroom.store.shared.suppression import (
     Suppression,
     WaveGuard,
 )
-from postroom.store.shared.suppressions import entries, forget, known_entry, put
 from postroom.store.shared.waves import with_wave
 
 _KEPT = ("cause", "rule", "rule_version", "enhanced_status", "evidence", "at", "is_proof")
@@ -140,7 +140,7 @@ def _refused(connection: apsw.Connection, fact: Refused, proofs: _Proofs, guard:
     last_good = _good_at(connection, fact.recipient_hash)
     if last_good is not None and fact.at <= last_good:
         return Learned.OUTDATED
-    if not _is_kept(connection, fact):
+    if not _keep_refusal(connection, fact):
         return Learned.OUTDATED
     expires_at = proofs.until(fact.recipient_hash)
     if expires_at is None:
@@ -173,7 +173,7 @@ def _refused(connection: apsw.Connection, fact: Refused, proofs: _Proofs, guard:
     return Learned.KNOWN
 
 
-def _is_kept(connection: apsw.Connection, fact: Refused) -> bool:
+def _keep_refusal(connection: apsw.Connection, fact: Refused) -> bool:
     """Keep a refusal; False when it is kept already."""
     connection.execute(
         "INSERT INTO refusals"

@@ -1,6 +1,6 @@
 """What all hosts and daemons know together of recipients and processes, whatever engine keeps it.
 
-Protocols, and the values of beats (suppression.py has the others); tests/store/shared/ holds
+Protocols, and the values of beats (values.py has the others); tests/store/shared/ holds
 each engine to them. Each operation is one transaction (or one script), safe to repeat, and
 raises StoreUnavailable when the store cannot answer.
 
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from postroom.store.shared.suppression import (
+from postroom.store.shared.values import (
     Delivered,
     Learned,
     ProofRule,
@@ -62,7 +62,7 @@ class Suppressions(Protocol):
         """Suppress recipients; says of each whether it was not suppressed before (in the same stream).
 
         One that is already has the new cause and evidence, its first `added_at`, and the later of the two ends;
-        but what a source of a higher rank has said (suppression.py, RANKS) stays as it is.
+        but what a source of a higher rank has said (values.py, RANKS) stays as it is.
         """
 
     async def lift(self, recipient_hash: str, stream: str | None = None, now: float | None = None) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import apsw
 
 from postroom.store.shared.file import SharedFile
-from postroom.store.shared.suppression import RANKS, Suppression
+from postroom.store.shared.values import RANKS, Suppression
 
 _COLUMNS = (
     "recipient_hash",

@@ -5,8 +5,8 @@ from dataclasses import replace
 import apsw
 
 from postroom.store.shared.file import SharedFile
-from postroom.store.shared.suppression import WAVE_KEPT_S, Learned, Suppression, Wave, WaveGuard
 from postroom.store.shared.suppressions import forget
+from postroom.store.shared.values import WAVE_KEPT_S, Learned, Suppression, Wave, WaveGuard
 
 
 class SqliteWaves:

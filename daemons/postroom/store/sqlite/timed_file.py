@@ -6,8 +6,7 @@ from typing import Protocol
 
 import apsw
 
-from postroom.store.clock import Anchor, Clock, TimeSources, anchored
-from postroom.store.limits.window import milliseconds
+from postroom.store.clock import Anchor, Clock, TimeSources, anchored, milliseconds
 from postroom.store.sqlite.file import open_file
 from postroom.store.sqlite.thread import Operation
 

@@ -11,23 +11,16 @@ queued. How it comes about: watcher/witness.py.
         the beginning of the youngest session that had not ended when the queue was asked
         the beginning of the youngest session that was forgotten (sweep)
 
-The watcher looks for that only while it is asked to: by a file that submission touches as long as deliveries are in
-doubt. It is the only message from submission to the watcher. It may be lost or come twice, since it is repeated; a file
-outlives both daemons, needs no listener and no shared store that answers.
-
 Times of sessions are when their lines were read, so they lie at or behind the true ones, and the clock of the
 watcher never goes back. That errs on the side of doubt.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import apsw
 
 from postroom.mail.tokens import of_sender
-from postroom.store.errors import StoreUnavailable
 from postroom.store.sqlite.thread import StoreThread
 from postroom.store.track import meta
 from postroom.store.track.deliveries import take_found
@@ -60,29 +53,6 @@ class Unproven:
 
 
 WitnessAnswer = Queued | Absent | Unproven
-
-
-def request_witness(path: Path, now: float) -> None:
-    """Ask the watcher to find out what became of attempts that ended before `now` (Unix seconds).
-
-    Raises:
-        StoreUnavailable: the file cannot be made.
-    """
-    try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640))
-        os.utime(path, (now, now), follow_symlinks=False)
-    except OSError as error:
-        raise StoreUnavailable(
-            f"{path}: cannot be touched ({error.strerror}); mend: `postroom store init`, and check owner and mode"
-        ) from error
-
-
-def requested_at(path: Path) -> float:
-    """When the last request was made (Unix seconds); 0 when never."""
-    try:
-        return path.lstat().st_mtime
-    except OSError:
-        return 0.0
 
 
 class TrackWitness:

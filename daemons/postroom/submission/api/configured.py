@@ -37,9 +37,7 @@ def writer_of(config: Config) -> Writer:
     """
     try:
         templates = catalogue(config)
-    except paths.ShippedMissing as missing:
-        raise StartRefused(str(missing)) from missing
-    except ValueError as error:
+    except (paths.ShippedMissing, ValueError) as error:
         raise StartRefused(str(error)) from error
     except TemplatesBroken as broken:
         raise StartRefused(*(str(problem).replace("\n  Mend: ", "; mend: ") for problem in broken.problems)) from broken

@@ -217,10 +217,10 @@ class Api:
                 acceptable.message,
                 written.recipients,
                 written.octets,
-                text,
-                idempotency,
-                self.max_waiting,
-                acceptable.suppressed,
+                answer=text,
+                idempotency=idempotency,
+                max_waiting=self.max_waiting,
+                suppressed=acceptable.suppressed,
             )
         except OutboxFull as full:
             raise ApiProblem(

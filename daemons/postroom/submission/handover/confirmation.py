@@ -20,7 +20,7 @@ from postroom.postfix.showq import ShowqError, queue_ids
 from postroom.runtime.log import Log
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.queries import OutboxQueries
-from postroom.store.shared.suppression import COMPLAINT
+from postroom.store.shared.values import COMPLAINT
 from postroom.store.track.evidence import SharedFact
 from postroom.store.track.history import NO_HISTORY, LogHistory
 from postroom.store.track.reader import TrackReader

@@ -6,7 +6,7 @@
     neither, for `handover.witness_wait`   ─► what `handover.in_doubt` says, with a line in the log
 
 The queue is asked at growing intervals, the watcher often while it may come to know: it is asked to by a file
-(store/track/witness.py). On a host without a watcher nothing is ever proved absent.
+(store/witness_request.py). On a host without a watcher nothing is ever proved absent.
 """
 
 import asyncio
@@ -23,7 +23,8 @@ from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.handover import OutboxHandover
 from postroom.store.outbox.messages import DeliveryInDoubt
 from postroom.store.track.reader import TrackReader
-from postroom.store.track.witness import Absent, Queued, Unproven, request_witness
+from postroom.store.track.witness import Absent, Queued, Unproven
+from postroom.store.witness_request import request_witness
 from postroom.submission.handover.backoff import wait_s
 from postroom.submission.handover_status import HandoverStatus
 
@@ -37,7 +38,7 @@ class WatcherWitness:
     """The watcher's word on an attempt, as far as this host has one.
 
     Args:
-        request: the file by which it is asked to find out (store/track/witness.py).
+        request: the file by which it is asked to find out (store/witness_request.py).
     """
 
     def __init__(self, track: TrackReader, request: Path) -> None:
