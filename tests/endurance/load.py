@@ -1,4 +1,4 @@
-"""The mail that goes through the whole house, and the clients that send it as careful clients do.
+"""The mail that goes through all daemons, and the clients that send it as careful clients do.
 
 Half goes by the API, half by SMTP. Of each half 6 parts of 10 come from quiet senders; `busy` and `wide` want more
 than they may: the one in messages, the other in recipients.
@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.endurance.house import House
+from tests.endurance.daemons import AllDaemons
 
 from sandbox.daemon import SubmissionDaemon
 
@@ -104,9 +104,9 @@ class Outcomes:
 class Load:
     """Clients at work."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, daemons: AllDaemons) -> None:
         self.outcomes = Outcomes()
-        self._house = house
+        self._daemons = daemons
         self._lock = threading.Lock()
         self._trouble: str | None = None
 
@@ -137,7 +137,7 @@ class Load:
     def _api_client(self, letters: list[Letter]) -> None:
         for letter in letters:
             end = time.monotonic() + PATIENCE_S
-            while not self._post(self._house.submission, letter):
+            while not self._post(self._daemons.submission, letter):
                 self._be_patient(letter, end)
 
     def _post(self, submission: SubmissionDaemon, letter: Letter) -> bool:
@@ -161,7 +161,7 @@ class Load:
         return True
 
     def _smtp_client(self, number: int, letters: list[Letter]) -> None:
-        port = self._house.ports[number % len(self._house.ports)]
+        port = self._daemons.ports[number % len(self._daemons.ports)]
         client: smtplib.SMTP | None = None
         for letter in letters:
             end, tries = time.monotonic() + PATIENCE_S, 0

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.process
 TAKEN = "250 2.0.0 Taken"
 
 
-class House:
+class Host:
     """A watcher and the log it follows; mail `number` went to u<number>@world.test."""
 
     def __init__(self, daemon: WatcherDaemon, log: Path) -> None:
@@ -66,32 +66,32 @@ class House:
 
 
 @pytest.fixture
-def house(bed: Path, make_watcher: MakeWatcher) -> House:
+def host(bed: Path, make_watcher: MakeWatcher) -> Host:
     log = bed / "mail.log"
     log.touch()
     daemon = make_watcher(bed, f"source: {log}")
     daemon.start()
-    return House(daemon, log)
+    return Host(daemon, log)
 
 
-def test_what_mails_say_of_our_mail_is_kept(house: House) -> None:
+def test_what_mails_say_of_our_mail_is_kept(host: Host) -> None:
     """A bounce and a complaint have their effect once; delays and answers of people none; each is told in the log."""
-    house.delivered(1, 2, 3, 4)
+    host.delivered(1, 2, 3, 4)
     bounced, complained = dsn("u1@world.test"), complaint(None)
-    assert house.deliver(bounced, house.address(1)) == [TAKEN]
-    assert house.deliver(bounced, house.address(1)) == [TAKEN]
-    assert house.deliver(complained, house.address(2)) == [TAKEN]
+    assert host.deliver(bounced, host.address(1)) == [TAKEN]
+    assert host.deliver(bounced, host.address(1)) == [TAKEN]
+    assert host.deliver(complained, host.address(2)) == [TAKEN]
     delayed = dsn("u3@world.test", "delayed", "4.4.1", said="connection timed out")
-    assert house.deliver(delayed, house.address(3)) == [TAKEN]
-    assert house.deliver(VACATION, house.address(3)) == [TAKEN]
-    named = complaint("u4@world.test", house.address(4))
-    assert house.deliver(named, "complaints@bounces.example.org") == [TAKEN]
-    assert [house.states(number) for number in (1, 2, 3, 4)] == [
+    assert host.deliver(delayed, host.address(3)) == [TAKEN]
+    assert host.deliver(VACATION, host.address(3)) == [TAKEN]
+    named = complaint("u4@world.test", host.address(4))
+    assert host.deliver(named, "complaints@bounces.example.org") == [TAKEN]
+    assert [host.states(number) for number in (1, 2, 3, 4)] == [
         [("bounced", "5.1.1")],
         *[[("delivered", "2.0.0")]] * 3,
     ]
-    assert house.shared() == [("A00001", "invalid_recipient"), ("A00002", "complaint"), ("A00004", "complaint")]
-    taken = [line.partition("watcher.mail_taken ")[2] for line in house.daemon.log().splitlines()]
+    assert host.shared() == [("A00001", "invalid_recipient"), ("A00002", "complaint"), ("A00004", "complaint")]
+    taken = [line.partition("watcher.mail_taken ")[2] for line in host.daemon.log().splitlines()]
     assert [line for line in taken if line] == [
         "kind=bounce effect=counted",
         "kind=bounce effect=repeated",
@@ -100,99 +100,99 @@ def test_what_mails_say_of_our_mail_is_kept(house: House) -> None:
         "kind=autoreply effect=nothing",
         "kind=complaint effect=counted",
     ]
-    assert house.daemon.log().count("watcher.bounced") == 1
+    assert host.daemon.log().count("watcher.bounced") == 1
 
 
-def test_a_bounce_that_is_quicker_than_the_log_counts_once(house: House) -> None:
+def test_a_bounce_that_is_quicker_than_the_log_counts_once(host: Host) -> None:
     """Our own Postfix writes its notice and its log at the same moment."""
-    assert house.deliver(dsn("u1@world.test"), house.address(1)) == [TAKEN]
-    assert house.deliver(dsn("u2@world.test"), house.address(2)) == [TAKEN]
-    house.write(
-        in_file("qmgr", active("A00001", house.address(1))),
+    assert host.deliver(dsn("u1@world.test"), host.address(1)) == [TAKEN]
+    assert host.deliver(dsn("u2@world.test"), host.address(2)) == [TAKEN]
+    host.write(
+        in_file("qmgr", active("A00001", host.address(1))),
         in_file("smtp", tried("A00001", "u1@world.test", "5.1.1", "bounced", "550 5.1.1 User unknown")),
         in_file("qmgr", "A00001: removed"),
     )
-    house.delivered(2)
-    assert (house.states(1), house.states(2)) == ([("bounced", "5.1.1")], [("bounced", "5.1.1")])
-    until(lambda: house.daemon.log().count("watcher.bounced") == 2, 5, "both logged")
+    host.delivered(2)
+    assert (host.states(1), host.states(2)) == ([("bounced", "5.1.1")], [("bounced", "5.1.1")])
+    until(lambda: host.daemon.log().count("watcher.bounced") == 2, 5, "both logged")
     sources = [
-        line.partition(" by=")[2].split()[0] for line in house.daemon.log().splitlines() if "watcher.bounced" in line
+        line.partition(" by=")[2].split()[0] for line in host.daemon.log().splitlines() if "watcher.bounced" in line
     ]
     assert sources == ["log", "report"]
-    assert [cause for _, cause in house.shared()] == ["invalid_recipient"] * 2
+    assert [cause for _, cause in host.shared()] == ["invalid_recipient"] * 2
 
 
-def test_a_forged_mail_is_taken_and_has_no_effect(house: House) -> None:
+def test_a_forged_mail_is_taken_and_has_no_effect(host: Host) -> None:
     """Another key's token, an old one, a mailbox, somebody else's recipient, mail of ours: taken, so that nobody is
     written to."""
-    house.delivered(1)
+    host.delivered(1)
     forged = dsn("u1@world.test")
-    for address in (house.address(1, bytes(32)), house.address(1, age_days=40), "postmaster@bounces.example.org"):
-        assert house.deliver(forged, address, sender="evil@example.net") == [TAKEN]
-    assert house.deliver(dsn("victim@world.test"), house.address(1)) == [TAKEN]
-    assert house.deliver(complaint("victim@world.test"), house.address(1)) == [TAKEN]
-    assert house.deliver(complaint("u1@world.test", house.address(1, bytes(32))), "complaints@bounces.example.org")
-    assert house.deliver(forged, house.address(1), sender=house.address(2)) == [TAKEN]
-    assert house.states(1) == [("delivered", "2.0.0")]
-    assert house.shared() == []
-    log = house.daemon.log()
+    for address in (host.address(1, bytes(32)), host.address(1, age_days=40), "postmaster@bounces.example.org"):
+        assert host.deliver(forged, address, sender="evil@example.net") == [TAKEN]
+    assert host.deliver(dsn("victim@world.test"), host.address(1)) == [TAKEN]
+    assert host.deliver(complaint("victim@world.test"), host.address(1)) == [TAKEN]
+    assert host.deliver(complaint("u1@world.test", host.address(1, bytes(32))), "complaints@bounces.example.org")
+    assert host.deliver(forged, host.address(1), sender=host.address(2)) == [TAKEN]
+    assert host.states(1) == [("delivered", "2.0.0")]
+    assert host.shared() == []
+    log = host.daemon.log()
     assert log.count("kind=foreign effect=nothing") == 3
     assert log.count("effect=unknown") == 2
     assert "kind=loop effect=nothing" in log
 
 
-def test_mail_of_another_domain_stays_with_postfix(house: House) -> None:
+def test_mail_of_another_domain_stays_with_postfix(host: Host) -> None:
     """It came by mistake, and is told once how to mend; others in the same mail are taken."""
-    house.delivered(1)
-    replies = house.deliver(dsn("u1@world.test"), "jane@example.net", house.address(1), "joe@example.net")
+    host.delivered(1)
+    replies = host.deliver(dsn("u1@world.test"), "jane@example.net", host.address(1), "joe@example.net")
     assert replies == ["451 4.3.5 Not a return path of this host", TAKEN, "451 4.3.5 Not a return path of this host"]
-    assert house.deliver(b"x", "jane@example.net") == ["451 4.3.5 Not a return path of this host"]
-    assert house.states(1) == [("bounced", "5.1.1")]
-    assert house.daemon.log().count("watcher.misrouted domain=example.net") == 1
+    assert host.deliver(b"x", "jane@example.net") == ["451 4.3.5 Not a return path of this host"]
+    assert host.states(1) == [("bounced", "5.1.1")]
+    assert host.daemon.log().count("watcher.misrouted domain=example.net") == 1
 
 
-def test_a_store_that_cannot_be_written_makes_mail_wait(house: House) -> None:
+def test_a_store_that_cannot_be_written_makes_mail_wait(host: Host) -> None:
     """Nothing is answered 250 that is not stored; once it can be, it counts."""
-    house.delivered(1)
-    holder = apsw.Connection(str(house.track))
+    host.delivered(1)
+    holder = apsw.Connection(str(host.track))
     holder.execute("BEGIN IMMEDIATE")
-    assert house.deliver(dsn("u1@world.test"), house.address(1)) == ["451 4.3.0 Cannot be stored now, try again later"]
+    assert host.deliver(dsn("u1@world.test"), host.address(1)) == ["451 4.3.0 Cannot be stored now, try again later"]
     holder.execute("ROLLBACK")
     holder.close()
-    assert house.deliver(dsn("u1@world.test"), house.address(1)) == [TAKEN]
-    assert house.states(1) == [("bounced", "5.1.1")]
-    assert house.daemon.log().count("watcher.mail_waits") == 1
+    assert host.deliver(dsn("u1@world.test"), host.address(1)) == [TAKEN]
+    assert host.states(1) == [("bounced", "5.1.1")]
+    assert host.daemon.log().count("watcher.mail_waits") == 1
 
 
 @pytest.mark.parametrize(("point", "effect"), [("reports.before_commit", "counted"), ("reports.committed", "repeated")])
-def test_killed_in_the_middle_it_counts_once(house: House, point: str, effect: str) -> None:
+def test_killed_in_the_middle_it_counts_once(host: Host, point: str, effect: str) -> None:
     """The client has no answer and comes again; whether it was stored before or not, the end is the same."""
-    house.delivered(1)
-    house.daemon.stop()
-    house.daemon.start({"POSTROOM_FAULT": point, "POSTROOM_TEST_BED": str(house.daemon.folder)})
+    host.delivered(1)
+    host.daemon.stop()
+    host.daemon.start({"POSTROOM_FAULT": point, "POSTROOM_TEST_BED": str(host.daemon.folder)})
     with pytest.raises(BedError):
-        house.deliver(dsn("u1@world.test"), house.address(1))
-    assert house.daemon.wait(10) == -signal.SIGKILL
-    house.daemon.start()
-    assert house.deliver(dsn("u1@world.test"), house.address(1)) == [TAKEN]
-    assert f"kind=bounce effect={effect}" in house.daemon.log()
-    assert house.states(1) == [("bounced", "5.1.1")]
-    assert house.shared() == [("A00001", "invalid_recipient")]
+        host.deliver(dsn("u1@world.test"), host.address(1))
+    assert host.daemon.wait(10) == -signal.SIGKILL
+    host.daemon.start()
+    assert host.deliver(dsn("u1@world.test"), host.address(1)) == [TAKEN]
+    assert f"kind=bounce effect={effect}" in host.daemon.log()
+    assert host.states(1) == [("bounced", "5.1.1")]
+    assert host.shared() == [("A00001", "invalid_recipient")]
 
 
-def test_a_large_mail_is_read_at_its_head(house: House) -> None:
+def test_a_large_mail_is_read_at_its_head(host: Host) -> None:
     """Forty megabytes behind the report: it is taken, and the daemon stays small."""
-    house.delivered(1)
+    host.delivered(1)
     large = dsn("u1@world.test").removesuffix(b"--b--\r\n") + (b"x" * 70 + b"\r\n") * 600_000
-    assert house.deliver(large, house.address(1)) == [TAKEN]
-    assert house.states(1) == [("bounced", "5.1.1")]
-    peak = Path(f"/proc/{house.daemon.pid}/status").read_text(encoding="ascii").partition("VmHWM:")[2].split()[0]
+    assert host.deliver(large, host.address(1)) == [TAKEN]
+    assert host.states(1) == [("bounced", "5.1.1")]
+    peak = Path(f"/proc/{host.daemon.pid}/status").read_text(encoding="ascii").partition("VmHWM:")[2].split()[0]
     assert int(peak) < 200_000, "kB"
 
 
-def test_hostile_mail_is_taken_in_time(house: House) -> None:
+def test_hostile_mail_is_taken_in_time(host: Host) -> None:
     """Many parts, deep nesting, endless headers: unreadable or nothing, and others are served meanwhile."""
-    house.delivered(1)
+    host.delivered(1)
     nested = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (i, i) for i in range(3_000))
     for octets in (
         nested,
@@ -201,9 +201,9 @@ def test_hostile_mail_is_taken_in_time(house: House) -> None:
         b"Final-Recipient: rfc822;\xff@\xff\r\n" * 9_000,
     ):
         started = time.monotonic()
-        assert house.deliver(octets, house.address(1)) == [TAKEN]
+        assert host.deliver(octets, host.address(1)) == [TAKEN]
         assert time.monotonic() - started < 20
-    assert house.states(1) == [("delivered", "2.0.0")]
+    assert host.states(1) == [("delivered", "2.0.0")]
 
 
 def connected(path: Path) -> socket.socket:
@@ -213,39 +213,39 @@ def connected(path: Path) -> socket.socket:
     return client
 
 
-def test_more_sessions_than_it_takes_are_told_to_come_again(house: House) -> None:
+def test_more_sessions_than_it_takes_are_told_to_come_again(host: Host) -> None:
     """Silent ones cost nothing but their place."""
-    silent = [connected(house.daemon.socket) for _ in range(MAX_SESSIONS)]
+    silent = [connected(host.daemon.socket) for _ in range(MAX_SESSIONS)]
     for client in silent:
         assert client.recv(200).startswith(b"220 ")
-    late = connected(house.daemon.socket)
+    late = connected(host.daemon.socket)
     assert late.recv(200) == b"421 4.3.2 Too many sessions, try again later\r\n"
     assert late.recv(200) == b""
     silent.pop().close()
-    house.delivered(1)
+    host.delivered(1)
 
     def is_taken() -> bool:
         try:
-            return house.deliver(dsn("u1@world.test"), house.address(1)) == [TAKEN]
+            return host.deliver(dsn("u1@world.test"), host.address(1)) == [TAKEN]
         except BedError:
             return False
 
-    until(is_taken, 10, "a place is free again", house.daemon.alive)
+    until(is_taken, 10, "a place is free again", host.daemon.alive)
     for client in [*silent, late]:
         client.close()
 
 
-def test_it_stops_in_order_with_sessions_open(house: House) -> None:
+def test_it_stops_in_order_with_sessions_open(host: Host) -> None:
     """An idle session and one in the middle of a mail are closed; its socket is gone."""
-    idle, busy = connected(house.daemon.socket), connected(house.daemon.socket)
-    busy.sendall(b"LHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<%s>\r\nDATA\r\nSub" % house.address(1).encode())
+    idle, busy = connected(host.daemon.socket), connected(host.daemon.socket)
+    busy.sendall(b"LHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<%s>\r\nDATA\r\nSub" % host.address(1).encode())
     read = b""
     while b"354" not in read:
         read += busy.recv(500)
     started = time.monotonic()
-    assert house.daemon.stop() == 0
+    assert host.daemon.stop() == 0
     assert time.monotonic() - started < 8
-    assert not house.daemon.socket.exists()
+    assert not host.daemon.socket.exists()
     for client in (idle, busy):
         while client.recv(500):
             pass
@@ -266,17 +266,17 @@ def test_only_a_host_with_return_path_domains_listens(bed: Path, make_watcher: M
     assert stat.S_IMODE(os.stat(hearing.socket).st_mode) == 0o666
 
 
-def test_the_figures_say_what_came(house: House) -> None:
+def test_the_figures_say_what_came(host: Host) -> None:
     """By kind and by effect, in the beat."""
-    house.delivered(1)
-    house.deliver(dsn("u1@world.test"), house.address(1))
-    house.deliver(VACATION, house.address(1), "jane@example.net")
-    house.deliver(VACATION, house.address(1, bytes(32)))
+    host.delivered(1)
+    host.deliver(dsn("u1@world.test"), host.address(1))
+    host.deliver(VACATION, host.address(1), "jane@example.net")
+    host.deliver(VACATION, host.address(1, bytes(32)))
 
     def beats() -> str:
-        shared = house.daemon.state_dir / "shared" / "shared.db"
+        shared = host.daemon.state_dir / "shared" / "shared.db"
         return str(rows(shared, "SELECT samples FROM beats WHERE word = 'watcher'"))
 
-    until(lambda: "mails_foreign" in beats(), 15, "a beat", house.daemon.alive)
+    until(lambda: "mails_foreign" in beats(), 15, "a beat", host.daemon.alive)
     for name in ("mails_bounce", "mails_autoreply", "mails_foreign", "reports_counted"):
         assert f'"postroom_watcher_{name}_total":1' in beats().replace(" ", "")

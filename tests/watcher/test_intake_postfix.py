@@ -44,7 +44,7 @@ def postfix(bed: Path, far_end: FarEnd) -> Iterator[PrivatePostfix]:
         yield postfix
 
 
-class House:
+class Host:
     """All that takes part; `sent` are messages of the API."""
 
     def __init__(
@@ -105,7 +105,7 @@ class House:
 
 
 @pytest.fixture
-def house(bed: Path, postfix: PrivatePostfix, far_end: FarEnd, make_watcher: MakeWatcher) -> Iterator[House]:
+def host(bed: Path, postfix: PrivatePostfix, far_end: FarEnd, make_watcher: MakeWatcher) -> Iterator[Host]:
     sockets = postfix.queue_directory / "postroom"
     with SubmissionDaemon(bed / "s", postfix.handover_socket.parent) as submission:
         policy = PolicyDaemon(bed / "p", sockets / "policy.sock", state_dir=submission.state_dir)
@@ -117,83 +117,83 @@ def house(bed: Path, postfix: PrivatePostfix, far_end: FarEnd, make_watcher: Mak
         )
         with policy:
             watcher.start()
-            yield House(submission, watcher, postfix, far_end)
+            yield Host(submission, watcher, postfix, far_end)
 
 
-def test_mail_that_was_delivered_and_bounces_later_is_bounced(house: House) -> None:
+def test_mail_that_was_delivered_and_bounces_later_is_bounced(host: Host) -> None:
     """The DSN goes to its envelope sender: state, reason and suppression; a second one changes nothing."""
-    number, sender = house.sent("ada@world.test")
-    assert house.mail(dsn("ada@world.test"), sender)[0] == 250
-    house.comes_to(number, "bounced")
-    shown = house.submission.command("status", number)
+    number, sender = host.sent("ada@world.test")
+    assert host.mail(dsn("ada@world.test"), sender)[0] == 250
+    host.comes_to(number, "bounced")
+    shown = host.submission.command("status", number)
     assert shown.returncode == 1
     assert "a…@world.test  bounced" in shown.stdout
     assert "reported after it was taken: 550 5.1.1" in shown.stdout
-    house.comes_to_be_suppressed("ada@world.test")
-    assert house.mail(dsn("ada@world.test", said="550 5.1.1 again"), sender)[0] == 250
-    house.taken("kind=bounce effect=repeated")
-    assert house.shared() == ["invalid_recipient"]
-    assert house.watcher.log().count("watcher.bounced") == 1
-    assert house.submission.command("suppress", "list").stdout.count("a…@world.test") == 1
+    host.comes_to_be_suppressed("ada@world.test")
+    assert host.mail(dsn("ada@world.test", said="550 5.1.1 again"), sender)[0] == 250
+    host.taken("kind=bounce effect=repeated")
+    assert host.shared() == ["invalid_recipient"]
+    assert host.watcher.log().count("watcher.bounced") == 1
+    assert host.submission.command("suppress", "list").stdout.count("a…@world.test") == 1
 
 
-def test_what_postfix_itself_reports_counts_once(house: House) -> None:
+def test_what_postfix_itself_reports_counts_once(host: Host) -> None:
     """Its notice to the envelope sender repeats its log, whichever is read first; nothing is left in its queue."""
-    number, _ = house.sent("ghost@world.test", "bounced")
-    house.taken("kind=bounce")
-    until(lambda: house.postfix.queue() == [], WITHIN_S, "queue empty")
-    assert "effect=counted" not in house.watcher.log()
-    assert "by=log" in house.watcher.log()
-    assert house.watcher.log().count("watcher.bounced") == 1
-    assert house.shared() == ["invalid_recipient"]
-    assert "User unknown" in house.submission.message(number)["deliveries"][0]["reason"]
+    number, _ = host.sent("ghost@world.test", "bounced")
+    host.taken("kind=bounce")
+    until(lambda: host.postfix.queue() == [], WITHIN_S, "queue empty")
+    assert "effect=counted" not in host.watcher.log()
+    assert "by=log" in host.watcher.log()
+    assert host.watcher.log().count("watcher.bounced") == 1
+    assert host.shared() == ["invalid_recipient"]
+    assert "User unknown" in host.submission.message(number)["deliveries"][0]["reason"]
 
 
-def test_a_complaint_suppresses_and_other_mails_change_nothing(house: House) -> None:
+def test_a_complaint_suppresses_and_other_mails_change_nothing(host: Host) -> None:
     """Through the address for complaints, or the return path itself."""
-    number, sender = house.sent("ada@world.test")
+    number, sender = host.sent("ada@world.test")
     for octets in (VACATION, dsn("ada@world.test", "delayed", "4.4.1", said="connection timed out")):
-        assert house.mail(octets, sender, "ada@world.test" if octets is VACATION else "")[0] == 250
-    house.taken("effect=nothing", 2)
-    assert house.shared() == []
-    assert house.mail(complaint(None, sender), "complaints@bounces.example.org", "fbl@world.test")[0] == 250
-    house.comes_to_be_suppressed("ada@world.test")
-    assert house.state(number) == "delivered"
-    assert house.shared() == ["complaint"]
+        assert host.mail(octets, sender, "ada@world.test" if octets is VACATION else "")[0] == 250
+    host.taken("effect=nothing", 2)
+    assert host.shared() == []
+    assert host.mail(complaint(None, sender), "complaints@bounces.example.org", "fbl@world.test")[0] == 250
+    host.comes_to_be_suppressed("ada@world.test")
+    assert host.state(number) == "delivered"
+    assert host.shared() == ["complaint"]
 
 
-def test_a_forged_bounce_changes_nothing(house: House) -> None:
+def test_a_forged_bounce_changes_nothing(host: Host) -> None:
     """A token that is not ours, or too old, is refused at RCPT; one that is ours counts for its own recipient only.
     Nobody is ever written to."""
-    number, sender = house.sent("ada@world.test")
-    key = (house.submission.state_dir / "keys" / "return-path.key").read_bytes()
+    number, sender = host.sent("ada@world.test")
+    key = (host.submission.state_dir / "keys" / "return-path.key").read_bytes()
     foreign, old = mint(bytes(32), b"8 octets", time.time()), mint(key, b"8 octets", time.time() - 40 * 86_400)
     for local in (foreign, old, "jane"):
-        reply = house.mail(dsn("ada@world.test"), f"{local}@bounces.example.org", "evil@world.test")
+        reply = host.mail(dsn("ada@world.test"), f"{local}@bounces.example.org", "evil@world.test")
         assert reply[0] == 550
         assert re.search(r"5\.1\.1 .*No such return address", reply[1])
-    assert house.mail(dsn("victim@world.test"), sender)[0] == 250
-    assert house.mail(complaint("victim@world.test"), sender, "evil@world.test")[0] == 250
-    house.taken("effect=unknown", 2)
-    assert house.state(number) == "delivered"
-    assert house.shared() == []
-    until(lambda: house.postfix.queue() == [], WITHIN_S, "queue empty")
-    assert [mail.recipients for mail in house.far_end.mails] == [("ada@world.test",)]
+    assert host.mail(dsn("victim@world.test"), sender)[0] == 250
+    assert host.mail(complaint("victim@world.test"), sender, "evil@world.test")[0] == 250
+    host.taken("effect=unknown", 2)
+    assert host.state(number) == "delivered"
+    assert host.shared() == []
+    until(lambda: host.postfix.queue() == [], WITHIN_S, "queue empty")
+    assert [mail.recipients for mail in host.far_end.mails] == [("ada@world.test",)]
 
 
 @pytest.mark.parametrize(("point", "effect"), [("reports.before_commit", "counted"), ("reports.committed", "repeated")])
-def test_a_watcher_killed_in_the_middle_counts_it_once(house: House, point: str, effect: str) -> None:
+def test_a_watcher_killed_in_the_middle_counts_it_once(host: Host, point: str, effect: str) -> None:
     """Postfix keeps the mail and delivers it again; whoever reported it hears nothing of that."""
-    number, sender = house.sent("ada@world.test")
-    house.watcher.stop()
-    house.watcher.start({"POSTROOM_FAULT": point, "POSTROOM_TEST_BED": str(house.watcher.state_dir)})
-    assert house.mail(dsn("ada@world.test"), sender)[0] == 250
-    assert house.watcher.wait(WITHIN_S) == -signal.SIGKILL
-    until(lambda: [mail.queue_name for mail in house.postfix.queue()] == ["deferred"], WITHIN_S, "it waits")
-    house.watcher.start()
-    house.postfix.flush()
-    house.taken(f"kind=bounce effect={effect}")
-    house.comes_to(number, "bounced")
-    until(lambda: house.postfix.queue() == [], WITHIN_S, "queue empty")
-    assert house.shared() == ["invalid_recipient"]
-    house.comes_to_be_suppressed("ada@world.test")
+    number, sender = host.sent("ada@world.test")
+    host.watcher.stop()
+    host.watcher.start({"POSTROOM_FAULT": point, "POSTROOM_TEST_BED": str(host.watcher.state_dir)})
+    assert host.mail(dsn("ada@world.test"), sender)[0] == 250
+    assert host.watcher.wait(WITHIN_S) == -signal.SIGKILL
+    until(lambda: [mail.queue_name for mail in host.postfix.queue()] == ["deferred"], WITHIN_S, "it waits")
+    host.watcher.start()
+    host.postfix.flush()
+    host.taken(f"kind=bounce effect={effect}")
+    host.comes_to(number, "bounced")
+    until(lambda: host.postfix.queue() == [], WITHIN_S, "queue empty")
+    assert host.shared() == ["invalid_recipient"]
+    host.comes_to_be_suppressed("ada@world.test")

@@ -1,7 +1,7 @@
-"""The whole house under `kill -9`: what it says of each message at the end is what the far end did with it.
+"""All daemons under `kill -9`: what they say of each message at the end is what the far end did with it.
 
 Policy, milter, watcher and submission are killed at random while mail goes through both doors; the watcher is
-frozen now and then besides. POSTROOM_HOUSE_MESSAGES sets how many messages (scripts/soak: 5000; here a tenth).
+frozen now and then besides. POSTROOM_ENDURANCE_MESSAGES sets how many messages (scripts/soak: 5000; here a tenth).
 """
 
 import os
@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests.endurance.house import House, whole_house
+from tests.endurance.daemons import AllDaemons, all_daemons
 from tests.endurance.load import SHARED_GHOSTS, Letter, Load, Outcomes, late_letters, letters
 from tests.milter.verifiers import dkimpy_verdicts
 from tests.store.outbox.sample_messages import rows
@@ -24,7 +24,7 @@ from sandbox.process import BedError, until
 
 pytestmark = pytest.mark.postfix
 
-MESSAGES = int(os.environ.get("POSTROOM_HOUSE_MESSAGES", "500"))
+MESSAGES = int(os.environ.get("POSTROOM_ENDURANCE_MESSAGES", "500"))
 KILLS = MESSAGES // 70
 """Of each daemon, at most: the work goes on while one is started again or frozen, and ends before all are done."""
 MOST_MESSAGES, MOST_RECIPIENTS = MESSAGES // 10, MESSAGES // 5
@@ -39,27 +39,27 @@ VERIFIED = 20
 """Signatures of so many mails are verified; all are looked for."""
 
 
-def deliveries(house: House, letters: dict[int, Letter], outcomes: Outcomes) -> dict[int, list[dict[str, Any]]]:
+def deliveries(daemons: AllDaemons, letters: dict[int, Letter], outcomes: Outcomes) -> dict[int, list[dict[str, Any]]]:
     """Letter → its deliveries, once each has its end or waits for a limit that binds, and Postfix's queue is empty."""
     settled: dict[int, list[dict[str, Any]]] = {}
 
     def all_settled() -> bool:
         for number in outcomes.ids.keys() - settled.keys():
-            shown: list[dict[str, Any]] = house.submission.message(outcomes.ids[number])["deliveries"]
+            shown: list[dict[str, Any]] = daemons.submission.message(outcomes.ids[number])["deliveries"]
             if all(_has_its_end(delivery, letters[number]) for delivery in shown):
                 settled[number] = shown
-        if settled.keys() == outcomes.ids.keys() and not house.postfix.queue():
+        if settled.keys() == outcomes.ids.keys() and not daemons.postfix.queue():
             return True
         # Mail whose delivery agent still held it at the next try, a second later, is put back among the incoming;
         # there qmgr(8) looks when new mail comes, and else after 300 s.
-        house.postfix.flush()
+        daemons.postfix.flush()
         return False
 
     try:
-        until(all_settled, SETTLED_S, "every message has its end", house.submission.alive, 1.0)
+        until(all_settled, SETTLED_S, "every message has its end", daemons.submission.alive, 1.0)
     except BedError as error:
-        left = [house.submission.message(outcomes.ids[number]) for number in outcomes.ids.keys() - settled.keys()]
-        raise AssertionError(f"{error}: {len(left)} without, as {left[:3]}; {house.postfix.queue()[:3]}") from error
+        left = [daemons.submission.message(outcomes.ids[number]) for number in outcomes.ids.keys() - settled.keys()]
+        raise AssertionError(f"{error}: {len(left)} without, as {left[:3]}; {daemons.postfix.queue()[:3]}") from error
     return settled
 
 
@@ -74,9 +74,9 @@ def _is_over_a_limit(delivery: dict[str, Any]) -> bool:
     return delivery["state"] == "deferred" and str(delivery["reason"]).startswith("over the limit")
 
 
-def far_end_says(house: House, delivery: dict[str, Any], recipient: str) -> str:
+def far_end_says(daemons: AllDaemons, delivery: dict[str, Any], recipient: str) -> str:
     """What became of a recipient who was written to once, as the far end has it."""
-    took, refused = house.far_end.taken[recipient], house.far_end.refused[recipient]
+    took, refused = daemons.far_end.taken[recipient], daemons.far_end.refused[recipient]
     assert took + refused <= 1, f"{recipient} was written to twice"
     if took:
         return "delivered"
@@ -85,11 +85,11 @@ def far_end_says(house: House, delivery: dict[str, Any], recipient: str) -> str:
     return "deferred" if _is_over_a_limit(delivery) else "suppressed"
 
 
-def assert_limits_held(house: House, outcomes: Outcomes) -> dict[str, int]:
+def assert_limits_held(daemons: AllDaemons, outcomes: Outcomes) -> dict[str, int]:
     """What passed of each limited sender is not over its limit, nor short of it by more than was lost on the way."""
     passed, recipients = Counter[str](), Counter[str]()
     seen = set[str]()
-    for mail in house.far_end.mails:
+    for mail in daemons.far_end.mails:
         if (found := re.search(rb"^From: .*?(\w+)@example\.org", mail.octets, re.MULTILINE)) and mail.sender:
             name, subject = found[1].decode(), re.search(rb"^Subject: Letter (\d+)", mail.octets, re.MULTILINE)
             assert subject is not None
@@ -104,56 +104,58 @@ def assert_limits_held(house: House, outcomes: Outcomes) -> dict[str, int]:
     return {"busy": passed["busy"], "wide": recipients["wide"]}
 
 
-def assert_signed(house: House) -> None:
+def assert_signed(daemons: AllDaemons) -> None:
     """Each mail of ours bears both signatures; those of a sample hold."""
-    ours = [mail.octets for mail in house.far_end.mails if mail.sender]
+    ours = [mail.octets for mail in daemons.far_end.mails if mail.sender]
     assert {octets.partition(b"\r\n\r\n")[0].count(b"DKIM-Signature: ") for octets in ours} == {2}
     for octets in Random(1).sample(ours, VERIFIED):
         assert dkimpy_verdicts(octets) == [True, True]
 
 
-def suppressed(house: House) -> set[str]:
+def suppressed(daemons: AllDaemons) -> set[str]:
     """Hashes of the recipients that get no mail any more."""
-    found = rows(house.submission.state_dir / "shared" / "shared.db", "SELECT recipient_hash FROM suppressions")
+    found = rows(daemons.submission.state_dir / "shared" / "shared.db", "SELECT recipient_hash FROM suppressions")
     return {hashed for (hashed,) in found}
 
 
-def hashes(house: House, recipients: set[str]) -> set[str]:
-    key = read_key(house.submission.state_dir / "keys" / "recipient-hash.key")
+def hashes(daemons: AllDaemons, recipients: set[str]) -> set[str]:
+    key = read_key(daemons.submission.state_dir / "keys" / "recipient-hash.key")
     return {recipient_hash(key, recipient) for recipient in recipients}
 
 
-def assert_told_as_it_was(house: House, letters: dict[int, Letter], told: dict[int, list[dict[str, Any]]]) -> None:
+def assert_shown_as_it_was(
+    daemons: AllDaemons, letters: dict[int, Letter], told: dict[int, list[dict[str, Any]]]
+) -> None:
     """Each delivery's state is what the far end did; shared ghosts are left to assert_ghosts_asked."""
     for number, shown in told.items():
         for delivery, recipient in zip(shown, letters[number].recipients, strict=True):
             if recipient in GHOSTS:
                 assert delivery["state"] in {"bounced", "suppressed"}, delivery
             else:
-                assert delivery["state"] == far_end_says(house, delivery, recipient), (recipient, delivery)
+                assert delivery["state"] == far_end_says(daemons, delivery, recipient), (recipient, delivery)
 
 
-def assert_sent_once(house: House, outcomes: Outcomes) -> None:
+def assert_sent_once(daemons: AllDaemons, outcomes: Outcomes) -> None:
     """What Postfix took from SMTP clients reached the far end once."""
-    far_end = house.far_end
+    far_end = daemons.far_end
     for recipients in outcomes.sent.values():
         for recipient in set(recipients) - GHOSTS:
             assert far_end.taken[recipient] + far_end.refused[recipient] == 1, recipient
 
 
 def assert_ghosts_asked(
-    house: House, letters: dict[int, Letter], told: dict[int, list[dict[str, Any]]], outcomes: Outcomes
+    daemons: AllDaemons, letters: dict[int, Letter], told: dict[int, list[dict[str, Any]]], outcomes: Outcomes
 ) -> None:
     """The far end refused each shared ghost as often as it is said to have bounced, or as Postfix took it by SMTP."""
     asked = Counter(recipient for recipients in outcomes.sent.values() for recipient in recipients)
     for number, shown in told.items():
         recipients = letters[number].recipients
         asked.update(one for one, delivery in zip(recipients, shown, strict=True) if delivery["state"] == "bounced")
-    assert {ghost: house.far_end.refused[ghost] for ghost in GHOSTS} == {ghost: asked[ghost] for ghost in GHOSTS}
+    assert {ghost: daemons.far_end.refused[ghost] for ghost in GHOSTS} == {ghost: asked[ghost] for ghost in GHOSTS}
 
 
 def assert_only_these_were_refused(
-    house: House, letters: dict[int, Letter], told: dict[int, list[dict[str, Any]]], outcomes: Outcomes
+    daemons: AllDaemons, letters: dict[int, Letter], told: dict[int, list[dict[str, Any]]], outcomes: Outcomes
 ) -> None:
     """Limits bind where they are small; whoever is suppressed bounced with 5.1.1, and nobody else."""
     limited = {letters[number].sender for number, shown in told.items() if any(map(_is_over_a_limit, shown))}
@@ -167,7 +169,7 @@ def assert_only_these_were_refused(
         for recipient, delivery in zip(letters[number].recipients, shown, strict=True)
         if delivery["state"] == "bounced" and delivery["enhanced_status"] == "5.1.1"
     }
-    assert suppressed(house) == hashes(house, unknown)
+    assert suppressed(daemons) == hashes(daemons, unknown)
 
 
 def test_what_is_said_of_each_message_is_what_became_of_it(bed: Path) -> None:
@@ -175,10 +177,10 @@ def test_what_is_said_of_each_message_is_what_became_of_it(bed: Path) -> None:
     random, late = Random(MESSAGES), late_letters(MESSAGES)
     first = letters(MESSAGES, random)
     wanted = {letter.number: letter for letter in (*first, *late)}
-    with whole_house(bed, LIMITS) as house:
-        load = Load(house)
+    with all_daemons(bed, LIMITS) as daemons:
+        load = Load(daemons)
         outcomes = load.outcomes
-        keepers = house.keepers(KILLS, MESSAGES * 9 // 10, lambda: outcomes.done, load.give_up, random)
+        keepers = daemons.keepers(KILLS, MESSAGES * 9 // 10, lambda: outcomes.done, load.give_up, random)
         began = time.monotonic()
         for keeper in keepers:
             keeper.start()
@@ -188,14 +190,14 @@ def test_what_is_said_of_each_message_is_what_became_of_it(bed: Path) -> None:
             for keeper in keepers:
                 keeper.stop()
         sent_s = time.monotonic() - began
-        deliveries(house, wanted, outcomes)
+        deliveries(daemons, wanted, outcomes)
         settled_s = time.monotonic() - began - sent_s
-        until(lambda: hashes(house, GHOSTS) <= suppressed(house), SETTLED_S, "those all write to are suppressed")
+        until(lambda: hashes(daemons, GHOSTS) <= suppressed(daemons), SETTLED_S, "those all write to are suppressed")
         load.send(late)
-        told = deliveries(house, wanted, outcomes)
+        told = deliveries(daemons, wanted, outcomes)
 
         shown = [delivery for one in told.values() for delivery in one]
-        used = assert_limits_held(house, outcomes)
+        used = assert_limits_held(daemons, outcomes)
         print(
             f"\n{outcomes.done} messages: {len(outcomes.ids)} by the API, {len(outcomes.sent)} by SMTP, "
             f"{len(outcomes.refused)} over a limit there; sent in {sent_s:.0f} s, all known {settled_s:.0f} s later; "
@@ -206,14 +208,14 @@ def test_what_is_said_of_each_message_is_what_became_of_it(bed: Path) -> None:
         )
         assert outcomes.done == len(wanted)
         assert min(keeper.kills for keeper in keepers) >= KILLS // 5
-        assert_told_as_it_was(house, wanted, told)
-        assert_sent_once(house, outcomes)
-        assert_ghosts_asked(house, wanted, told, outcomes)
-        assert_signed(house)
-        assert_only_these_were_refused(house, wanted, told, outcomes)
+        assert_shown_as_it_was(daemons, wanted, told)
+        assert_sent_once(daemons, outcomes)
+        assert_ghosts_asked(daemons, wanted, told, outcomes)
+        assert_signed(daemons)
+        assert_only_these_were_refused(daemons, wanted, told, outcomes)
         assert [one["state"] for letter in late if letter.door == "socket" for one in told[letter.number]] == [
             "suppressed",
             "delivered",
         ] * SHARED_GHOSTS
-        assert house.submission.deliveries()["in_doubt"] == 0
-        assert "watcher.gap" not in house.watcher.log()
+        assert daemons.submission.deliveries()["in_doubt"] == 0
+        assert "watcher.gap" not in daemons.watcher.log()

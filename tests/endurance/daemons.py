@@ -1,4 +1,4 @@
-"""The whole house: all daemons on one store and one private Postfix, killed at random and started again.
+"""All daemons on one store and one private Postfix, killed at random and started again.
 
 submission ─► hand-over listener ─► milter ─┐
 SMTP clients ─► two submission services ─► policy (each its own process) ─► milter ─┴► Postfix ─► far end
@@ -83,12 +83,12 @@ class Keeper(threading.Thread):
 
 
 @dataclass(frozen=True)
-class House:
+class AllDaemons:
     """What a test uses of it."""
 
     submission: SubmissionDaemon
     watcher: WatcherDaemon
-    daemons: dict[str, Daemon]
+    by_name: dict[str, Daemon]
     """All of them; policy and policy2 are two processes of one word."""
     postfix: PrivatePostfix
     far_end: FarEnd
@@ -100,15 +100,15 @@ class House:
     ) -> list[Keeper]:
         """One for each daemon: at most so many kills each, while the work goes from 0 to `upto`."""
         keepers = []
-        for name, daemon in self.daemons.items():
+        for name, daemon in self.by_name.items():
             pauses = [random.randint(1, 2 * upto // kills) for _ in range(kills)]
             keepers.append(Keeper(name, daemon, pauses, progress, failed, is_frozen_too=daemon is self.watcher))
         return keepers
 
 
 @contextmanager
-def whole_house(bed: Path, limits: Sequence[str]) -> Iterator[House]:
-    """The house, ready; at the end all is stopped, and no log holds an address or a traceback.
+def all_daemons(bed: Path, limits: Sequence[str]) -> Iterator[AllDaemons]:
+    """All of them, ready; at the end all is stopped, and no log holds an address or a traceback.
 
     Args:
         limits: each in YAML's short form.
@@ -155,6 +155,6 @@ def whole_house(bed: Path, limits: Sequence[str]) -> Iterator[House]:
             at_end.callback(daemon.stop)
             daemon.start()
         watcher.covered()
-        yield House(submission, watcher, daemons, postfix, far_end, ports)
+        yield AllDaemons(submission, watcher, daemons, postfix, far_end, ports)
     for daemon in daemons.values():
         assert_private(daemon.log())
