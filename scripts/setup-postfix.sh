@@ -33,7 +33,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 
 program=/opt/postroom
 [ "$(id -u)" = 0 ] || fail "needs root. Mend: run it with sudo."
-command -v postconf >/dev/null || fail "there is no Postfix. Mend: install it and see that its mail goes out, then come back."
+[ -x /usr/sbin/postconf ] || fail "/usr/sbin/postconf is not there. Mend: install Postfix and see that its mail goes out, or link its commands to /usr/sbin; then come back."
 command -v python3 >/dev/null || { [ -z "$dry_run" ] || fail "needs python3 to show what it would do. Mend: apt-get install python3"; prepare_debian host; }
 python=$(pick_python)
 setup() { PYTHONPATH=daemons PYTHONDONTWRITEBYTECODE=1 "$python" -m postroom.setup "$@"; }

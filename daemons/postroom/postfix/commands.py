@@ -57,7 +57,11 @@ def run(
         )
     except (OSError, subprocess.SubprocessError) as error:
         cause = type(error).__name__
-        raise PostfixCommandFailed(f"{line}: cannot be run ({cause}); mend: run it by hand", cause) from None
+        if isinstance(error, FileNotFoundError):
+            mend = f"install Postfix, or link its commands to {FOLDER}"
+        else:
+            mend = "run it by hand"
+        raise PostfixCommandFailed(f"{FOLDER}/{line}: cannot be run ({cause}); mend: {mend}", cause) from None
     if done.returncode != 0:
         words = (done.stderr.strip() or done.stdout.strip() or f"exit {done.returncode}").splitlines()
         text = f"{line}: {' / '.join(words[-5:])}; mend: {mend}"
