@@ -180,7 +180,7 @@ EVENTS = st.lists(
 def test_whatever_happens_no_child_runs_twice_and_the_end_comes(
     events: list[tuple[str, str, int, float]],
 ) -> None:
-    """A child is started only when it does not run, never after the end began; and asked, all end."""
+    """A child is started only when it is not running, never after the end began; and asked, all end."""
     supervision, now = Supervision(WORDS, WATCHDOG_S, DRAIN_S, os.EX_CONFIG), 0.0
     alive: set[str] = set()
     is_stopping = False

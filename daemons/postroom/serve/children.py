@@ -76,7 +76,7 @@ class Children:
         self._log.info("serve.started", daemon=word, pid=child.pid)
 
     def send(self, word: str, number: signal.Signals) -> None:
-        """Send a signal to a daemon; nothing happens when it does not run."""
+        """Send a signal to a daemon; nothing happens when it is not running."""
         for name, child in self._running.values():
             if name == word:
                 child.send_signal(number)

@@ -36,7 +36,7 @@ _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0
 
 def _domain(text: str) -> str:
     if _DOMAIN.fullmatch(text.lower()) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no domain name such as example.org")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a domain name; write, for example, example.org")
     return text.lower()
 
 

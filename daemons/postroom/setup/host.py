@@ -28,7 +28,7 @@ class Host:
 
     Attributes:
         mynetworks:     as Postfix reads it, `$names` expanded.
-        postfix_unit:   the unit Postfix's master runs in; empty when it does not run.
+        postfix_unit:   the unit Postfix's master runs in; empty when it is not running.
         log_file:       Postfix's; empty where it logs to the journal.
         delivers_local: whether mail for `hostname` is delivered on this host.
     """

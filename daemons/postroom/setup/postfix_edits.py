@@ -65,7 +65,7 @@ def edited_files(main: str, master: str, pieces: Mapping[str, str], options: Edi
         for first, _, line in logical_lines(lines_of(text)):
             if _SET_UP_BY_HAND.search(line):
                 raise CannotEdit(
-                    f"{name}: line {first + 1} is of a Postroom that was set up by hand; mend: take out what it added"
+                    f"{name}: line {first + 1} belongs to a Postroom set up by hand; mend: take out what it added"
                 )
     present = parameters(lines_of(main))
     door = options.sendmail_door

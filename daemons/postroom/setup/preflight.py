@@ -35,9 +35,9 @@ def host_problems(host: Host, *, sendmail_door: bool, is_set_up: bool) -> list[s
         if postconf.as_written(name) != str(folder):
             found.append(f"Postfix's {name} is not {folder}; mend: set up by hand, docs/operating.md says how")
     if not Path("/run/systemd/system").is_dir():
-        found.append("systemd does not run here; mend: `postroom serve` (docs/containers.md)")
+        found.append("systemd is not running here; mend: `postroom serve` (docs/containers.md)")
     if not host.postfix_unit:
-        found.append("Postfix does not run; mend: start it, and see that its mail goes out")
+        found.append("Postfix is not running; mend: start it, and see that its mail goes out")
     if sendmail_door and not is_set_up and not _is_free(SENDMAIL_DOOR):
         found.append(f"port {SENDMAIL_DOOR[0]}:{SENDMAIL_DOOR[1]} is taken; mend: free it, or --no-sendmail-door")
     if "." not in host.hostname:

@@ -39,7 +39,7 @@ def _api_closed() -> Iterator[None]:
     """Make the API's socket root's alone, so that clients keep what they would send; a failure gives it back."""
     if not succeeds("systemctl", "is-active", "--quiet", "postroom-submission.service"):
         raise SetupFailed(
-            "postroom-submission does not run, so what is in its outbox cannot be handed over; "
+            "postroom-submission is not running, so what is in its outbox cannot be handed over; "
             "mend: systemctl start postroom.target"
         )
     mode = os.stat(API).st_mode & 0o777
@@ -130,7 +130,9 @@ class Removal:
                 requeued += len(deferred)
             elif time.monotonic() > until:
                 count = sum(map(len, waiting))
-                raise SetupFailed(f"{count} mails are at the sendmail door still; mend: look at them, run it again")
+                raise SetupFailed(
+                    f"{count} mails are still waiting at the sendmail door; mend: look at them, run it again"
+                )
             time.sleep(0.2)
         self._report(f"sendmail door: {requeued} mails that waited there were requeued")
 
@@ -191,7 +193,7 @@ class Removal:
         run("systemctl", "disable", "--now", "--quiet", *UNITS)
         # What starts one is gone, and what runs is stopped: systemctl(1) waited for the jobs it made.
         if still := [unit for unit in UNITS if succeeds("systemctl", "is-active", "--quiet", unit)]:
-            raise SetupFailed(f"{' '.join(still)}: runs still; mend: systemctl stop it, and run this again")
+            raise SetupFailed(f"{' '.join(still)}: is still running; mend: systemctl stop it, and run this again")
 
     def _other_files(self) -> list[Path]:
         return [path for path in self._record.changes if path not in {CONFIG, MAIN_CF, MASTER_CF}]

@@ -68,7 +68,7 @@ class TrialMail:
             try:
                 sent[door] = getattr(self, f"_by_{door}")()
             except _RootIsNoClient as refusal:
-                refused[door] = TrialResult(door, "-", "left out", f"root is no client: {refusal}")
+                refused[door] = TrialResult(door, "-", "left out", f"root is not a client: {refusal}")
             except (SetupFailed, OSError, smtplib.SMTPException) as error:
                 refused[door] = TrialResult(door, "no", "refused", str(error))
         until = time.monotonic() + WAIT_S
