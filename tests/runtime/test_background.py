@@ -33,7 +33,7 @@ def test_all_end_when_the_daemon_stops() -> None:
     assert asyncio.run(main()) == ["forever"]
 
 
-def test_one_that_fails_is_told_at_the_end() -> None:
+def test_the_fault_of_one_that_fails_is_raised_at_the_end() -> None:
     """Nobody waits for the daemon to be stopped; the others have ended when its fault is raised."""
 
     async def main(ended: list[str]) -> None:

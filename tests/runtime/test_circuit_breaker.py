@@ -30,7 +30,7 @@ async def never() -> str:
     raise AssertionError("unreachable")
 
 
-def test_a_lost_store_is_told_once_and_its_return_once() -> None:
+def test_a_lost_store_is_logged_once_and_its_return_once() -> None:
     """However many ask meanwhile: one line with reason and effect, one line when it is back."""
 
     async def lose_and_find() -> Events:

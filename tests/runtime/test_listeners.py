@@ -162,7 +162,7 @@ def test_a_path_too_long_for_a_socket_says_so(bed: Path) -> None:
 
 
 def test_a_missing_folder_says_so(bed: Path) -> None:
-    """The folder is what is missing, so it is what is named; and a file in its place is told too."""
+    """The folder is what is missing, so it is what is named; and a file in its place is named too."""
     assert refusal(bed / "run" / "a.sock") == f"{bed}/run: no such folder; mend: create it, or set another path"
     (bed / "file").touch()
     assert refusal(bed / "file" / "a.sock").startswith(f"{bed}/file/a.sock: cannot listen: Not a directory")

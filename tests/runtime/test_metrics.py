@@ -23,7 +23,7 @@ def test_counters_add_up() -> None:
     assert counted.samples() == {"postroom_policy_answers_total": 3.0, "postroom_policy_refusals_total": 1.0}
 
 
-def test_a_store_that_is_away_is_told_once_and_beats_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_is_away_is_logged_once_and_beats_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One warning when it is away, however long; one line when it is there; then the last figures stand in it."""
     monkeypatch.setattr(metrics, "BEAT_S", 0.0)
     events: list[tuple[Level, str, dict[str, Field]]] = []

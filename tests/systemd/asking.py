@@ -145,16 +145,16 @@ def deliver() -> None:
     message = {"from": sender, "to": "jane@example.net", "subject": "Hello", "text": "Hello, Jane."}
     status, answer = api("POST", "/v1/messages", message)
     assert status == 202, answer
-    story: dict[str, Any] = {}
+    shown: dict[str, Any] = {}
 
     def is_delivered() -> bool:
-        story.update(api("GET", f"/v1/messages/{answer['id']}")[1])
-        return bool(story["deliveries"][0]["state"] == "delivered")
+        shown.update(api("GET", f"/v1/messages/{answer['id']}")[1])
+        return bool(shown["deliveries"][0]["state"] == "delivered")
 
     try:
         until(is_delivered, 30, "the message delivered", every_s=0.2)
     except BedError as error:
-        raise BedError(f"{error}; {story}\n{run('journalctl', '--no-pager', '--lines=60')}") from None
+        raise BedError(f"{error}; {shown}\n{run('journalctl', '--no-pager', '--lines=60')}") from None
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def states(mail: ReplayedMail) -> dict[str, State]:
     return {address: mail.state(recipient) for address, recipient in mail.recipients.items()}
 
 
-def test_every_mail_of_a_real_log_has_its_story(postfix: PrivatePostfix) -> None:
+def test_every_mail_of_a_real_log_is_replayed(postfix: PrivatePostfix) -> None:
     """What the far end, a table, a transport and an operator did to it, by Message-ID."""
     many = send("many", "ok@world.test", "ghost@world.test", "team@example.net")
     hostile = send("hostile", HOSTILE)

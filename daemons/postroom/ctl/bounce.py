@@ -89,7 +89,7 @@ def _lines(stream: IO[bytes]) -> Iterator[str]:
 
 
 def _reply(line: str) -> tuple[str, str, str]:
-    """Text, reply code and enhanced status code of a line; whatever is no such JSON object is a reply itself."""
+    """Text, reply code and enhanced status code of a line; whatever is not such a JSON object is a reply itself."""
     if line.lstrip().startswith("{"):
         try:
             document = json.loads(line)

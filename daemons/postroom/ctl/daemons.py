@@ -76,4 +76,4 @@ def _live(context: "CommandContext", word: str, serve: Serve) -> NoReturn:
 
 
 COMMANDS = (watcher, policy, milter, submission, monitor)
-"""One for each word of config/values.py."""
+"""One for each word of config/daemons.py."""

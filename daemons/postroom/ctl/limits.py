@@ -34,7 +34,7 @@ def show(context: "CommandContext", key: str | None, as_json: bool) -> None:
     from postroom.limits.configured import rules
 
     if key is None:
-        _show_queues(context, as_json)
+        _show_waiting(context, as_json)
     kind, value = _parts(context, key)
     asked = [rule.demand(value, 1) for rule in rules(context.config.limits) if rule.key == kind]
     usages = with_store(context, lambda store: store.takes.peek(asked)) if asked else ()
@@ -62,18 +62,18 @@ def reset(context: "CommandContext", key: str) -> None:
     sys.exit(0 if forgotten else 1)
 
 
-def _show_queues(context: "CommandContext", as_json: bool) -> NoReturn:
+def _show_waiting(context: "CommandContext", as_json: bool) -> NoReturn:
     from datetime import UTC, datetime
 
-    queues = with_store(context, lambda store: store.waiting.counts())
+    counts = with_store(context, lambda store: store.waiting.counts())
     if as_json:
-        click.echo(json.dumps([asdict(queue) for queue in queues], indent=2))
-    for queue in () if as_json else queues:
-        since = f"{datetime.fromtimestamp(queue.since, UTC):%Y-%m-%d %H:%M} UTC"
-        click.echo(f"{queue.key}: {queue.waiting} wait, {queue.held} are held, for {queue.rule}, since {since}")
-    if not (queues or as_json):
+        click.echo(json.dumps([asdict(count) for count in counts], indent=2))
+    for count in () if as_json else counts:
+        since = f"{datetime.fromtimestamp(count.since, UTC):%Y-%m-%d %H:%M} UTC"
+        click.echo(f"{count.key}: {count.waiting} wait, {count.held} are held, for {count.rule}, since {since}")
+    if not (counts or as_json):
         click.echo("nobody waits")
-    sys.exit(1 if queues else 0)
+    sys.exit(1 if counts else 0)
 
 
 @limits.command()

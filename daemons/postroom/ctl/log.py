@@ -40,9 +40,9 @@ def replay(files: tuple[Path, ...], relayhost: bool, as_json: bool) -> None:
     """Show what became of every mail in an old log; FILEs in the order of their time, also .gz, - is stdin."""
     from postroom.watcher.replay import LogReplay, states
 
-    story = LogReplay(is_relayhosted=relayhost)
-    unread = _take(story, files)
-    mails = story.mails()
+    log_replay = LogReplay(is_relayhosted=relayhost)
+    unread = _take(log_replay, files)
+    mails = log_replay.mails()
     for mail in mails:
         if as_json:
             click.echo(json.dumps(_object(mail), ensure_ascii=False))
@@ -54,7 +54,7 @@ def replay(files: tuple[Path, ...], relayhost: bool, as_json: bool) -> None:
         click.echo(f"passed over: {unread['not_postfix']} lines of other programs, {unread['malformed']} malformed")
 
 
-def _take(story: "LogReplay", files: Iterable[Path]) -> Counter[str]:
+def _take(log_replay: "LogReplay", files: Iterable[Path]) -> Counter[str]:
     """Take the files; how many lines were none of Postfix's, and why."""
     from postroom.watcher.lines import Line
 
@@ -64,7 +64,7 @@ def _take(story: "LogReplay", files: Iterable[Path]) -> Counter[str]:
             for text in _lines(path):
                 line = reader.line(text)
                 if isinstance(line, Line):
-                    story.take(line)
+                    log_replay.take(line)
                 else:
                     unread[line] += 1
         except (OSError, EOFError) as error:

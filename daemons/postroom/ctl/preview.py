@@ -6,7 +6,7 @@ On a Unix socket (0600) whoever may open it may look. On TCP it listens on 127.0
 URL that works once: it sets a cookie, and nothing is shown without it. Host and Origin are checked, so that no
 other page in the same browser can read or send anything (DNS rebinding, cross-site requests).
 
-Files are looked at every RELOAD_S; a set that loads is swapped in, a broken one is told on the page and the
+Files are looked at every RELOAD_S; a set that loads is swapped in, a broken one is reported on the page and the
 last good one stays. Mail is shown in frames without scripts that may fetch nothing but the logo.
 
 Limits:  one reader; test mail goes through the submission socket, to the addresses given at the start only.

@@ -44,7 +44,7 @@ def verify(octets: bytes, ask: AskTxt) -> list[Verified]:
         octets: the message as it was received; lines may end with LF.
 
     Raises:
-        ValueError: this is no message.
+        ValueError: this is not a message.
     """
     reasons = _Reasons()
     logger = logging.Logger("dkim")

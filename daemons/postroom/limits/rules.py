@@ -4,7 +4,7 @@ A rule counts one kind of key (client, login, sender, ...) in one window; `100/1
 for the same key are two rules. A rule whose key the subject does not have, or whose unit it
 does not cost, does not apply: requests and mail pass by each other's rules.
 
-Flow:  config -> Rule -> demands() -> limiter.py
+Flow:  config -> LimitRule -> demands() -> limiter.py
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """One message on its way through the milter: collected, then signed or not. Pure.
 
-Flow:    session.py -> Message: add_field … why_unsigned … body.update … is_signed, signatures -> session.py
+Flow:    session.py -> CollectedMessage: add_field … why_unsigned … body.update … is_signed, signatures -> session.py
 Limits:  a header over MAX_HEADER_OCTETS or MAX_FIELDS is not kept and the message not signed; neither is one whose
          signature would name its fields in more than MAX_COVERED_OCTETS. The body is never kept.
 """

@@ -1,6 +1,6 @@
 """What a careful person would look for before a template is used: craft, accessibility, languages.
 
-    check(catalogue, name) -> every Finding
+    check(catalogue, name) -> every LintFinding
 
 Loading (catalogue.py) refuses what cannot work; this finds what works badly. Each template is rendered in
 each locale with each of its trials, and what comes out is looked at as readers' programs show it (rules.py);

@@ -44,7 +44,7 @@ def test_what_is_accepted_is_all_there(mail_store: MailStore, run: Run) -> None:
 
 
 def test_the_same_key_with_the_same_body_gets_the_first_answer(mail_store: MailStore, run: Run) -> None:
-    """Replay, however often; no second message; the same key of another client is another key."""
+    """Repeated, however often; no second message; the same key of another client is another key."""
     assert run(put(mail_store, 1, key="k")) == Accepted()
     assert run(put(mail_store, 2, key="k")) == Repeated("answer 1")
     assert run(put(mail_store, 3, key="k")) == Repeated("answer 1")

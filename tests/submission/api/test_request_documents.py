@@ -1,4 +1,4 @@
-"""request.document: any octets are a JSON object that every reader understands alike, or a Problem."""
+"""request.document: any octets are a JSON object that every reader understands alike, or an ApiProblem."""
 
 import json
 from typing import Any
