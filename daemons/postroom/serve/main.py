@@ -8,7 +8,7 @@ one; their log lines go to its stderr as they are.
 SIGTERM, SIGINT  end all in their order; a second one kills
 SIGHUP           goes on to all: each reloads, or says why not
 
-Exit:    0 ended as asked, 78 a daemon cannot start as it is configured, 70 a fault of Postroom.
+Exit:    0 ended as asked, 78 a daemon cannot start as it is configured, 70 a fault in Postroom.
 BUGS:    SIGHUP does not change which daemons run, nor the other settings of `serve`: that needs a restart.
 """
 
