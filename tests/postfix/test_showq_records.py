@@ -124,7 +124,7 @@ def test_what_was_counted_in_time_is_a_part(bed: Path) -> None:
     part = QueueCount({**EMPTY, "deferred": 2}, 1795494544, False)
     assert asyncio.run(_counted(bed / "p", TRANSCRIPT[:-1], silent=True)) == part
     assert asyncio.run(_counted(bed / "s", b"", silent=True)) == f"{bed / 's'}: no answer in time"
-    assert asyncio.run(_counted(bed / "b", TRANSCRIPT[:-9])) == "the answer broke off"
+    assert asyncio.run(_counted(bed / "b", TRANSCRIPT[:-9])) == "the answer ended early"
 
 
 def test_what_names_another_queue_is_not_postfix(bed: Path) -> None:
@@ -141,7 +141,7 @@ def test_the_senders_asked_for_are_found_over_the_socket(bed: Path) -> None:
 
 def test_a_queue_that_cannot_be_read_says_why(bed: Path) -> None:
     """Nothing is known then, which is another thing than an empty queue."""
-    assert asyncio.run(_asked(bed / "b", TRANSCRIPT[:-9])) == "the answer broke off"
+    assert asyncio.run(_asked(bed / "b", TRANSCRIPT[:-9])) == "the answer ended early"
     assert asyncio.run(_asked(bed / "s", TRANSCRIPT, silent=True)) == f"{bed / 's'}: no answer in time"
     with pytest.raises(ShowqError, match="No such file"):
         asyncio.run(queue_ids(bed / "nobody", {"a@example.org"}.__contains__, 1))

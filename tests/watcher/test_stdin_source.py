@@ -60,7 +60,7 @@ def test_each_start_but_the_first_is_a_gap(pipe: tuple[int, int]) -> None:
     first, second = source.read(), source.read()
     assert first is not None
     assert second is not None
-    assert [gap.reason for gap in first.gaps] == ["standard input began anew"]
+    assert [gap.reason for gap in first.gaps] == ["standard input was restarted"]
     assert (first.position, first.is_at_end, second.gaps) == (str(41 + BATCH_LINES), False, ())
     assert (second.position, second.is_at_end) == (str(42 + BATCH_LINES), True)
     os.close(pipe[1])
@@ -110,5 +110,5 @@ def test_a_watcher_of_a_pipe_takes_each_line_once_and_tells_its_gaps(bed: Path, 
         read_up_to(number + 1)
         watcher.kill()
     assert rows(track, "SELECT position FROM position WHERE source = 'stdin'") == [("2",)]
-    assert watcher.log().count("standard input began anew") == 1
+    assert watcher.log().count("standard input was restarted") == 1
     os.close(pipe)

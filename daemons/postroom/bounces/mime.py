@@ -121,7 +121,7 @@ def decoded_words(value: str) -> str:
 
 
 def fields(block: bytes) -> tuple[tuple[tuple[str, str], ...], bytes]:
-    """Header fields and what follows the empty line; a line that is no field ends them too."""
+    """Header fields and what follows the empty line; a line that is not a field ends them too."""
     found: list[tuple[str, str]] = []
     position, value, name = 0, b"", ""
     while position < len(block):

@@ -1,7 +1,7 @@
 """Rules between settings that stand side by side.
 
 They look at the values as written, before each is read for itself, so that one
-run shows these faults and all others. What is no list or no mapping is passed
+run shows these faults and all others. What is not a list or a mapping is passed
 over here: its own reading complains.
 """
 

@@ -3,7 +3,7 @@
 A small YAML on purpose. A plain scalar is what YAML 1.2's core schema says, as
 far as settings need it: `null`, `true`, `false`, a whole decimal number; all else
 is text as it stands there, so `no` is a word, `0660` keeps its zero, and `1:30`
-is no number. A key written twice, merge keys (`<<`) and tags are refused.
+is not a number. A key written twice, merge keys (`<<`) and tags are refused.
 
 Source:  YAML 1.2.2 §10.3 (core schema)
 Limits:  MAX_OCTETS of text, MAX_DEPTH levels, MAX_VALUES with all aliases followed.

@@ -1,7 +1,7 @@
 """Relaxed canonicalisation: the form of header and body that a DKIM signature covers.
 
 `relaxed` forgives what relays do on the way: blanks changed, header lines
-folded anew. The body is hashed as it arrives: one linear pass, and the memory
+folded again. The body is hashed as it arrives: one linear pass, and the memory
 used does not depend on its size.
 
 Source:  RFC 6376 §3.4.2 (header), §3.4.4 (body), §3.4.5 (an example of both).

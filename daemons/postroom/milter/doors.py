@@ -45,7 +45,7 @@ class Networks:
         """Read the value of Postfix's mynetworks, its `$names` expanded.
 
         Raises:
-            NetworksUnreadable: a pattern that is no network: a table, a file, a host name.
+            NetworksUnreadable: a pattern that is not a network: a table, a file, a host name.
         """
         patterns = []
         for word in filter(None, re.split(r"[\s,]+", mynetworks)):

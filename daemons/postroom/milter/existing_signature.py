@@ -60,7 +60,7 @@ def _holds(
 
 
 def _tags(value: bytes) -> dict[bytes, bytes]:
-    """The tags, white space taken out of their values; none at all where one comes twice or is no tag."""
+    """The tags, white space taken out of their values; none at all where one comes twice or is not a tag."""
     tags: dict[bytes, bytes] = {}
     for text in value.split(b";"):
         if not text.strip(b" \t\r\n"):

@@ -72,7 +72,7 @@ def read_key(path: Path) -> PrivateKey:
     """Read a private key.
 
     Raises:
-        KeyUnusable: it cannot be read, others can read it, or it is no key to sign with.
+        KeyUnusable: it cannot be read, others can read it, or it is not a key to sign with.
     """
     try:
         # Non-blocking: a FIFO in its place must not hold up the start.

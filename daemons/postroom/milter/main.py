@@ -83,7 +83,7 @@ def serve(config: Config, reread: Callable[[], Config], log: Log) -> None:
     """The daemon's whole life.
 
     Args:
-        reread: reads the configuration anew, at the start and at each reload.
+        reread: reads the configuration again, at the start and at each reload.
 
     Raises:
         StartRefused: it cannot start as it is configured.

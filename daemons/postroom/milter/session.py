@@ -96,7 +96,7 @@ class MilterSession(Milter.Base):
         if not self._is_connected:
             raise LookupError("the connection's own callback did not come, or failed")
         self._sender, self._recipients = _path(sender), []
-        # Of each message anew: a client may log in between two.
+        # Of each message again: a client may log in between two.
         self._login = self.getsymval("{auth_authen}") or ""
         self._door = door_of(self._daemon_name, self._login, self._client, self._signer.networks)
         return Milter.CONTINUE

@@ -2,7 +2,7 @@
 
 A sum over the living processes would fall when one of them ends, which Prometheus takes for a restart and counts
 all that is left once more. So the growth of each process is added up here: a process that was not there before
-begins at 0, and one whose counter fell begins anew (another process with its id).
+begins at 0, and one whose counter fell starts over (another process with its id).
 
 The first observation sets the totals to what the beats say, those of ended processes included as long as the
 store keeps them (an hour): the monitor's own restart makes no step. When that growth happened is not known, so

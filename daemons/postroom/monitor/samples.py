@@ -2,7 +2,7 @@
 
 A name is `postroom_<word>_…`, alone or with labels as in Prometheus' text: `name{path="/metrics"}`. What ends in
 `_total` is a counter, all else a gauge. Anybody of the store's group can write a beat, so whatever is none of
-this is passed over, and a value that is no finite number too.
+this is passed over, and a value that is not a finite number too.
 
 Source:  Prometheus "Exposition formats", "Text-based format" (escapes: \\\\, \\", \\n).
 """

@@ -63,7 +63,7 @@ class MonitorServer:
                 response.headers["Allow"] = ", ".join(sorted(refusal.allowed_methods))
         except Exception as error:  # noqa: BLE001 - the rim: whatever it is, there is an answer
             self._log.error("monitor.fault", route=_route(request), **error_fields(error))
-            response = web.Response(status=500, text="a fault of Postroom; its log names the place (monitor.fault)\n")
+            response = web.Response(status=500, text="this is a fault in Postroom; search its log for monitor.fault\n")
         response.headers["Cache-Control"] = "no-store"
         response.headers["Content-Security-Policy"] = self._dashboard.policy
         response.headers["Referrer-Policy"] = "no-referrer"

@@ -2,7 +2,7 @@
 
 Postfix names each recipient at RCPT and, when there are several, none at END-OF-MESSAGE. A note lies
 in the store, because the question at the end may come to another process than the ones before: smtpd
-connects anew when a daemon was restarted or a reply was lost. It is kept here as well, for the time the
+connects again when a daemon was restarted or a reply was lost. It is kept here as well, for the time the
 store is lost; then a message whose questions meet several processes is counted without the recipients
 that only the others know.
 

@@ -71,7 +71,7 @@ class PolicyServer:
             self._metrics.count("postroom_policy_malformed_total")
             self._log.warning("policy.malformed", reason=str(error), effect="hung up")
         except (_Unanswered, ConnectionError):
-            pass  # told, or the client's right
+            pass  # logged, or the client's right
         finally:
             # What was written goes out first.
             writer.close()

@@ -61,7 +61,7 @@ async def queue_ids(socket: Path, is_wanted: Callable[[str], bool], timeout_s: f
     """Envelope sender → queue id, for those of the wanted senders that are in any queue of Postfix.
 
     Raises:
-        ShowqError: Postfix does not answer, or the answer broke off.
+        ShowqError: Postfix does not answer, or the answer ended early.
     """
     found: dict[str, str] = {}
     try:
@@ -79,7 +79,7 @@ async def count(socket: Path, timeout_s: float) -> QueueCount:
     """Count the queue, as much of it as Postfix names within `timeout_s` seconds.
 
     Raises:
-        ShowqError: Postfix does not answer, or the answer broke off.
+        ShowqError: Postfix does not answer, or the answer ended early.
     """
     mails: Counter[str] = Counter(dict.fromkeys(QUEUES, 0))
     oldest_at, is_whole = None, False
@@ -124,7 +124,7 @@ async def _mails(reader: asyncio.StreamReader) -> AsyncGenerator[dict[str, str]]
             if attributes.get("queue_id"):
                 yield attributes
     if not records.at_record_end:
-        raise ShowqError("the answer broke off")
+        raise ShowqError("the answer ended early")
 
 
 def _unanswered(socket: Path, error: Exception) -> ShowqError:

@@ -1,6 +1,6 @@
 """Tasks that run beside a daemon's work as long as it lives: beats, sweeps, followers.
 
-One that ends before it is asked to has failed. The daemon then ends too, with its fault, and systemd starts it anew: a
+One that ends before it is asked to has failed. The daemon then ends too, with its fault, and systemd restarts it: a
 daemon that goes on without its sweep or its beat looks well and is not.
 
 What such a task waits for it waits for with a limit (`set_within`).

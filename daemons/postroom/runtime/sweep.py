@@ -24,7 +24,7 @@ async def sweep_forever(
     """Sweep every SWEEP_S seconds until cancelled.
 
     Args:
-        sweep:         removes one step; returns how many rows it were.
+        sweep:         removes one step; returns how many rows were removed.
         budget:        rows of a full step, after which the next one follows soon; None waits SWEEP_S after each.
         lost:          called when the store was lost; without it, those who ask the store for more log that.
         first_after_s: seconds until the first step.

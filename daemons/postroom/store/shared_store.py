@@ -10,7 +10,7 @@ from postroom.store.limits.interface import Notes, Takes, Waiting
 from postroom.store.shared.interface import Beats, Evidence, Suppressions, Waves
 
 SweepPart = Callable[[float | None, int], Awaitable[int]]
-"""Removes from one part what no longer counts at a time, at most so many rows; returns how many it were."""
+"""Removes from one part what no longer counts at a time, at most so many rows; returns how many were removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

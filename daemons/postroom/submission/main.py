@@ -77,7 +77,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
     """The daemon's whole life.
 
     Args:
-        reread: reads the configuration anew, at each reload.
+        reread: reads the configuration again, at each reload.
 
     Raises:
         StartRefused: it cannot start as it is configured.

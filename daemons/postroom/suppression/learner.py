@@ -63,7 +63,7 @@ class Learner:
                     domain=fact.recipient.domain,
                     cause=fact.cause,
                     rule=fact.rule,
-                    effect="further suppressions of it are held, mail goes on",
+                    effect="further suppressions are held for review; mail to their recipients still goes out",
                     mend="`postroom suppress waves`, then `postroom suppress wave accept` or `undo`",
                 )
             if what in {Learned.SUPPRESSED, Learned.HELD, Learned.WAVE_BEGAN}:

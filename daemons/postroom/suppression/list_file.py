@@ -95,7 +95,7 @@ def _csv_reader(header: list[str]) -> Callable[[str], dict[str, object]]:
         try:
             fields = next(csv.reader([text], strict=True))
         except (csv.Error, StopIteration):
-            raise _Unfit("is no CSV (RFC 4180)") from None
+            raise _Unfit("is not CSV (RFC 4180)") from None
         if len(fields) != len(header):
             raise _Unfit(f"has {len(fields)} fields, the first line {len(header)}")
         return dict(zip(header, fields, strict=True))
@@ -107,7 +107,7 @@ def _json(text: str) -> dict[str, object]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
-        raise _Unfit("is no JSON object") from None
+        raise _Unfit("is not a JSON object") from None
     assert isinstance(document, dict), "it begins with {"
     return document
 

@@ -200,7 +200,7 @@ class _Loading:
         )
 
     def _try(self, template: Template, manifest_path: str) -> None:
-        # One fault meets many of the trials, at times on another line: it is told with the first.
+        # One fault meets many of the trials, at times on another line: it is reported with the first.
         found: dict[tuple[str, str], TemplateProblem] = {}
         for locale in template.locales:
             for trial, data in template.manifest.trials():

@@ -47,7 +47,7 @@ def locale(tag: str) -> Locale:
     """The rules for a tag such as `de` or `de-AT`; a region CLDR does not know has those of its language.
 
     Raises:
-        UnknownLocaleError: CLDR does not know the language, or this is no tag.
+        UnknownLocaleError: CLDR does not know the language, or this is not a tag.
     """
     # Checked before Babel makes the name of a file of it.
     if not _TAG.fullmatch(tag.lower()):

@@ -46,7 +46,7 @@ class Logo:
             host: names the right side of the Content-ID.
 
         Raises:
-            ValueError: it cannot be read, is too large, or is no image that mail programs show.
+            ValueError: it cannot be read, is too large, or is not an image that mail programs show.
         """
         try:
             with path.open("rb") as file:

@@ -1,7 +1,7 @@
 """The watcher's clock: Unix seconds that never go back.
 
 What the witness proves rests on comparing times that two daemons of one host took from the wall clock. When that
-is set back, times of before and after mean different things: the clock here stands still until the wall clock has
+is set back, times from before and after mean different things: the clock here stands still until the wall clock has
 caught up, and says so once, so that what was proved with the old times is dropped.
 """
 

@@ -221,7 +221,7 @@ class FileSource:
         return found, behind
 
     def _go_on(self, before: _Position | None, parts: Sequence[LogPart]) -> None:
-        """Enter the first of these files; none of them is there when the log is about to be made anew."""
+        """Enter the first of these files; none of them is there when the log is about to be recreated."""
         if self._enter_first(before, parts):
             close_all(parts[1:])
 

@@ -175,7 +175,7 @@ class Follower:
 
 
 def log_bounce(log: Log, bounce: Bounce) -> None:
-    """Log a bounce of our mail: one line for each, whether the log or a report told of it first."""
+    """Log a bounce of our mail: one line for each, whether the log or a report said so first."""
     log.info(
         "watcher.bounced",
         queue_id=bounce.queue_id,

@@ -1,8 +1,8 @@
 """The LMTP socket: mails to our return-path domains, each answered once what it says is stored.
 
-Every mail to a return-path domain is taken, whatever it is: policy has refused at RCPT what is no address of ours, and
-a refusal here would make Postfix send a bounce to whomever a forger named. For the same reason nothing is ever sent in
-answer. Only two get a temporary refusal: a mail that cannot be stored now, and one for a domain that is not ours,
+Every mail to a return-path domain is taken, whatever it is: policy has refused at RCPT what is not an address of ours,
+and a refusal here would make Postfix send a bounce to whomever a forger named. For the same reason nothing is ever sent
+in answer. Only two get a temporary refusal: a mail that cannot be stored now, and one for a domain that is not ours,
 which somebody's transport_maps sent here by mistake.
 
 Diagnostics: watcher.mail_taken, watcher.bounced, watcher.mail_waits, watcher.mail_fault, watcher.misrouted.

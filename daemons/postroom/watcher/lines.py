@@ -34,7 +34,7 @@ MAX_TAG = 160
 
 
 class NoLine(StrEnum):
-    """Why a text is no line of Postfix's log."""
+    """Why a text is not a line of Postfix's log."""
 
     NOT_POSTFIX = "not_postfix"
     MALFORMED = "malformed"

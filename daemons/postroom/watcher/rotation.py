@@ -46,7 +46,7 @@ class LogPart:
         status = os.fstat(self._file.fileno())
         if not stat.S_ISREG(status.st_mode):
             self._file.close()
-            raise FileNotFoundError(f"{path} is no file")
+            raise FileNotFoundError(f"{path} is not a file")
         self.dev, self.inode, self.changed_at = status.st_dev, status.st_ino, status.st_mtime
         unpacker = _UNPACKERS.get(path.suffix)
         self._unpacked = None if unpacker is None else cast("BinaryIO", unpacker(self._file))

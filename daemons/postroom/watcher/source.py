@@ -12,7 +12,7 @@ from postroom.watcher.lines import Line
 BATCH_LINES = 1_000
 
 FIRST_LOOK_BACK_S = 3_600.0
-"""How much of the log of before is read at the very first start."""
+"""How much of the log before it is read at the very first start."""
 
 
 class SourceUnavailable(Exception):
@@ -28,7 +28,7 @@ class Batch:
         position: the position behind them.
         gaps:     why lines may be missing just before them.
         lines:    only those that count; the others moved the position.
-        read:     how many lines that were in all.
+        read:     how many lines were read in all.
         is_at_end: nothing more was there.
     """
 

@@ -47,7 +47,7 @@ class StdinSource:
 
     def resume(self, position: str | None) -> None:
         self._after = position
-        self._gaps = () if position is None else (LogGap("standard input began anew"),)
+        self._gaps = () if position is None else (LogGap("standard input was restarted"),)
 
     def close(self) -> None:
         """Leaves the pipe open: only who made it closes it."""

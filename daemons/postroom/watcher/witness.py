@@ -10,7 +10,7 @@ order; each step begins when the one before has ended.
     4. a probe B, and its end read from the log: whatever was logged before the last answer has been read
 
 Then a token that is in no line and was in no answer was not queued. What is stored of it, and when it holds, is
-told in store/track/witness.py. An attempt that ended before A has no session that began after A.
+described in store/track/witness.py. An attempt that ended before A has no session that began after A.
 
 The log counts as whole from the end of a first probe on; each gap takes that away until another one is read. Then
 the queue is asked, and a probe read after it: what is not there any more has its end in the gap

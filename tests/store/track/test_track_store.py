@@ -338,7 +338,7 @@ def test_without_the_whole_log_nothing_is_shown_absent(bed: Bed) -> None:
     bed.cover(NOW + 30)
     bed.checkpoint(NOW + 40)
     assert bed.witness(2, NOW + 20, NOW + 21) == Unproven(
-        "the watcher does not have the whole log of that time", is_final=True
+        "the watcher has only part of the log of that time", is_final=True
     )
     assert bed.witness(3, NOW + 35, NOW + 36) == Absent()
 

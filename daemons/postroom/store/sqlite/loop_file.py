@@ -39,7 +39,7 @@ CHECKPOINT_PAGES = 1_000
 """Size of the WAL, in pages of 4 KiB, at which it is copied back (SQLite's own default)."""
 
 RESTART_PAGES = 4_000
-"""Size of the WAL at which writers are held up for the moment that it takes to begin it anew.
+"""Size of the WAL at which writers are held up for the moment that it takes to restart it.
 
 Under a steady load a copy that holds up nobody never meets a moment without new pages.
 """

@@ -68,11 +68,11 @@ class _Run(Protocol):
 
 
 async def sweep_in_steps(run: _Run, remove: Callable[[apsw.Connection, int], int], budget: int) -> int:
-    """Remove rows in transactions of SWEEP_STEP until none is left or the budget is used; return how many it were.
+    """Remove rows in transactions of SWEEP_STEP until none is left or the budget is used; return how many.
 
     Args:
         run:    runs one transaction.
-        remove: removes at most so many rows, and returns how many it were.
+        remove: removes at most so many rows, and returns how many were removed.
     """
     left = budget
     while step := min(left, SWEEP_STEP):
@@ -88,7 +88,7 @@ def _step(remove: Callable[[apsw.Connection, int], int], step: int) -> Operation
 
 
 def _open_clock(connection: apsw.Connection, sources: TimeSources, latest_ms: Callable[[], int]) -> Clock:
-    """The clock of a store file with the table SCHEMA; the first to open the file in a boot sets it."""
+    """The clock of a store file with the table of CLOCK_SCHEMA; the first to open the file in a boot sets it."""
     anchor = anchored(_kept(connection), sources, latest_ms)
     if anchor != _kept(connection):
         connection.execute("BEGIN IMMEDIATE")

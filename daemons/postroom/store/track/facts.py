@@ -87,7 +87,7 @@ class InstanceStopping:
 
 @dataclass(frozen=True, slots=True)
 class InstanceStarted:
-    """A Postfix instance runs anew: the processes of the one before are gone."""
+    """A Postfix instance was restarted: the processes of the one before are gone."""
 
     instance: str
 

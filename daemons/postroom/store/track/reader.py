@@ -1,6 +1,6 @@
 """track.db, read by others than the watcher: the history of a delivery, and what the witness says.
 
-Each question opens the file, reads in one transaction and closes it: a watcher may make the file anew, and
+Each question opens the file, reads in one transaction and closes it: a watcher may recreate the file, and
 questions are few. A host without a watcher has no such file, or an old one; then nothing is known.
 """
 

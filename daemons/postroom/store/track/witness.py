@@ -7,7 +7,7 @@ queued. How it comes about: watcher/witness.py.
 
     clear_since is the latest of
         covered_since  the log is whole from here on (a gap takes this away, a session of our own that is read
-                       again from the log gives it anew)
+                       again from the log restores it)
         the beginning of the youngest session that had not ended when the queue was asked
         the beginning of the youngest session that was forgotten (sweep)
 
@@ -80,7 +80,7 @@ class TrackWitness:
         return await self._thread.run(operation)
 
     async def clock_went_back(self) -> None:
-        """Times of before mean nothing any more: what was proved with them is dropped."""
+        """Times from before mean nothing any more: what was proved with them is dropped."""
 
         def operation(connection: apsw.Connection) -> None:
             meta.add_gap(connection)
@@ -140,5 +140,5 @@ def witness_answer(connection: apsw.Connection, sender: str, started_at: float, 
     if covered is None:
         return Unproven("the watcher has not seen yet that Postfix's log reaches it", is_final=False)
     if float(covered) >= started_at - CLOCK_SLACK_S:
-        return Unproven("the watcher does not have the whole log of that time", is_final=True)
+        return Unproven("the watcher has only part of the log of that time", is_final=True)
     return Unproven("the watcher has not looked since, or a session with Postfix has not ended", is_final=False)

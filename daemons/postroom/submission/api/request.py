@@ -5,7 +5,7 @@ Two steps: `document` reads JSON (any octets give a document or an ApiProblem),
 
 Limits:  MAX_DEPTH levels of nesting, MAX_KEYS keys in an object, MAX_KEY characters in a key, MAX_RECIPIENTS
          mailboxes in a list: a request within the size limit must not cost more than reading it. A key twice in
-         one object, a number that is no finite number, a NUL and half a surrogate pair anywhere are refused,
+         one object, a number that is not a finite number, a NUL and half a surrogate pair anywhere are refused,
          because the ways they are understood differ.
 """
 
@@ -60,7 +60,7 @@ def document(octets: bytes) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        ApiProblem: 400 for what is no JSON, 422 for text that no mail can carry.
+        ApiProblem: 400 for what is not JSON, 422 for text that no mail can carry.
     """
     try:
         read = json.loads(

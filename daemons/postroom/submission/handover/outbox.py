@@ -113,7 +113,7 @@ class Outbox:
         sessions = [asyncio.create_task(self._keep_session()) for _ in range(self._sessions)]
         tasks = [asyncio.create_task(self._feed()), asyncio.create_task(self._doubts.look_forever()), *sessions]
         ended = asyncio.create_task(stopping.wait())
-        # A task that ends before `stopping` has failed: it raises below, the daemon exits, systemd starts it anew.
+        # A task that ends before `stopping` has failed: it raises below, the daemon exits, systemd restarts it.
         done, _ = await asyncio.wait([ended, *tasks], return_when=asyncio.FIRST_COMPLETED)
         self._draining.set()
         await asyncio.wait(sessions, timeout=DRAIN_S)
