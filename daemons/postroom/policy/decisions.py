@@ -32,12 +32,16 @@ from postroom.policy.protocol import PolicyRequest
 from postroom.policy.recipient_notes import RecipientNotes
 from postroom.recipients.check import RecipientCheck
 from postroom.runtime.log import Log
+from postroom.runtime.log_once import LogOnceEach
 from postroom.store.limits.interface import Usage
 
 DUNNO = "DUNNO"
 
 DOORS = frozenset({"smtp", "sendmail"})
 """The contexts whose mail is ours; the word of each is its door's."""
+
+MAX_UNKNOWN_CONTEXTS = 100
+"""Contexts that are logged as unknown; the mail of more of them passes without a log line."""
 
 CountAt = Literal["end_of_message", "rcpt"]
 
@@ -97,7 +101,7 @@ class Decisions:
         self._clock = clock
         self._log = log
         self._are_recipients_counted = limiter.counts_by("recipient", "recipient_domain")
-        self._strange_contexts: set[str] = set()
+        self._unknown_contexts = LogOnceEach(MAX_UNKNOWN_CONTEXTS)
 
     async def answer(self, request: PolicyRequest) -> Answer:
         """Decide one request; raises nothing that a store can cause."""
@@ -167,9 +171,8 @@ class Decisions:
         }
 
     def _warn(self, context: str) -> None:
-        # Once for each, and not for ever more of them: the word is Postfix's configuration, not the client's.
-        if context not in self._strange_contexts and len(self._strange_contexts) < 100:
-            self._strange_contexts.add(context)
+        # Once for each: the word is Postfix's configuration, not the client's.
+        if self._unknown_contexts.is_new(context):
             self._log.warning(
                 "policy.context_unknown",
                 context=context,

@@ -30,6 +30,7 @@ class CircuitBreaker:
     def __init__(self, store: str, effect: str, log: Log, retry_s: float = RETRY_S) -> None:
         self._loss = StoreLoss(store, effect, retry_s, log)
         self._retry_s = retry_s
+        self._error: str | None = None  # why the store is left alone: it is while this is set
         self._next_try = 0.0
 
     async def ask(self, operation: Callable[[], Awaitable[T]], budget_s: float) -> T:
@@ -39,22 +40,25 @@ class CircuitBreaker:
             StoreUnavailable: it gave no answer, or it was lost a moment ago.
         """
         loop = asyncio.get_running_loop()
-        if self._loss.error is not None and loop.time() < self._next_try:
-            raise StoreUnavailable(self._loss.error)
+        if self._error is not None and loop.time() < self._next_try:
+            raise StoreUnavailable(self._error)
         self._next_try = loop.time() + self._retry_s  # of those that ask a lost store now, only this one waits
         try:
             async with asyncio.timeout(budget_s):
                 answer = await operation()
         except TimeoutError:
-            self._lost(f"timeout after {budget_s:g} s", loop.time())
-            raise StoreUnavailable(self._loss.error) from None
+            reason = f"timeout after {budget_s:g} s"
+            self._lost(reason, loop.time())
+            raise StoreUnavailable(reason) from None
         except StoreUnavailable as error:
             self._lost(str(error), loop.time())
             raise
-        if self._loss.error is not None:
+        if self._error is not None:
+            self._error = None
             self._loss.back()
         return answer
 
     def _lost(self, error: str, now: float) -> None:
         self._loss.lost(error)
+        self._error = error
         self._next_try = now + self._retry_s

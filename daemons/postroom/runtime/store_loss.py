@@ -4,30 +4,28 @@ Diagnostics: store.unavailable (effect says what that means), store.available.
 """
 
 from postroom.runtime.log import Log
+from postroom.runtime.log_once import LogOnce
 
 
 class StoreLoss:
     """Whether a store is lost, as one user of it sees that.
 
     Args:
-        store:            its word in the log.
-        effect:           what it means for the mail that the store is lost.
-        retry_s:          seconds until the next try.
-        return_is_logged: False where somebody else logs that the store is back.
+        store:   its word in the log.
+        effect:  what it means for the mail that the store is lost.
+        retry_s: seconds until the next try.
     """
 
-    def __init__(self, store: str, effect: str, retry_s: float, log: Log, *, return_is_logged: bool = True) -> None:
+    def __init__(self, store: str, effect: str, retry_s: float, log: Log) -> None:
         self._store = store
         self._effect = effect
         self._retry_s = retry_s
         self._log = log
-        self._return_is_logged = return_is_logged
-        self.error: str | None = None
-        """Why it gave no answer; None while it answers."""
+        self._loss = LogOnce()
 
     def lost(self, error: str) -> None:
         """The store gave no answer; the first time is logged."""
-        if self.error is None:
+        if self._loss.is_new():
             self._log.warning(
                 "store.unavailable",
                 store=self._store,
@@ -35,10 +33,8 @@ class StoreLoss:
                 effect=self._effect,
                 next=f"{self._retry_s:g} s",
             )
-        self.error = error
 
     def back(self) -> None:
-        """The store answered; after a loss that is logged, unless somebody else does."""
-        if self.error is not None and self._return_is_logged:
+        """The store answered; after a loss that is logged."""
+        if self._loss.clear():
             self._log.info("store.available", store=self._store)
-        self.error = None

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from postroom.mail.states import State
 from postroom.runtime.log import Log
+from postroom.runtime.log_once import LogOnce
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.track.evidence import Bounce
@@ -55,7 +56,7 @@ class Follower:
         # One thread for ever: sd_journal objects belong to the thread that made them.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="source")
         self._awaited: dict[int, asyncio.Event] = {}
-        self._trouble: str | None = None
+        self._trouble = LogOnce()
         self._last_at: float | None = None
         self._is_at_end = False
         self.caught_up = asyncio.Event()
@@ -126,9 +127,8 @@ class Follower:
                 return
         else:
             return  # it was not stored, and is read again at the next start
-        if self._trouble is not None:
+        if self._trouble.clear():
             self._log.info("watcher.available", source=self._source.name)
-        self._trouble = None
         self._report(batch, facts, bounces)
 
     def _report(self, batch: Batch, facts: list[Fact], bounces: list[Bounce]) -> None:
@@ -159,9 +159,8 @@ class Follower:
 
     async def _pause(self, trouble: str) -> None:
         """Log a trouble that is new, and leave source and store alone for a while."""
-        if trouble != self._trouble:
+        if self._trouble.is_new(trouble):
             self._log.error("watcher.unavailable", error=trouble, effect="Postfix's log waits", next=f"{PAUSE_S:g} s")
-        self._trouble = trouble
         await asyncio.sleep(PAUSE_S)
 
     async def _resume_again(self) -> None:

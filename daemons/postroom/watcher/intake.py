@@ -18,6 +18,7 @@ from postroom.mail.return_addresses import ReturnAddresses
 from postroom.runtime.connections import Connections
 from postroom.runtime.fault_points import FaultPoints
 from postroom.runtime.log import Log, error_fields
+from postroom.runtime.log_once import LogOnce, LogOnceEach
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.track.reports import TrackReports
@@ -73,8 +74,8 @@ class Intake:
         self._now = now
         self._sessions = Connections(self._run_session, MAX_SESSIONS, BUSY)
         self._reading = asyncio.Lock()
-        self._is_store_lost = False
-        self._misrouted: set[str] = set()
+        self._store_loss = LogOnce()
+        self._misrouted = LogOnceEach(MAX_MISROUTED)
 
     async def serve(self, sock: socket.socket) -> asyncio.Server:
         """Begin to serve sessions of this listening socket."""
@@ -108,8 +109,7 @@ class Intake:
         if self._returns.serve(recipient):
             return None
         domain = safe(domain_of(recipient))
-        if domain not in self._misrouted and len(self._misrouted) < MAX_MISROUTED:
-            self._misrouted.add(domain)
+        if self._misrouted.is_new(domain):
             self._log.warning(
                 "watcher.misrouted",
                 domain=domain,
@@ -124,11 +124,10 @@ class Intake:
         try:
             effect = await self._store_reports(read)
         except StoreUnavailable as error:
-            if not self._is_store_lost:
+            if self._store_loss.is_new():
                 self._log.error("watcher.mail_waits", error=str(error), effect="Postfix keeps it and tries again")
-            self._is_store_lost = True
             return LATER * len(mail.recipients)
-        self._is_store_lost = False
+        self._store_loss.clear()
         kind = read.kind
         self._metrics.count(f"postroom_watcher_mails_{kind}_total")
         self._log.info("watcher.mail_taken", kind=kind, effect=effect)

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Callable
 
 from postroom.runtime.log import Log
+from postroom.runtime.log_once import LogOnce
 from postroom.runtime.metrics import Metrics
-from postroom.runtime.store_loss import StoreLoss
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.values import Learned
 from postroom.store.track.sharing import TrackSharing
@@ -28,14 +28,21 @@ async def share_forever(
     every_s: float = EVERY_S,
 ) -> None:
     """Send what waits, every `every_s` seconds, until cancelled. A store that is away makes it wait."""
-    loss = StoreLoss("shared", "suppressions wait", every_s, log, return_is_logged=False)
+    loss = LogOnce()
     while True:
         try:
             while facts := await track.waiting(BATCH_FACTS):
                 learned = await learner.learn(facts)
                 await track.mark_shared([fact.number for fact in facts], now())
                 metrics.count("postroom_watcher_suppressed_total", learned.count(Learned.SUPPRESSED))
-            loss.back()
+            loss.clear()  # that the store is back is logged with the beats
         except StoreUnavailable as error:
-            loss.lost(str(error))
+            if loss.is_new():
+                log.warning(
+                    "store.unavailable",
+                    store="shared",
+                    error=str(error),
+                    effect="suppressions wait",
+                    next=f"{every_s:g} s",
+                )
         await asyncio.sleep(every_s)

@@ -27,6 +27,7 @@ from pathlib import Path
 from postroom.mail import tokens
 from postroom.postfix.showq import ShowqError, queue_ids
 from postroom.runtime.log import Log
+from postroom.runtime.log_once import LogOnce
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.track.reconciliation import TrackReconciliation
@@ -87,7 +88,7 @@ class WitnessTask:
         self._clock = clock
         self._count = first_count
         self._looked_at = 0.0
-        self._trouble: str | None = None
+        self._trouble = LogOnce()
 
     async def run(self) -> None:
         """Keep the log known to be whole, and look when it is requested; until cancelled."""
@@ -117,7 +118,7 @@ class WitnessTask:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, RETRY_MAX_S)
             else:
-                self._trouble = None
+                self._trouble.clear()
                 pause_s, rest_s = RETRY_FIRST_S, REST_FIRST_S
                 await asyncio.sleep(POLL_S)
 
@@ -184,6 +185,5 @@ class WitnessTask:
             ) from None
 
     def _warn_once(self, error: Exception) -> None:
-        if str(error) != self._trouble:
+        if self._trouble.is_new(str(error)):
             self._log.warning("watcher.blind", error=str(error), effect="what is in doubt stays in doubt")
-        self._trouble = str(error)

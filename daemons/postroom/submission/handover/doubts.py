@@ -18,6 +18,7 @@ from typing import Literal
 from postroom.postfix.showq import ShowqError, queue_ids
 from postroom.runtime.background import set_within
 from postroom.runtime.log import Log
+from postroom.runtime.log_once import LogOnceEach
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.handover import OutboxHandover
@@ -99,7 +100,7 @@ class Doubts:
         self._random = random
         self._awaits_watcher = False
         """Whether the watcher may still come to know about one."""
-        self._reported: set[int] = set()
+        self._unproven = LogOnceEach()
         """Deliveries that stay in doubt by the rule, for which that was logged."""
 
     async def look_forever(self) -> None:
@@ -175,8 +176,7 @@ class Doubts:
             )
             self._log.warning("handover.unproven", id=doubt.message, reason=reason, rule="resend")
             return True
-        if doubt.delivery not in self._reported:
-            self._reported.add(doubt.delivery)
+        if self._unproven.is_new(doubt.delivery):
             self._log.warning("handover.unproven", id=doubt.message, reason=reason, rule="wait")
         return False
 

@@ -14,6 +14,7 @@ from postroom.mail.states import State
 from postroom.mail.status import Reply
 from postroom.runtime.background import set_within
 from postroom.runtime.log import Field, Log
+from postroom.runtime.log_once import LogOnce
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.handover import OutboxHandover
@@ -59,7 +60,7 @@ class Outcomes:
         self._doubtful = status.doubtful
         self._draining = status.draining
         self._recording: set[asyncio.Task[None]] = set()
-        self._store_is_away = False
+        self._store_loss = LogOnce()
 
     def queued(self, claimed: ClaimedDelivery, answer: Reply) -> None:
         """Postfix took it. Stored without holding up the session; `settled` waits for it."""
@@ -122,9 +123,8 @@ class Outcomes:
 
     async def store_away(self, error: StoreUnavailable) -> None:
         """The store failed; logged once until it works again. Returns after the pause it is to be left alone."""
-        if not self._store_is_away:
+        if self._store_loss.is_new():
             self._log.error("store.unavailable", store="mail", error=str(error), effect="accepted mail waits")
-        self._store_is_away = True
         await set_within(self._draining, STORE_PAUSE_S)
 
     async def _failed(
@@ -157,5 +157,5 @@ class Outcomes:
                 if was_last:
                     return
             else:
-                self._store_is_away = False
+                self._store_loss.clear()
                 return

@@ -1,0 +1,48 @@
+"""What is logged once, though it is found again and again: a trouble while it lasts, or each of several things.
+
+Here it is only remembered what was logged; the event and its level are the caller's.
+"""
+
+from collections.abc import Hashable
+
+
+class LogOnce:
+    """A trouble that lasts: logged when it begins, and when it becomes another one."""
+
+    def __init__(self) -> None:
+        self._logged: str | None = None
+
+    def is_new(self, trouble: str = "") -> bool:
+        """Whether this is to be logged: there was no trouble just before, or another one.
+
+        Args:
+            trouble: what is wrong; without it, all that comes before `clear` is the same trouble.
+        """
+        is_new = trouble != self._logged
+        self._logged = trouble
+        return is_new
+
+    def clear(self) -> bool:
+        """The trouble is over, and is new when it comes again; returns whether there was one."""
+        was_logged = self._logged is not None
+        self._logged = None
+        return was_logged
+
+
+class LogOnceEach:
+    """Things that are logged once each, as long as the process lives.
+
+    Args:
+        at_most: so many are logged, none after them; None where whoever sends them cannot make up more.
+    """
+
+    def __init__(self, at_most: int | None = None) -> None:
+        self._at_most = at_most
+        self._logged: set[Hashable] = set()
+
+    def is_new(self, thing: Hashable) -> bool:
+        """Whether this is to be logged: it was not yet, and there is room for it."""
+        if thing in self._logged or (self._at_most is not None and len(self._logged) >= self._at_most):
+            return False
+        self._logged.add(thing)
+        return True
