@@ -2,7 +2,10 @@
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+
+import pytest
 
 from postroom.policy.decisions import Answer
 from postroom.policy.protocol import PolicyRequest
@@ -16,15 +19,26 @@ async def broken(_: PolicyRequest) -> Answer:
     raise LookupError("jane@example.org")
 
 
-def test_a_question_without_an_answer_is_logged_with_its_place(bed: Path) -> None:
-    """Kind, file and line of the fault; never its words, which may quote an address."""
+async def slow(_: PolicyRequest) -> Answer:
+    await asyncio.sleep(3600)
+    raise AssertionError("unreachable")
+
+
+@pytest.mark.parametrize(
+    ("decide", "budget_s", "error", "faulty"),
+    [(broken, 1.0, "LookupError", "raise LookupError"), (slow, 0.05, "TimeoutError", "await asyncio.sleep")],
+)
+def test_a_question_without_an_answer_is_logged_with_its_place(
+    bed: Path, decide: Callable[[PolicyRequest], Awaitable[Answer]], budget_s: float, error: str, faulty: str
+) -> None:
+    """Kind, file and line of the fault, or of what took too long; never its words, which may quote an address."""
     written: list[tuple[str, dict[str, Field]]] = []
 
     def write(_: Level, event: str, fields: dict[str, Field]) -> None:
         written.append((event, fields))
 
     async def ask() -> bytes:
-        server = PolicyServer(broken, 1.0, Log("info", write), Metrics())
+        server = PolicyServer(decide, budget_s, Log("info", write), Metrics())
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(bed / "policy"))
         accepting = await server.serve(listener)
@@ -37,6 +51,6 @@ def test_a_question_without_an_answer_is_logged_with_its_place(bed: Path) -> Non
 
     assert asyncio.run(ask()) == b"", "it hangs up"
     ((event, fields),) = written
-    line = next(n for n, text in enumerate(Path(__file__).read_text().splitlines(), 1) if "raise LookupError" in text)
-    assert (event, fields["error"], fields["where"]) == ("policy.unanswered", "LookupError", f"{__file__}:{line}")
+    line = next(n for n, text in enumerate(Path(__file__).read_text().splitlines(), 1) if faulty in text)
+    assert (event, fields["error"], fields["where"]) == ("policy.unanswered", error, f"{__file__}:{line}")
     assert "jane" not in str(fields)

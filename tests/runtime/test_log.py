@@ -1,5 +1,6 @@
 """The log: one line an event, whatever is in it, wherever stderr leads."""
 
+import asyncio
 import json
 import logging
 import os
@@ -7,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -167,3 +169,47 @@ def test_a_fault_is_logged_with_its_kind_and_place_and_without_its_words() -> No
         "at": "unknown",
         "reason": "limits.db: locked",
     }
+
+
+def line_with(text: str) -> int:
+    """The number of the first line of this file that ends in it."""
+    return next(n for n, line in enumerate(Path(__file__).read_text().splitlines(), 1) if line.endswith(text))
+
+
+async def wait_for_good() -> None:
+    await asyncio.sleep(3600)  # waits
+
+
+def test_a_fault_inside_a_library_has_the_place_that_called_it() -> None:
+    """Not the library's own line, which says nothing about what was asked of it."""
+    try:
+        json.loads("jane@example.org")  # asks
+    except json.JSONDecodeError as error:
+        fields = error_fields(error)
+    assert fields["where"] == f"{__file__}:{line_with('# asks')}"
+
+
+def test_a_timeout_has_the_place_that_took_the_time() -> None:
+    """asyncio raises it where the budget was set; what was waited for is in the error before."""
+
+    async def run() -> dict[str, Field]:
+        try:
+            async with asyncio.timeout(0.01):
+                await wait_for_good()
+        except TimeoutError as error:
+            return error_fields(error)
+        raise AssertionError("it ended")
+
+    assert asyncio.run(run()) == {
+        "error": "TimeoutError",
+        "where": f"{__file__}:{line_with('# waits')}",
+        "reason": None,
+    }
+
+
+def test_a_fault_known_to_libraries_alone_has_their_place() -> None:
+    """Better than none."""
+    with ThreadPoolExecutor(1) as pool:
+        error = pool.submit(json.loads, "jane").exception()
+    assert error is not None
+    assert "/json/decoder.py:" in str(error_fields(error)["where"])

@@ -8,6 +8,7 @@ Addresses, secrets, message bodies and template values have no place here:
 callers log ids, keyed hashes and domains.
 """
 
+import asyncio
 import json
 import logging
 import os
@@ -15,8 +16,10 @@ import re
 import stat
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from types import FrameType
 from typing import Literal
 
 from postroom.mail.logsafe import redacted, safe
@@ -29,6 +32,7 @@ Field = str | int | float | bool | None
 LIBRARY_LIMIT = 500
 """Characters of a library's message that are kept."""
 
+_OURS = __name__.partition(".")[0]
 _PRIORITY: dict[Level, int] = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _PLAIN = re.compile(r"[!#-\[\]-~]+")  # printable ASCII without blank, quote and backslash
 
@@ -91,19 +95,30 @@ def line(event: str, fields: dict[str, Field]) -> str:
 
 
 def error_fields(error: BaseException, place: str = "where") -> dict[str, Field]:
-    """The fields of a fault of ours: the kind of error, and file and line where it was raised.
+    """The fields of a fault of ours: the kind of error, and file and line where it came about.
+
+    That is the innermost place outside of libraries; of a timeout of asyncio's, how far that was which took too long.
 
     Its text is added (`reason`) only where it is our own; others' may quote an address.
 
     Args:
         place: the name of the field for file and line.
     """
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = "unknown" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+    places = [*traceback.walk_tb(error.__traceback__)]
+    before = error.__cause__ or error.__context__
+    if isinstance(error, TimeoutError) and isinstance(before, asyncio.CancelledError):
+        places += traceback.walk_tb(before.__traceback__)  # asyncio.timeout cancelled what took too long
+    innermost = next((at for at in reversed(places) if not _is_in_library(at[0])), places[-1] if places else None)
+    where = "unknown" if innermost is None else f"{innermost[0].f_code.co_filename}:{innermost[1]}"
     reason = str(error) if isinstance(error, StoreUnavailable) else None
     return {"error": type(error).__name__, place: where, "reason": reason}
+
+
+def _is_in_library(frame: FrameType) -> bool:
+    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    if package == _OURS:  # which may be installed among them
+        return False
+    return package in sys.stdlib_module_names or "-packages/" in frame.f_code.co_filename
 
 
 def _value(value: Field) -> str:
