@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextlib import suppress as suppress_errors
 from pathlib import Path
 
@@ -257,22 +259,29 @@ sys.stdin.readline()
 """
 
 
+@contextmanager
+def locked(*databases: Path) -> Iterator[Callable[[], None]]:
+    """Another process holds these files, until what is given is called, or to the end."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, *databases], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+
+        def release() -> None:
+            holder.communicate("\n", 10)
+
+        yield release
+
+
 def test_a_locked_store_is_answered_within_the_budget_and_counted_here(make_policy: MakePolicy) -> None:
     """Another process holds both files: the first answer is in time, the limit holds, then the store decides again."""
     daemon = make_policy(settings=limited(PER_SENDER))
     shared = daemon.state_dir / "shared"
     with (
-        subprocess.Popen(
-            [sys.executable, "-c", HOLD, shared / "limits.db", shared / "shared.db"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as holder,
+        locked(shared / "limits.db", shared / "shared.db") as release,
         PolicyClient(daemon.socket) as client,
     ):
-        assert holder.stdout is not None
-        assert holder.stdin is not None
-        assert holder.stdout.readline() == "held\n"
         answers = []
         for number in range(5):
             started = time.monotonic()
@@ -281,9 +290,7 @@ def test_a_locked_store_is_answered_within_the_budget_and_counted_here(make_poli
         assert answers == ["DUNNO"] * 7 + [OVER, "DUNNO", OVER]
         assert 'store.unavailable store=limits error="timeout after 0.4 s" effect="in-process limiter"' in daemon.log()
         assert " by=process " in daemon.log()
-        holder.stdin.write("\n")
-        holder.stdin.flush()
-        holder.wait(10)
+        release()
 
         def decided_by_the_store() -> bool:
             return client.ask(end_of_message("after", sender="carl@example.org")) == "DUNNO" and (
@@ -367,6 +374,16 @@ def test_a_reload_takes_new_limits_whole_or_not_at_all(make_policy: MakePolicy) 
         assert " warning: daemon.needs_restart settings=policy.socket_mode " in taken
         assert client.ask(end_of_message("3")) == OVER
         assert client.ask(end_of_message("other", sender="bert@example.org")) == "DUNNO"
+
+
+def test_a_reload_takes_a_shorter_budget_for_noted_recipients_too(make_policy: MakePolicy) -> None:
+    """A locked store leaves time for the answer at RCPT."""
+    daemon = make_policy(settings=limited("{name: one, key: recipient, rate: 9/1h}"), policy="budget: 4s")
+    daemon.change("budget: 4s", "budget: 1s")
+    daemon.reload()
+    with locked(daemon.state_dir / "shared" / "limits.db"), PolicyClient(daemon.socket) as client:
+        assert client.ask(request()) == "DUNNO"
+    assert 'store.unavailable store=limits error="timeout after 0.4 s"' in daemon.log()
 
 
 def test_a_daemon_without_its_key_is_told_how_to_make_it(make_policy: MakePolicy) -> None:

@@ -86,6 +86,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
 
         def take(new: Config) -> Sequence[str]:
             server.decide, server.budget_s = decisions(new).answer, new.policy.budget
+            notes.budget_s = new.policy.budget * STORE_SHARE
             return new.changed_from(config, NEEDS_RESTART)
 
         life.on_reload(reread, take)

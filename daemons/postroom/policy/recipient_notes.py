@@ -24,14 +24,14 @@ class RecipientNotes:
     Args:
         notes:     the store's, which all processes share.
         breaker:   of the file of the limits.
-        budget_s:  seconds the store may take for one call.
+        budget_s:  seconds the store may take for one call; may be replaced between two.
         max_notes: recipients kept here at once, of all messages.
     """
 
     def __init__(self, notes: Notes, breaker: CircuitBreaker, budget_s: float, max_notes: int = 100_000) -> None:
         self._notes = notes
         self._breaker = breaker
-        self._budget_s = budget_s
+        self.budget_s = budget_s
         self._max_notes = max_notes
         self._count = 0
         self._here: OrderedDict[tuple[Door, str], dict[str, str]] = OrderedDict()
@@ -45,7 +45,7 @@ class RecipientNotes:
             _, oldest = self._here.popitem(last=False)
             self._count -= len(oldest)
         try:
-            await self._breaker.ask(lambda: self._notes.note(instance, door, recipient, domain, now), self._budget_s)
+            await self._breaker.ask(lambda: self._notes.note(instance, door, recipient, domain, now), self.budget_s)
         except StoreUnavailable:
             return
 
@@ -53,7 +53,7 @@ class RecipientNotes:
         """The recipients noted for this message: hash -> domain."""
         here = self._here.get((door, instance), {})
         try:
-            noted = await self._breaker.ask(lambda: self._notes.noted(instance, door, now), self._budget_s)
+            noted = await self._breaker.ask(lambda: self._notes.noted(instance, door, now), self.budget_s)
         except StoreUnavailable:
             return dict(here)
         return {**noted, **here}
