@@ -31,9 +31,7 @@ from postroom.store.shared.values import (
     WaveGuard,
 )
 from postroom.store.shared.waves import with_wave
-
-_KEPT = ("cause", "rule", "rule_version", "enhanced_status", "evidence", "at", "is_proof")
-"""Named as the fields of KeptRefusal."""
+from postroom.store.sqlite.rows import named_rows
 
 
 class SqliteEvidence:
@@ -197,11 +195,13 @@ def _keep_refusal(connection: apsw.Connection, fact: Refused) -> bool:
 
 def _refusals(connection: apsw.Connection, recipient_hash: str) -> list[KeptRefusal]:
     """The refusals that count, the first one first."""
-    rows = connection.execute(
-        f"SELECT {', '.join(_KEPT)} FROM refusals WHERE recipient_hash = ? ORDER BY at, id", (recipient_hash,)
+    rows = named_rows(
+        connection,
+        "SELECT cause, rule, rule_version, enhanced_status, evidence, at, is_proof FROM refusals"
+        " WHERE recipient_hash = ? ORDER BY at, id",
+        (recipient_hash,),
     )
-    kept = (dict(zip(_KEPT, row, strict=True)) for row in rows)
-    return [KeptRefusal(**fields | {"is_proof": bool(fields["is_proof"])}) for fields in kept]
+    return [KeptRefusal(**row | {"is_proof": bool(row["is_proof"])}) for row in rows]
 
 
 def _good_at(connection: apsw.Connection, recipient_hash: str) -> float | None:

@@ -1,4 +1,8 @@
-"""Rows by the names of their columns, read and written, so that no value is taken for its neighbour."""
+"""Rows by the names of their columns, read and written, so that no value is taken for its neighbour.
+
+store/shared/suppressions.py does without: it lists its columns once, for several queries and a REPLACE whose values are
+bound by name, and that list names the values of a row as well.
+"""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
