@@ -15,7 +15,7 @@ from postroom.store.errors import StoreUnavailable
 
 def test_a_full_step_is_soon_followed_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until one finds less than its budget; then the pause is the long one."""
-    monkeypatch.setattr(sweeping, "FULL_BUDGET_S", 0.0)
+    monkeypatch.setattr(sweeping, "PAUSE_AFTER_FULL_STEP_S", 0.0)
     steps, removed = iter([10, 10, 3]), list[int]()
 
     async def sweep() -> int:

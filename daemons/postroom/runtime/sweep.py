@@ -10,8 +10,8 @@ from postroom.runtime.log import Log
 from postroom.store.errors import StoreUnavailable
 
 SWEEP_S = 60.0
-FULL_BUDGET_S = 1.0
-"""After a step that used its whole budget more is left: a short pause, in which others reach the store."""
+PAUSE_AFTER_FULL_STEP_S = 1.0
+"""After a step that used its whole budget more is left; in the pause others reach the store."""
 
 
 async def sweep_forever(
@@ -36,7 +36,7 @@ async def sweep_forever(
             removed = await sweep()
         except StoreUnavailable as error:
             lost(error)
-        await asyncio.sleep(FULL_BUDGET_S if removed == budget else SWEEP_S)
+        await asyncio.sleep(PAUSE_AFTER_FULL_STEP_S if removed == budget else SWEEP_S)
 
 
 def old_rows_stay(store: str, log: Log) -> Callable[[StoreUnavailable], None]:
