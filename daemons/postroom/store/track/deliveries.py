@@ -104,24 +104,24 @@ def tried(connection: apsw.Connection, fact: DeliveryTried, source: str, *, prov
     recipient = fact.recipient
     connection.execute(
         "INSERT INTO delivery (queue, recipient_hash, domain, hint, original_hash, state, enhanced_status, reason,"
-        " relay, attempts, changed_at, fault) VALUES (:queue, :recipient_hash, :domain, :hint, :original_hash, :state,"
-        " :enhanced_status, :reason, :relay, 1, :changed_at, :fault) ON CONFLICT DO UPDATE SET"
+        " relay, attempts, changed_at, fault) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET"
         " original_hash = excluded.original_hash, state = excluded.state,"
         " enhanced_status = excluded.enhanced_status, reason = excluded.reason, relay = excluded.relay,"
         " attempts = attempts + 1, changed_at = excluded.changed_at, fault = excluded.fault",
-        {
-            "queue": queue,
-            "recipient_hash": recipient.hash,
-            "domain": recipient.domain,
-            "hint": recipient.hint,
-            "original_hash": fact.original,
-            "state": fact.state,
-            "enhanced_status": fact.enhanced_status,
-            "reason": fact.reason,
-            "relay": fact.relay,
-            "changed_at": fact.at,
-            "fault": fact.fault.as_json() if fact.fault and fact.state is State.DEFERRED else None,
-        },
+        # In the order of the columns, not by name: each line of a delivery comes here, and names cost a tenth of it.
+        (
+            queue,
+            recipient.hash,
+            recipient.domain,
+            recipient.hint,
+            fact.original,
+            fact.state,
+            fact.enhanced_status,
+            fact.reason,
+            fact.relay,
+            fact.at,
+            fact.fault.as_json() if fact.fault and fact.state is State.DEFERRED else None,
+        ),
     )
     if fact.state is State.DELIVERED:
         _share(connection, token, fact, None, source, proven=proven)
