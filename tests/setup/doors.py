@@ -22,7 +22,8 @@ def wait_arrived(subjects: set[str], within_s: float = 60.0) -> None:
         until(lambda: subjects <= arrived().keys(), within_s, "all mails in the world", every_s=0.3)
     except Exception:
         print(sorted(subjects - arrived().keys())[:5], run("postqueue", "-p")[-2000:])
-        print(run("journalctl", "--no-pager", "--lines=60"))
+        for options in (("--unit=postroom-submission",), ("--unit=postroom-milter",), ()):
+            print(run("journalctl", "--no-pager", "--boot", "--lines=60", *options))
         raise
     twice = {subject: count for subject, count in arrived().items() if subject in subjects and count > 1}
     assert twice == {}, twice
