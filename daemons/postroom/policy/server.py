@@ -43,26 +43,26 @@ class PolicyServer:
         self.budget_s = budget_s
         self._log = log
         self._metrics = metrics
-        self._conversations = Connections(self._converse)
+        self._connections = Connections(self._converse)
 
     @property
     def connections(self) -> int:
         """How many connections are open."""
-        return len(self._conversations)
+        return len(self._connections)
 
     async def serve(self, sock: socket.socket) -> asyncio.Server:
         """Begin to serve connections of this listening socket."""
-        return await self._conversations.serve(sock)
+        return await self._connections.serve(sock)
 
     async def drain(self, timeout_s: float) -> None:
         """Answer what was asked, then hang up on everybody."""
-        await self._conversations.drain(timeout_s)
+        await self._connections.drain(timeout_s)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         requests = RequestReader()
         try:
-            while not self._conversations.is_draining and (octets := await reader.read(READ)):
-                with self._conversations.occupied():
+            while not self._connections.is_draining and (octets := await reader.read(READ)):
+                with self._connections.occupied():
                     requests.feed(octets)
                     while (request := requests.next_request()) is not None:
                         writer.write(await self._answered(request))
