@@ -1,6 +1,6 @@
 """Whose socket is at the other end of a loopback connection: the kernel's word, not the client's.
 
-For every door that is reached by TCP from this host: the milter asks it at the sendmail door.
+For every door that is reached by TCP from this host.
 
 One question by both addresses, one answer, about 100 µs, no privileges. The owner is believed only when the
 kernel knows the connection by exactly these addresses, it is open at the client's end, and the socket still
@@ -75,7 +75,7 @@ def answer(octets: bytes) -> SocketEntry | None:
         return None
     near_port, far_port = _PORTS.unpack_from(identity)
     near, far = ip_address(identity[4 : 4 + width]), ip_address(identity[20 : 20 + width])
-    return SocketEntry((_plain(near), near_port), (_plain(far), far_port), state, uid, inode)
+    return SocketEntry((plain(near), near_port), (plain(far), far_port), state, uid, inode)
 
 
 def believed(found: SocketEntry | None, near: End, far: End) -> int | None:
@@ -87,7 +87,7 @@ def believed(found: SocketEntry | None, near: End, far: End) -> int | None:
 
 def owner_of(client: End, server: End) -> int | None:
     """Ask the kernel which uid owns the client's socket of this connection; None is unknown."""
-    client, server = (_plain(client[0]), client[1]), (_plain(server[0]), server[1])
+    client, server = (plain(client[0]), client[1]), (plain(server[0]), server[1])
     if client[0].version != server[0].version:
         return None
     try:
@@ -99,6 +99,7 @@ def owner_of(client: End, server: End) -> int | None:
         return None
 
 
-def _plain(address: Address) -> Address:
+def plain(address: Address) -> Address:
+    """The address as IPv4 where it is one (::ffff:192.0.2.1)."""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
