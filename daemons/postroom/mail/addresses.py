@@ -188,12 +188,15 @@ def domain_of(address: str) -> str:
 
 
 def normalised(address: str) -> str:
-    """The address as a key: domain as `domain_of` gives it, local part untouched.
+    """The address as a key: domain as `domain_of` gives it, local part without quotes it does not need.
 
     Case of the local part is not folded: `Jane` and `jane` may be two people
     (RFC 5321 §2.4). Text without an @ comes back as it is.
     """
     local, at, _ = address.rpartition("@")
+    if local.startswith('"') and (quoted := _QUOTED.fullmatch(local)) is not None:
+        plain = re.sub(r"\\(.)", r"\1", quoted[1])
+        local = plain if _LOCAL.fullmatch(plain) is not None else local
     return f"{local}@{domain_of(address)}" if at else address
 
 

@@ -3,13 +3,18 @@
 The same address gives the same hash on every host that has the key, and
 without the key a hash says nothing. Case is folded, of the local part too:
 `Jane` and `jane` may be two people in theory, but a list that one of them is
-on must be found for both, and no known host tells them apart.
+on must be found for both, and no known host tells them apart. For the same
+reason quotes that a local part does not need are left out, and characters
+beyond ASCII may be composed or not (RFC 6530 §10.1).
+
+Source:  RFC 5321 §4.1.2: quotes are no part of the local part.
 
 Limits:  a reply is kept with at most REASON_CHARS characters.
 """
 
 import hmac
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from postroom.mail.addresses import domain_of, masked, normalised
@@ -32,7 +37,8 @@ class MaskedRecipient:
 
 def recipient_hash(key: bytes, address: str) -> str:
     """The keyed hash of an address, in HASH_HEX hexadecimal digits."""
-    return hmac.digest(key, normalised(address).casefold().encode("utf-8", "surrogatepass"), "sha256").hex()[:HASH_HEX]
+    known = unicodedata.normalize("NFC", normalised(address)).casefold()
+    return hmac.digest(key, known.encode("utf-8", "surrogatepass"), "sha256").hex()[:HASH_HEX]
 
 
 def private(key: bytes, value: str) -> str:
