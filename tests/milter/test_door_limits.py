@@ -13,6 +13,7 @@ from postroom.limits.limiter import LIMITS_LOST, Limiter
 from postroom.limits.rules import LimitRule
 from postroom.milter.door_limits import DoorDecision, DoorLimits, DoorMail
 from postroom.milter.origin import Origin
+from postroom.recipients.resolver import RecipientResolver
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.log import open_log
 from postroom.store.sqlite_store import init_sqlite_store, open_sqlite_store
@@ -36,6 +37,7 @@ class Door:
             limiter,
             breaker,
             1.0,
+            resolver=RecipientResolver(bytes(32), None),
             key=bytes(32),
             hostname="mail.example.org",
             hold_above=hold_above,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from postroom.mail.recipients import recipient_hash
 from postroom.recipients.check import RecipientCheck, RecipientRefusal
+from postroom.recipients.resolver import RecipientResolver
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.log import Log
 from postroom.store.shared.values import Suppression
@@ -32,7 +33,8 @@ def checked(folder: Path, ask: Callable[[SharedStore, RecipientCheck], Awaitable
     async def run() -> None:
         store = open_sqlite_store(folder)
         log = Log("error", lambda _level, _event, _fields: None)
-        await ask(store, RecipientCheck(store.suppressions, KEY, CircuitBreaker("shared", "", log, 0.0), 1.0))
+        resolver = RecipientResolver(KEY, None)
+        await ask(store, RecipientCheck(store.suppressions, resolver, CircuitBreaker("shared", "", log, 0.0), 1.0))
         await store.close()
 
     asyncio.run(run())

@@ -27,6 +27,7 @@ from postroom.config.sections.limits import LimitSection
 from postroom.config.sections.milter import MilterSection
 from postroom.config.sections.monitor import MonitorSection, ServeSection
 from postroom.config.sections.policy import PolicySection
+from postroom.config.sections.recipients import RecipientsSection
 from postroom.config.sections.senders import SendersSection
 from postroom.config.sections.submission import SubmissionSection
 from postroom.config.sections.suppression import SuppressionSection
@@ -80,6 +81,7 @@ class Config(Section):
     )
     senders: SendersSection = Field(SendersSection())
     policy: PolicySection = Field(PolicySection())
+    recipients: RecipientsSection = Field(RecipientsSection())
     suppression: SuppressionSection = Field(SuppressionSection())
     monitor: MonitorSection = Field(default_factory=MonitorSection, validate_default=True)
     retention: RetentionSection = Field(RetentionSection())

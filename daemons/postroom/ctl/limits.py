@@ -118,13 +118,27 @@ def _parts(context: "CommandContext", key: str) -> tuple[str, str]:
         case "sender":
             return kind, private(hash_key(context), counted_sender(value))
         case "recipient" | "login":
-            return kind, private(hash_key(context), value)
+            return kind, _recipient(context, value) if kind == "recipient" else private(hash_key(context), value)
         case "uid":
             return kind, _uid(value)
         case "client_address":
             return kind, client_network(value.removesuffix("/64")) or value
         case _:
             return kind, value
+
+
+def _recipient(context: "CommandContext", value: str) -> str:
+    """Under what the daemons count an address."""
+    from postroom.postfix.commands import PostfixCommandFailed
+    from postroom.postfix.rewriting import address_rewriting
+    from postroom.recipients.resolver import RecipientResolver
+
+    try:
+        rewriting = address_rewriting()
+    except PostfixCommandFailed:
+        rewriting = None
+    plus_addresses = context.config.recipients.plus_addresses
+    return RecipientResolver(hash_key(context), rewriting, plus_addresses).resolve_or_keep(value).counted
 
 
 def _uid(value: str) -> str:

@@ -24,9 +24,9 @@ from typing import Literal, TypeVar
 from postroom.identity.socket_owner import End
 from postroom.limits.limiter import Decision, Limiter
 from postroom.limits.subject import Subject, counted_sender, of_mail
-from postroom.mail.addresses import domain_of
 from postroom.mail.recipients import private
 from postroom.milter.origin import Origin
+from postroom.recipients.resolver import RecipientResolver
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.store.errors import StoreUnavailable
 from postroom.store.limits.interface import Door, Usage, Verdict, Waiting
@@ -98,6 +98,7 @@ class DoorLimits:
     Args:
         breaker:    of the file of the limits, shared with the limiter.
         budget_s:   seconds the store may take for one question; there are at most four.
+        resolver:   tells who the recipients are.
         key:        hashes what is private before it is counted.
         hostname:   value of the key `server`.
         hold_above: how many may wait under one key; None is any number.
@@ -111,6 +112,7 @@ class DoorLimits:
         breaker: CircuitBreaker,
         budget_s: float,
         *,
+        resolver: RecipientResolver,
         key: bytes,
         hostname: str,
         hold_above: int | None,
@@ -120,6 +122,7 @@ class DoorLimits:
         self._limiter = limiter
         self._breaker = breaker
         self._budget_s = budget_s
+        self._resolver = resolver
         self._key = key
         self._hostname = hostname
         self._hold_above = hold_above
@@ -146,7 +149,7 @@ class DoorLimits:
                 "sender": private(self._key, counted_sender(mail.sender)),
                 "server": self._hostname,
             },
-            {private(self._key, recipient): domain_of(recipient) for recipient in mail.recipients},
+            {one.counted: one.domain for one in map(self._resolver.resolve_or_keep, mail.recipients)},
             max(1, len(mail.recipients)),
         )
 

@@ -31,6 +31,8 @@ from postroom.milter.message import Signer
 from postroom.milter.session import MilterSession
 from postroom.postfix import postconf
 from postroom.postfix.commands import PostfixCommandFailed
+from postroom.postfix.rewriting import known_rewriting
+from postroom.recipients.resolver import RecipientResolver
 from postroom.runtime.accounts import groups_of
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.keys import read_key
@@ -74,6 +76,7 @@ class Settings:
     signer: Signer
     rules: Sequence[LimitRule]
     key: bytes
+    resolver: RecipientResolver
     hostname: str
     hold_above: int | None
     postfix_uid: int | None
@@ -117,10 +120,12 @@ def findings(config: Config) -> Sequence[str]:
 
 
 def _settings(config: Config, log: Log) -> Settings:
+    key = read_key(paths.recipient_hash_key(config))
     return Settings(
         _signer(config, log),
         rules(config.limits),
-        read_key(paths.recipient_hash_key(config)),
+        key,
+        RecipientResolver(key, known_rewriting(log), config.recipients.plus_addresses),
         config.hostname,
         config.milter.hold_above,
         _postfix_uid(),
@@ -205,6 +210,7 @@ def _door_limits(store: SharedStore, settings: Settings, log: Log) -> DoorLimits
         Limiter(store.takes, settings.rules, LocalLimiter(boottime_s), breaker, STORE_BUDGET_S),
         breaker,
         STORE_BUDGET_S,
+        resolver=settings.resolver,
         key=settings.key,
         hostname=settings.hostname,
         hold_above=settings.hold_above,

@@ -11,6 +11,8 @@ refused for this recipient or message; no answer has an effect past it.
 
 With `count_at: rcpt` each recipient is counted as it is named: the message with the first one.
 
+Recipients are looked at as Postfix will resolve them (recipients/resolver.py), so each has one count and one answer.
+
 A return address is refused where it is named, at RCPT: once Postfix has taken such a mail it could only send it back,
 to whoever the forger chose.
 
@@ -25,7 +27,6 @@ from typing import Literal
 
 from postroom.limits.limiter import Decision, Limiter
 from postroom.limits.subject import Key, Subject, beyond, client_network, counted_sender, of_mail
-from postroom.mail.addresses import domain_of
 from postroom.mail.recipients import private
 from postroom.mail.return_addresses import ReturnAddresses
 from postroom.policy.protocol import PolicyRequest
@@ -71,6 +72,7 @@ class Decisions:
     """Decides for one process.
 
     Args:
+        check:    has the resolver that recipients are counted by as well.
         key:      hashes what is private before it is counted.
         hostname: value of the key `server`.
         count_at: when mail is counted.
@@ -117,7 +119,7 @@ class Decisions:
         return PASSED
 
     def _inbound(self, request: PolicyRequest) -> Answer:
-        recipient = request.recipient
+        recipient = self._check.resolver.resolve_or_keep(request.recipient).address
         if (
             request.state != "RCPT"
             or not self._returns.serve(recipient)
@@ -132,7 +134,8 @@ class Decisions:
             return Answer(str(refusal), refusal.rule)
         if request.context != "smtp":
             return PASSED
-        recipient, domain = private(self._key, request.recipient), domain_of(request.recipient)
+        who = self._check.resolver.resolve_or_keep(request.recipient)
+        recipient, domain = who.counted, who.domain
         if self._count_at == "rcpt":
             return await self._one_more(request, recipient, domain)
         if self._are_recipients_counted:
@@ -141,7 +144,8 @@ class Decisions:
 
     async def _message(self, request: PolicyRequest) -> Answer:
         if request.recipient:
-            recipients = {private(self._key, request.recipient): domain_of(request.recipient)}
+            who = self._check.resolver.resolve_or_keep(request.recipient)
+            recipients = {who.counted: who.domain}
         elif self._are_recipients_counted:
             recipients = dict(await self._notes.of(request.instance, "smtp"))
         else:

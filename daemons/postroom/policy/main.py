@@ -14,10 +14,13 @@ from postroom.limits.configured import rules
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import LIMITS_LOST, Limiter
 from postroom.mail.return_addresses import ReturnAddresses
+from postroom.mail.spellings import AddressRewriting
 from postroom.policy.decisions import Decisions
 from postroom.policy.recipient_notes import RecipientNotes
 from postroom.policy.server import PolicyServer
+from postroom.postfix.rewriting import known_rewriting
 from postroom.recipients.check import CHECK_LOST, RecipientCheck
+from postroom.recipients.resolver import RecipientResolver
 from postroom.runtime.background import Background
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.keys import read_key
@@ -58,10 +61,11 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         limits, check = CircuitBreaker("limits", LIMITS_LOST, log), CircuitBreaker("shared", CHECK_LOST, log)
         notes = RecipientNotes(store.notes, limits, settings.budget * STORE_SHARE)
 
-        def decisions(config: Config) -> Decisions:
+        def decisions(config: Config, rewriting: AddressRewriting | None) -> Decisions:
             budget_s = config.policy.budget * STORE_SHARE
+            resolver = RecipientResolver(key, rewriting, config.recipients.plus_addresses)
             return Decisions(
-                RecipientCheck(store.suppressions, key, check, budget_s),
+                RecipientCheck(store.suppressions, resolver, check, budget_s),
                 Limiter(store.takes, rules(config.limits), local, limits, budget_s),
                 notes,
                 key=key,
@@ -72,7 +76,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
                 log=log,
             )
 
-        server = PolicyServer(decisions(config).answer, settings.budget, log, metrics)
+        server = PolicyServer(decisions(config, known_rewriting(log)).answer, settings.budget, log, metrics)
         listener = listen_unix(settings.socket, settings.socket_mode, settings.socket_group)
         at_end.callback(listener.close)
         accepting = await server.serve(listener.sock)
@@ -84,12 +88,13 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         background.start(beat_forever(WORD, store.beats, samples, log))
         background.start(sweep_forever(store.sweep))
 
-        def take(new: Config) -> Sequence[str]:
-            server.decide, server.budget_s = decisions(new).answer, new.policy.budget
+        def take(read: tuple[Config, AddressRewriting | None]) -> Sequence[str]:
+            new, rewriting = read
+            server.decide, server.budget_s = decisions(new, rewriting).answer, new.policy.budget
             notes.budget_s = new.policy.budget * STORE_SHARE
             return new.changed_from(config, NEEDS_RESTART)
 
-        life.on_reload(reread, take)
+        life.on_reload(lambda: (reread(), known_rewriting(log)), take)
         life.ready(f"listening on {settings.socket}")
         await background.until_stopped(life.stopping)
 

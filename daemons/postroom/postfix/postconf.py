@@ -20,6 +20,16 @@ def expanded(name: str, timeout_s: float = TIMEOUT_S) -> str:
     return run("postconf", "-xh", name, timeout_s=timeout_s).stdout.strip()
 
 
+def expanded_all(names: Sequence[str], timeout_s: float = TIMEOUT_S) -> dict[str, str]:
+    """The values of these parameters, `$names` in them expanded, by name.
+
+    Raises:
+        PostfixCommandFailed: postconf does not answer.
+    """
+    lines = run("postconf", "-xh", *names, timeout_s=timeout_s).stdout.splitlines()
+    return dict(zip(names, map(str.strip, lines), strict=True))
+
+
 def as_written(name: str) -> str:
     """The value of a parameter, `$names` in it left as they are; its default where main.cf does not set it.
 

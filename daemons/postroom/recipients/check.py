@@ -3,23 +3,25 @@
     syntax        553 5.1.3   recipient_syntax
     suppressed    550 5.1.1   recipient_suppressed (or the status of class 5 that suppressed it)
 
+Each address is resolved as Postfix will resolve it (resolver.py), so no spelling of a suppressed one passes.
 A store that is lost lets mail pass: a mail that bounces once more does less harm than mail that does not go.
 
-Flow:  policy/, submission/ -> RecipientCheck -> Suppressions.suppressed
+Flow:  policy/, submission/ -> RecipientCheck -> RecipientResolver, Suppressions.suppressed
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from postroom.mail.recipients import recipient_hash
-from postroom.recipients.syntax import fault
+from postroom.mail.addresses import AddressInvalid
+from postroom.recipients.resolver import RecipientResolver, ResolvedRecipient
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.store.errors import StoreUnavailable
 from postroom.store.shared.interface import Suppressions
 from postroom.store.shared.values import Suppression
 
 CHECK_LOST = "suppressed recipients pass"
+SYNTAX_RULE, SUPPRESSED_RULE = "recipient_syntax", "recipient_suppressed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,16 @@ class RecipientCheck:
     """Checks recipients.
 
     Args:
-        key:      hashes them (`postroom store init` made it).
+        resolver: tells who they are; may be replaced between two questions.
         breaker:  of the file of the suppressions.
         budget_s: seconds it may take for one call.
     """
 
-    def __init__(self, suppressions: Suppressions, key: bytes, breaker: CircuitBreaker, budget_s: float) -> None:
+    def __init__(
+        self, suppressions: Suppressions, resolver: RecipientResolver, breaker: CircuitBreaker, budget_s: float
+    ) -> None:
         self._suppressions = suppressions
-        self._key = key
+        self.resolver = resolver
         self._breaker = breaker
         self._budget_s = budget_s
 
@@ -58,23 +62,24 @@ class RecipientCheck:
         Args:
             stream: of the mail; "" where it is not known, as at RCPT: then only what is about all mail refuses.
         """
-        hashes = [recipient_hash(self._key, address) for address in addresses]
+        who = [self._resolved(address) for address in addresses]
+        hashes = [known for one in who if isinstance(one, ResolvedRecipient) for known in one.suppressed]
         try:
             found = await self._breaker.ask(lambda: self._suppressions.suppressed(hashes, stream, now), self._budget_s)
         except StoreUnavailable:
             found = {}
         return [
-            _syntax(address) or _suppressed(found.get(known)) for address, known in zip(addresses, hashes, strict=True)
+            one
+            if isinstance(one, RecipientRefusal)
+            else _suppressed(next((found[known] for known in one.suppressed if known in found), None))
+            for one in who
         ]
 
-
-def _syntax(address: str) -> RecipientRefusal | None:
-    reason = fault(address)
-    return (
-        None
-        if reason is None
-        else RecipientRefusal(553, "5.1.3", "recipient_syntax", f"bad recipient address: {reason}")
-    )
+    def _resolved(self, address: str) -> ResolvedRecipient | RecipientRefusal:
+        try:
+            return self.resolver.resolve(address)
+        except AddressInvalid as invalid:
+            return RecipientRefusal(553, "5.1.3", SYNTAX_RULE, f"bad recipient address: {invalid.reason}")
 
 
 def _suppressed(suppression: Suppression | None) -> RecipientRefusal | None:
@@ -87,6 +92,6 @@ def _suppressed(suppression: Suppression | None) -> RecipientRefusal | None:
     return RecipientRefusal(
         550,
         status if status.startswith("5.") else "5.1.1",
-        "recipient_suppressed",
+        SUPPRESSED_RULE,
         f"recipient is suppressed{of_stream}: {suppression.cause}, since {since}",
     )

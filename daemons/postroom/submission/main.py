@@ -18,7 +18,9 @@ from postroom.config.model import Config
 from postroom.limits.configured import rules
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import LIMITS_LOST, Limiter
+from postroom.postfix.rewriting import known_rewriting
 from postroom.recipients.check import CHECK_LOST, RecipientCheck
+from postroom.recipients.resolver import RecipientResolver
 from postroom.runtime.background import Background
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.fault_points import FaultPoints, armed_faults
@@ -100,7 +102,10 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             STORE_BUDGET_S,
         )
         check = RecipientCheck(
-            shared.suppressions, recipient_key, CircuitBreaker("shared", CHECK_LOST, log), STORE_BUDGET_S
+            shared.suppressions,
+            _resolver(config, recipient_key, log),
+            CircuitBreaker("shared", CHECK_LOST, log),
+            STORE_BUDGET_S,
         )
         door = SocketDoor(check, limiter, recipient_key, config.hostname)
         track = TrackReader(paths.track_db(config))
@@ -151,15 +156,15 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         site = web.SockSite(runner, listener.sock, backlog=BACKLOG)
         await site.start()
 
-        def take(read: tuple[Config, Clients, Writer]) -> Sequence[str]:
+        def take(read: tuple[Config, Clients, Writer, RecipientResolver]) -> Sequence[str]:
             nonlocal in_force
-            new, clients, writer = read
+            new, clients, writer, check.resolver = read
             in_force, api.clients, api.writer, api.max_waiting = new, clients, writer, new.submission.max_waiting
             limiter.use(rules(new.limits))
             learner.use(proof_rules(new.suppression), wave_guard(new.suppression))
             return new.changed_from(config, NEEDS_RESTART)
 
-        life.on_reload(lambda: _read_all(reread), take)
+        life.on_reload(lambda: _read_all(reread, recipient_key, log), take)
         life.ready(f"listening on {config.submission.socket}")
         await background.until_stopped(life.stopping, handing_over)
 
@@ -257,9 +262,15 @@ def findings(config: Config) -> list[str]:
     return found
 
 
-def _read_all(reread: Callable[[], Config]) -> tuple[Config, Clients, Writer]:
+def _read_all(
+    reread: Callable[[], Config], recipient_key: bytes, log: Log
+) -> tuple[Config, Clients, Writer, RecipientResolver]:
     config = reread()
-    return config, clients_of(config), writer_of(config)
+    return config, clients_of(config), writer_of(config), _resolver(config, recipient_key, log)
+
+
+def _resolver(config: Config, key: bytes, log: Log) -> RecipientResolver:
+    return RecipientResolver(key, known_rewriting(log), config.recipients.plus_addresses)
 
 
 def _opened(open_store: Callable[[], T]) -> T:

@@ -8,19 +8,17 @@ from collections.abc import Sequence
 
 from postroom.limits.limiter import Limiter
 from postroom.limits.subject import Subject, counted_sender, of_mail
-from postroom.mail.addresses import domain_of
 from postroom.mail.recipients import private
-from postroom.recipients.check import RecipientCheck, RecipientRefusal
+from postroom.recipients.check import SUPPRESSED_RULE, RecipientCheck, RecipientRefusal
 from postroom.store.limits.interface import Demand, Verdict
-
-SUPPRESSED_RULE = "recipient_suppressed"
 
 
 class SocketDoor:
     """Asks the list of suppressed recipients, and the limits of mail.
 
     Args:
-        key:      hashes senders and recipients before they are counted.
+        check:    has the resolver that recipients are counted by as well.
+        key:      hashes senders before they are counted.
         hostname: value of the key `server`.
     """
 
@@ -30,15 +28,15 @@ class SocketDoor:
         self._key = key
         self._hostname = hostname
 
-    async def suppressed(self, recipients: Sequence[str], stream: str) -> dict[str, RecipientRefusal]:
+    async def refused(self, recipients: Sequence[str], stream: str) -> dict[str, RecipientRefusal]:
         """Those of the recipients that get no mail of this stream, and why."""
         refusals = zip(recipients, await self._check.refusals(recipients, stream), strict=True)
-        return {
-            recipient: refusal
-            for recipient, refusal in refusals
-            # Their syntax was checked, with its pointer, when the request was read.
-            if refusal is not None and refusal.rule == SUPPRESSED_RULE
-        }
+        return {recipient: refusal for recipient, refusal in refusals if refusal is not None}
+
+    async def suppressed(self, recipients: Sequence[str], stream: str) -> dict[str, RecipientRefusal]:
+        """Those of them that are suppressed; what was accepted goes out although it can no longer be resolved."""
+        refused = await self.refused(recipients, stream)
+        return {recipient: refusal for recipient, refusal in refused.items() if refusal.rule == SUPPRESSED_RULE}
 
     def counted_sender(self, address: str) -> str:
         """A From address in the form limits count it by, hashed."""
@@ -56,6 +54,6 @@ class SocketDoor:
     def _subject(self, client: str, sender: str, recipients: Sequence[str]) -> Subject:
         return of_mail(
             {"client": client, "sender": sender, "server": self._hostname},
-            {private(self._key, recipient): domain_of(recipient) for recipient in recipients},
+            {one.counted: one.domain for one in map(self._check.resolver.resolve_or_keep, recipients)},
             len(recipients),
         )

@@ -16,6 +16,7 @@ from postroom.limits.rules import LimitRule
 from postroom.mail.ids import RANDOM_OCTETS, new_id
 from postroom.mail.recipients import recipient_hash
 from postroom.recipients.check import RecipientCheck
+from postroom.recipients.resolver import RecipientResolver
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.fault_points import FaultPoints
 from postroom.runtime.log import Field, Level, Log
@@ -183,7 +184,7 @@ async def outbox_at(
 
     log = Log("debug", write)
     limiter = Limiter(shared.takes, limits, LocalLimiter(clock), CircuitBreaker("limits", "", log), 1.0)
-    check = RecipientCheck(shared.suppressions, KEY, CircuitBreaker("shared", "", log), 1.0)
+    check = RecipientCheck(shared.suppressions, RecipientResolver(KEY, None), CircuitBreaker("shared", "", log), 1.0)
     async with ScriptedPostfix(folder / "in", script, break_body_at) as postfix:
         metrics, random, status = Metrics(), Random(1), HandoverStatus()
         ready = ReadyQueue(status)
