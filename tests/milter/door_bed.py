@@ -138,8 +138,12 @@ def door_bed(
     path = postfix.queue_directory / "postroom" / "policy.sock"
     policy = PolicyDaemon(folder / "p", path, settings=DEFAULTS + section, state_dir=daemon.state_dir)
     with ExitStack() as started:
-        for part in (daemon, policy, postfix):
-            started.enter_context(part)
+        postfix.write()
+        for part in (daemon, policy):
+            started.callback(part.stop)
+            part.init()
+            part.start({"MAIL_CONFIG": str(postfix.config_directory)})
+        started.enter_context(postfix)
         yield DoorBed(daemon, policy, postfix, sink, port)
 
 

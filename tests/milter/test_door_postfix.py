@@ -229,3 +229,21 @@ def test_a_milter_that_dies_costs_no_mail_and_no_count(bed: Path, sink: Sink) ->
         mails = room.delivered(100)
         assert len({mail.message()["Message-ID"] for mail in mails}) == 100
         assert room.used("uid:www-data") == 100
+
+
+def test_the_spellings_of_a_recipient_have_one_count(bed: Path, sink: Sink) -> None:
+    """As sendmail(1) is given them: two of the limit of 2 pass, the third waits; a name alone is completed before."""
+    per_recipient = "  - {name: per-recipient, key: recipient, rate: 2/1h}"
+    ours = {"mydestination": "localhost", "myorigin": "example.com"}
+    with door_bed(bed, sink, per_recipient, settings=ours) as room:
+        for recipient in ("b@example.net", "b%example.net@localhost"):
+            room.send(1, recipient=recipient)
+        assert {mail.recipients for mail in room.arrived(2)} == {("b@example.net",)}
+        for recipient in ("example.net!b@localhost", "b%example.net"):
+            room.send(1, recipient=recipient)
+        queue = room.queued("deferred", 2)
+        assert all("450 4.7.1 Over the limit per-recipient" in mail.reasons[0] for mail in queue)
+        room.send(1, recipient="root")
+        assert ("root@example.com",) in {mail.recipients for mail in room.arrived(3)}
+        assert room.used("recipient:b@example.net") == 2
+        assert room.used("recipient:root@example.com") == 1

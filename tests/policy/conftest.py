@@ -24,10 +24,16 @@ def assert_private(log: str) -> None:
 
 
 class MakePolicy(Protocol):
-    """Makes and starts a policy daemon, with PolicyDaemon's arguments."""
+    """Makes and starts a policy daemon, with PolicyDaemon's arguments; `main_cf` is the folder of its Postfix's."""
 
     def __call__(
-        self, path: Path | None = None, *, settings: str = ..., policy: str = ..., state_dir: Path | None = ...
+        self,
+        path: Path | None = None,
+        *,
+        settings: str = ...,
+        policy: str = ...,
+        state_dir: Path | None = ...,
+        main_cf: Path | None = ...,
     ) -> PolicyDaemon: ...
 
 
@@ -36,13 +42,18 @@ def make_policy(bed: Path) -> Iterator[MakePolicy]:
     made: list[PolicyDaemon] = []
 
     def make(
-        path: Path | None = None, *, settings: str = DEFAULTS, policy: str = "", state_dir: Path | None = None
+        path: Path | None = None,
+        *,
+        settings: str = DEFAULTS,
+        policy: str = "",
+        state_dir: Path | None = None,
+        main_cf: Path | None = None,
     ) -> PolicyDaemon:
         folder = bed / f"p{len(made)}"
         daemon = PolicyDaemon(folder, path or folder / "policy.sock", settings, policy, state_dir)
         made.append(daemon)
         daemon.init()
-        daemon.start()
+        daemon.start(None if main_cf is None else {"MAIL_CONFIG": str(main_cf)})
         return daemon
 
     yield make
