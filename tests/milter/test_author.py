@@ -1,4 +1,4 @@
-"""Whose mail it is: the domain of the only From address."""
+"""Whose mail it is: the only From address."""
 
 import time
 from contextlib import suppress
@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postroom.milter.author import MAX_OCTETS, AuthorUnknown, author_domain
+from postroom.milter.author import MAX_OCTETS, NOBODY, AuthorUnknown, author_of
 from postroom.milter.sign import Unsigned
 
 
 def reason_of(*values: bytes) -> Unsigned:
     with pytest.raises(AuthorUnknown) as unknown:
-        author_domain([(b"From", value) for value in values])
+        author_of([(b"From", value) for value in values])
     return unknown.value.reason
 
 
@@ -37,12 +37,54 @@ def reason_of(*values: bytes) -> Unsigned:
 )
 def test_one_mailbox_has_one_domain(value: bytes) -> None:
     """With a name, quotes, comments, folds, 8-bit text."""
-    assert author_domain([(b"X-From", b"x@example.net"), (b"FROM ", value)]) == "example.org"
+    assert author_of([(b"X-From", b"x@example.net"), (b"FROM ", value)]).domain == "example.org"
 
 
 def test_an_international_domain_is_the_one_that_dns_knows() -> None:
     """U-labels become A-labels, as in the configuration."""
-    assert author_domain([(b"From", "a@Bücher.example".encode())]) == "xn--bcher-kva.example"
+    assert author_of([(b"From", "a@Bücher.example".encode())]).domain == "xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        (b"Jane <Jane@Example.ORG.>", "Jane@example.org"),
+        ("jane@Bücher.example".encode(), "jane@xn--bcher-kva.example"),
+        (b'"jane"@example.org', f"{NOBODY}@example.org"),
+        (b'Jane <"j. d@x"@example.org>', f"{NOBODY}@example.org"),
+        (b"jane@example.org (joe@example.org)", "jane@example.org"),
+        (b'"joe@example.org" <jane@example.org>', "jane@example.org"),
+        (b"=?utf-8?q?joe?=@example.org", "=?utf-8?q?joe?=@example.org"),
+    ],
+)
+def test_the_address_is_the_one_that_is_written(value: bytes, address: str) -> None:
+    """Only its domain is brought into one form; a quoted local part stands for nobody."""
+    assert author_of([(b"From", value)]).address == address
+
+
+@pytest.mark.parametrize("value", [b"", b"jane@", b'"jane"@', b"jane@example.org <", b"<jane@", b"jane "])
+def test_what_is_written_before_an_address_does_not_become_part_of_it(value: bytes) -> None:
+    """No address is put together from two words or two pairs of brackets."""
+    with suppress(AuthorUnknown):
+        assert author_of([(b"From", value + b"joe@example.org")]).address == "joe@example.org"
+
+
+@pytest.mark.parametrize(
+    ("value", "is_cron_mail"),
+    [
+        (b"root@mail.example.org (Cron Daemon)", True),
+        (b" root@mail.example.org (Cron Daemon)", True),
+        (b'"(Cron Daemon)" <root@mail.example.org>', True),
+        (b"root@mail.example.org", False),
+        (b"anna@mail.example.org (Cron Daemon)", False),
+        (b"Cron Daemon <root@mail.example.org>", False),
+        (b"Boss (Cron Daemon) <root@mail.example.org>", False),
+        (b"root@mail.example.org (Cron Daemon) (Boss)", False),
+    ],
+)
+def test_the_form_of_crons_mail_is_known(value: bytes, is_cron_mail: bool) -> None:
+    """As Debian's cron and cronie write it, once Postfix has added the domain."""
+    assert author_of([(b"From", value)]).is_cron_mail is is_cron_mail
 
 
 def test_no_from_and_several() -> None:
@@ -89,7 +131,7 @@ def test_what_programs_could_read_differently_has_no_author(value: bytes) -> Non
 def test_a_domain_that_only_looks_like_ours_is_another() -> None:
     """A subdomain, a parent, a homograph: the configuration knows domains exactly."""
     for domain in ("mail.example.org", "org", "example.org.example.com", "ex\u0430mple.org"):
-        assert author_domain([(b"From", f"a@{domain}".encode())]) != "example.org"
+        assert author_of([(b"From", f"a@{domain}".encode())]).domain != "example.org"
 
 
 PIECES = st.sampled_from(
@@ -102,7 +144,7 @@ def test_any_octets_are_a_domain_or_a_reason(value: bytes) -> None:
     """Ours is found only where it stands behind an @ as a word of its own."""
     domain = None
     with suppress(AuthorUnknown):
-        domain = author_domain([(b"From", value)])
+        domain = author_of([(b"From", value)]).domain
     assert domain != "example.org" or b"@example.org" in value
 
 
@@ -111,5 +153,5 @@ def test_the_worst_field_is_read_at_once() -> None:
     began = time.process_time()
     for unit in (b"(", b'"', b"\\", b"a@", b"<", b" ", b"()", b'""'):
         with pytest.raises(AuthorUnknown):
-            author_domain([(b"From", (unit * MAX_OCTETS)[:MAX_OCTETS])])
+            author_of([(b"From", (unit * MAX_OCTETS)[:MAX_OCTETS])])
     assert time.process_time() - began < 1

@@ -26,6 +26,7 @@ from postroom.mail.addresses import AddressInvalid, Mailbox, domain_of, parse_ma
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _ACCOUNT = re.compile(r"[^\s:,/-][^:,/\x00-\x1f\x7f]{0,255}")
+_UID = re.compile(r"[0-9]{1,10}", re.ASCII)
 _MODE = re.compile(r"0?[67][0-7]{2}")  # the daemon itself must reach what it made
 _UNIT = re.compile(r"[A-Za-z0-9:_.@\\-]{1,240}\.(service|scope)")
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
@@ -271,6 +272,16 @@ def whole_number(low: int, high: int) -> tuple[BeforeValidator, Kind]:
     return BeforeValidator(lambda value: _whole(value, low, high)), Kind(f"whole number from {low} to {high}")
 
 
+def _uid_range(value: object) -> range:
+    first, dash, last = value.partition("-") if isinstance(value, str) else ("", "", "")
+    if not dash:
+        uid = _whole(value, 0, _MAX_UID)
+        return range(uid, uid + 1)
+    if not (_UID.fullmatch(first) and _UID.fullmatch(last) and int(first) <= int(last) <= _MAX_UID):
+        raise ValueError(f"{quoted(as_written(value))} is not a range of uids; write for example 0-999")
+    return range(int(first), int(last) + 1)
+
+
 def _count_or_null(value: object) -> int | None:
     return None if value is None else _whole(value, 1, 10**9 - 1)
 
@@ -278,6 +289,7 @@ def _count_or_null(value: object) -> int | None:
 DomainName = Annotated[str, _from_text(domain_name), Kind("domain name")]
 Hostname = Annotated[str, _from_text(_hostname), Kind("domain name")]
 OptionalAddress = Annotated[str | None, _from_text_or_null(_address), Kind("mail address")]
+AddressValue = Annotated[str, _from_text(_address), Kind("mail address")]
 Text = Annotated[str, BeforeValidator(_text), Kind("text")]
 Url = Annotated[str, _from_text(_url), Kind("web address")]
 Colour = Annotated[str, _from_text(_colour), Kind("colour", lambda colour: f'"{colour}"')]
@@ -293,6 +305,7 @@ Login = Annotated[str, _from_text(_login), Kind("login")]
 NetworkValue = Annotated[Network, PlainValidator(lambda value: _network(as_written(value))), Kind("network")]
 Selector = Annotated[str, _from_text(selector), Kind("selector")]
 Uid = Annotated[int, *whole_number(0, _MAX_UID)]
+UidRange = Annotated[range, PlainValidator(_uid_range), Kind(f"whole number from 0 to {_MAX_UID}, or range (`0-999`)")]
 AbsolutePath = Annotated[Path, _from_text(_path), Kind("path")]
 OptionalPath = Annotated[Path | None, _from_text_or_null(_path), Kind("path or null")]
 SocketPath = Annotated[Path, _from_text(socket_path), Kind("path")]

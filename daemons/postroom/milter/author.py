@@ -1,8 +1,12 @@
-"""The author of a message: the domain of its only From address.
+"""The author of a message: its only From address.
 
-Receivers judge a message by this domain (DMARC), so it must be the one that
+Receivers judge a message by the domain of it (DMARC), so it must be the one that
 every reader sees. A From field that two programs could read differently has
 no author here, and mail without one is not signed.
+
+The address is as written but for its domain, which is in lower-case A-labels. A quoted
+local part may be another spelling of a plain one ("jane"@ is jane@), and is not
+read: NOBODY stands for it, which is no user's and no entry's.
 
 Comments, quoted strings and 8-bit display names are read, for mail clients and
 cron(8) write them; groups, routes, lists and addresses inside a display name are not.
@@ -13,6 +17,7 @@ Limits:  a From field over MAX_OCTETS is not read.
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from postroom.mail.addresses import domain_of
 from postroom.milter.sign import HeaderField, Unsigned
@@ -21,8 +26,12 @@ MAX_OCTETS = 4_000
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _QUOTED = "\x00"  # stands for a quoted string; the field itself holds no control
-_ADDRESS = r"(?:[^\s()<>\[\]:;@,\x00]+|\x00)@(?P<{}>[^\s()<>\[\]:;@,\x00]+)"
+_ADDRESS = r"(?P<{}>(?:[^\s()<>\[\]:;@,\x00]+|\x00)@[^\s()<>\[\]:;@,\x00]+)"
 _MAILBOX = re.compile(rf"\s*{_ADDRESS.format('bare')}\s*|[^()<>\[\]:;@,]*<\s*{_ADDRESS.format('angled')}\s*>\s*")
+_CRON = re.compile(rb'\s*root(?:@[^\s()<>"]+)? \(Cron Daemon\)\s*|\s*"\(Cron Daemon\)" <root(?:@[^\s()<>"]+)?>\s*')
+
+NOBODY = '""'
+"""The local part of an author whose local part is quoted."""
 
 
 class AuthorUnknown(ValueError):
@@ -33,8 +42,23 @@ class AuthorUnknown(ValueError):
         self.reason = reason
 
 
-def author_domain(fields: Iterable[HeaderField]) -> str:
-    """Give the domain of the From address, in lower-case A-labels.
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Whom a message is from.
+
+    Attributes:
+        address:      its domain in lower-case A-labels.
+        domain:       that domain.
+        is_cron_mail: the field has the form that cron(8) writes.
+    """
+
+    address: str
+    domain: str
+    is_cron_mail: bool = False
+
+
+def author_of(fields: Iterable[HeaderField]) -> Author:
+    """Give the author.
 
     Raises:
         AuthorUnknown: no From, several, several addresses in it, or one that is not read.
@@ -50,7 +74,10 @@ def author_domain(fields: Iterable[HeaderField]) -> str:
     mailbox = _MAILBOX.fullmatch(plain)
     if mailbox is None:
         raise AuthorUnknown(Unsigned.FROM_SEVERAL if plain.count("@") > 1 else Unsigned.FROM_UNPARSEABLE)
-    return domain_of(f"x@{mailbox['bare'] or mailbox['angled']}")
+    address = mailbox["bare"] or mailbox["angled"]
+    local, _, _ = address.rpartition("@")
+    domain = domain_of(address)
+    return Author(f"{NOBODY if local == _QUOTED else local}@{domain}", domain, _CRON.fullmatch(values[0]) is not None)
 
 
 def _without_comments(text: str) -> str:

@@ -82,12 +82,14 @@ class SendmailDoor:
     Attributes:
         owner_of:    uid of a connection's client, by its own end and the far one; None is unknown.
         postfix_uid: the one that is believed; None is nobody.
+        name_of:     account name of a uid.
         groups_of:   gids of a uid.
         decide:      blocks until the limits have decided about the mail.
     """
 
     owner_of: Callable[[End, End], int | None]
     postfix_uid: int | None
+    name_of: Callable[[int], str]
     groups_of: Callable[[int], frozenset[int]]
     decide: Callable[[DoorMail], DoorDecision]
 

@@ -33,7 +33,8 @@ from postroom.postfix import postconf
 from postroom.postfix.commands import PostfixCommandFailed
 from postroom.postfix.rewriting import known_rewriting
 from postroom.recipients.resolver import RecipientResolver
-from postroom.runtime.accounts import groups_of
+from postroom.postfix.origin import my_origin
+from postroom.runtime.accounts import groups_of, name_of
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import StartRefused
@@ -152,7 +153,7 @@ def _signer(config: Config, log: Log) -> Signer:
         keys,
         _mynetworks() if networks is None else Networks.of(networks),
         int(config.milter.expire_after),
-        senders_table(config.senders, config.hostname),
+        senders_table(config, my_origin(log) if config.senders.is_table else None),
     )
 
 
@@ -198,7 +199,7 @@ def _work(
     def decide(mail: DoorMail) -> DoorDecision:
         return asyncio.run_coroutine_threadsafe(door_limits.decide(mail), loop).result(COUNT_TIMEOUT_S)
 
-    sendmail_door = SendmailDoor(owner_of, settings.postfix_uid, groups_of, decide)
+    sendmail_door = SendmailDoor(owner_of, settings.postfix_uid, name_of, groups_of, decide)
     threading.Thread(target=beside, daemon=True).start()
     libmilter.serve(lambda: MilterSession(settings.signer, sendmail_door, log, metrics.count))
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from postroom.milter import existing_signature
-from postroom.milter.author import AuthorUnknown, author_domain
+from postroom.milter.author import Author, AuthorUnknown, author_of
 from postroom.milter.canonical import BodyHash
 from postroom.milter.doors import Networks
 from postroom.milter.sign import HeaderField, SigningKey, Unsigned, covered_names, signature
@@ -29,7 +29,7 @@ class Signer:
         keys:            of each domain mail may be From; exactly these domains, no subdomain.
         networks:        whose mail is signed without a login.
         expires_after_s: how long a signature holds.
-        senders:         who may write From which domain.
+        senders:         who may write From which address.
     """
 
     keys: Mapping[str, Sequence[SigningKey]]
@@ -43,8 +43,8 @@ class CollectedMessage:
 
     def __init__(self, signer: Signer) -> None:
         self.body = BodyHash()
-        self.domain: str | None = None
-        """Of its author, once `why_unsigned` was asked; None where there is none."""
+        self.author: Author | None = None
+        """Once `why_unsigned` was asked; None where there is none."""
         self._signer = signer
         self._fields: list[HeaderField] = []
         self._body_hash: bytes | None = None
@@ -64,15 +64,20 @@ class CollectedMessage:
         if self._is_too_large:
             return Unsigned.HEADER_TOO_LARGE
         try:
-            self.domain = author_domain(self._fields)
+            self.author = author_of(self._fields)
         except AuthorUnknown as unknown:
             return unknown.reason
         if self.domain not in self._signer.keys:
             return Unsigned.DOMAIN_NOT_OURS
-        if not self._signer.keys[self.domain]:
+        if not self._keys:
             return Unsigned.NO_KEY
         covered_octets = sum(len(name) + 1 for name in covered_names(self._fields))
         return Unsigned.HEADER_TOO_LARGE if covered_octets > MAX_COVERED_OCTETS else None
+
+    @property
+    def domain(self) -> str | None:
+        """Of its author, once `why_unsigned` was asked; None where there is none."""
+        return None if self.author is None else self.author.domain
 
     def topmost(self, count: int) -> Sequence[HeaderField]:
         """Give the topmost fields, as many as that."""

@@ -180,9 +180,8 @@ class MilterSession(Milter.Base):
             return refusal
         origin = origin_of(self._open_message.topmost(LOOKED_AT), self._hostname, self._sendmail_door.postfix_uid)
         if origin.uid is not None or not origin.is_requeued:  # else it was allowed when it passed
-            uid, table = origin.uid, self._signer.senders
-            groups = self._sendmail_door.groups_of(uid) if table.names_groups and uid is not None else frozenset[int]()
-            if (refusal := self._not_allowed(SenderIdentity(uid=uid, gids=groups))) is not None:
+            who = SenderIdentity() if origin.uid is None else self._user(origin.uid)
+            if (refusal := self._not_allowed(who)) is not None:
                 return refusal
         mail = DoorMail(
             origin, self._queue_id, self._sender, self._recipients, self._unsigned is Unsigned.ALREADY_SIGNED
@@ -198,10 +197,19 @@ class MilterSession(Milter.Base):
             self._unsigned = Unsigned.ORIGIN_UNKNOWN
         return None
 
+    def _user(self, uid: int) -> SenderIdentity:
+        """A user of this host, as far as the table asks for it."""
+        door, table = self._sendmail_door, self._signer.senders
+        if table.is_empty:
+            return SenderIdentity(uid=uid)
+        groups = door.groups_of(uid) if table.names_groups else frozenset[int]()
+        return SenderIdentity(uid=uid, gids=groups, user=door.name_of(uid))
+
     def _not_allowed(self, who: SenderIdentity) -> int | None:
         """Leave unsigned, or refuse, what this sender may not write."""
-        table, domain = self._signer.senders, self._open_message.domain
-        if table.may_use(who, domain):
+        table, author = self._signer.senders, self._open_message.author
+        address, is_cron_mail = (None, False) if author is None else (author.address, author.is_cron_mail)
+        if table.may_use(who, address, is_cron_mail=is_cron_mail):
             return None
         if table.refuses_others:
             self._log.info(
@@ -209,9 +217,9 @@ class MilterSession(Milter.Base):
                 queue_id=self._queue_id,
                 door=self._door,
                 uid=None if who.uid is None else str(who.uid),
-                domain=None if domain is None else safe(domain),
+                domain=None if author is None else safe(author.domain),
             )
-            return self._refuse("550", "You may not send mail From this domain")
+            return self._refuse("550", "You may not send mail From this address")
         if self._unsigned in {None, Unsigned.ALREADY_SIGNED}:
             self._unsigned = Unsigned.SENDER_NOT_ALLOWED
         return None

@@ -1,4 +1,4 @@
-"""Users and groups of this host: from names in the configuration to numbers, and from a uid to its groups.
+"""Users and groups of this host: from names in the configuration to numbers, and from a uid to name and groups.
 
 Source:  passwd(5), group(5), by nsswitch.conf(5); getgrouplist(3).
 """
@@ -50,3 +50,11 @@ def groups_of(uid: int) -> frozenset[int]:
         return frozenset(os.getgrouplist(user.pw_name, user.pw_gid))
     except KeyError:
         return frozenset()
+
+
+def name_of(uid: int) -> str:
+    """The account name of a uid; "" of one without."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return ""

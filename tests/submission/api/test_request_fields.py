@@ -38,12 +38,17 @@ def write() -> Callable[[dict[str, Any]], WrittenMessage]:
     writer = Writer(
         Catalogue.load([paths.templates_dir()], brand),
         {"example.org": "*@bounces.example.org", "example.com": "*@bounces.example.com"},
-        SendersTable([Allowance(frozenset({"example.org"}), clients=frozenset({"shop"}))]),
+        SendersTable(
+            [
+                Allowance(frozenset({"example.org"}), clients=frozenset({"shop"})),
+                Allowance(addresses=frozenset({"news@example.com"}), clients=frozenset({"shop"})),
+            ]
+        ),
     )
     return lambda request: writer.write(*message_request(document(json.dumps(request).encode())), MESSAGE, "shop", NOW)
 
 
-def test_a_domain_of_ours_that_the_client_may_not_use_is_a_fault(
+def test_an_address_of_ours_that_the_client_may_not_use_is_a_fault(
     write: Callable[[dict[str, Any]], WrittenMessage],
 ) -> None:
     """What `senders` does not allow is refused at once: no answer later could tell the application."""
@@ -51,8 +56,9 @@ def test_a_domain_of_ours_that_the_client_may_not_use_is_a_fault(
     with pytest.raises(ApiProblem) as refused:
         write(request)
     assert pointers_and_codes(list(refused.value.errors)) == [("/from", "domain_not_yours")]
-    assert "client shop may not write From example.com; mend: " in refused.value.errors[0].detail
+    assert "client shop may not write From this address of example.com; mend: " in refused.value.errors[0].detail
     write({**request, "from": "a@example.org"})
+    write({**request, "from": "News <news@Example.COM>"})
 
 
 def test_a_plain_message_has_no_faults() -> None:

@@ -44,7 +44,7 @@ def writer_of(config: Config) -> Writer:
     return Writer(
         templates,
         {name: _envelope_sender(domain.return_path) for name, domain in config.domains.items()},
-        senders_table(config.senders, config.hostname),
+        senders_table(config),
     )
 
 

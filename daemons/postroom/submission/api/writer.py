@@ -98,8 +98,11 @@ class Writer:
         if return_path is None:
             detail = f"{sender.domain} is not one of our domains; mend: use one that is, or add it under domains"
             faults.append(FieldError("/from", "domain_not_ours", detail))
-        elif not self._senders.may_use(SenderIdentity(client=client), sender.domain):
-            detail = f"client {client} may not write From {sender.domain}; mend: name both under senders.allow"
+        elif not self._senders.may_use(SenderIdentity(client=client), sender.address):
+            detail = (
+                f"client {client} may not write From this address of {sender.domain}; "
+                "mend: name the client and the domain, or the address, under senders.allow"
+            )
             faults.append(FieldError("/from", "domain_not_yours", detail))
         return return_path
 
