@@ -17,6 +17,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -75,7 +76,9 @@ def parse_queue(lines: str) -> list[QueuedMail]:
     return mails
 
 
-def master_services(dist: str, smtp_ports: Mapping[int, Mapping[str, str]]) -> str:
+def master_services(
+    dist: str, smtp_ports: Mapping[int, Mapping[str, str]], addresses: Sequence[str] = ("127.0.0.1",)
+) -> str:
     """master.cf.dist as a private instance needs it: no chroot, no TCP listener but `smtp_ports`, no pipes.
 
     The chroot is Debian's patch of the default and would need copies of /etc/services and others.
@@ -86,8 +89,8 @@ def master_services(dist: str, smtp_ports: Mapping[int, Mapping[str, str]]) -> s
         if line[:1] in ("#", " ", "\t", "") or columns[1] == "inet" or columns[7] == "pipe":
             continue
         services.append("\t".join([*columns[:4], "n", *columns[5:]]))
-    for port, options in smtp_ports.items():
-        services.append(f"127.0.0.1:{port}\tinet\tn\t-\tn\t-\t-\tsmtpd")
+    for address, (port, options) in product(addresses, smtp_ports.items()):
+        services.append(f"{address}:{port}\tinet\tn\t-\tn\t-\t-\tsmtpd")
         # In braces, so that a value may hold blanks (master(5)).
         services += [f"    -o {{ {name} = {value} }}" for name, value in options.items()]
     return "\n".join(services) + "\n"
@@ -120,7 +123,8 @@ class PrivatePostfix:
         relay: host and port all mail is sent to.
         hostname: myhostname.
         handover: with the hand-over listener of postfix-conf/submission.master.cf.
-        smtp_ports: smtpds on 127.0.0.1 as well: port to its own settings, name to value.
+        smtp_ports: smtpds on TCP as well: port to its own settings, name to value.
+        smtp_addresses: of this host, where those listen; IPv6 in brackets.
         milter: socket of a milter that all mail from smtpd(8) passes, as postfix-conf/milter.main.cf says.
         door_port: with the sendmail door of postfix-conf/sendmail.*, its listener on that port; needs `milter`.
         settings: more lines of main.cf, name to value; they win.
@@ -138,6 +142,7 @@ class PrivatePostfix:
         milter: Path | None = None,
         journald: Journald | None = None,
         door_port: int | None = None,
+        smtp_addresses: Sequence[str] = ("127.0.0.1",),
     ) -> None:
         self.config_directory = folder / "conf"
         self.queue_directory = folder / "queue"
@@ -150,6 +155,7 @@ class PrivatePostfix:
         self._handover = handover
         self._smtp_ports = dict(smtp_ports or {})
         self._settings = dict(settings or {})
+        self._smtp_addresses = smtp_addresses
         self._milter = milter
         self._journald = journald
         self._door_port = door_port
@@ -207,7 +213,7 @@ class PrivatePostfix:
         self._write_aged("main.cf", "\n".join(lines) + "\n")
 
     def _write_master(self) -> None:
-        text = master_services(MASTER_DIST.read_text(encoding="ascii"), self._smtp_ports)
+        text = master_services(MASTER_DIST.read_text(encoding="ascii"), self._smtp_ports, self._smtp_addresses)
         if self._door_port is not None and self._milter is not None:
             text = with_sendmail_door(text, self._door_port, self._milter)
         if self._handover:

@@ -94,6 +94,20 @@ def test_who_may_not_use_the_domain_is_not_signed(make_milter: MakeMilter) -> No
     assert strict.log().count("postfix.myorigin_unknown") == 1  # there is no main.cf here, and it serves
 
 
+def test_a_login_that_no_entry_names_has_what_the_rule_gives(make_milter: MakeMilter) -> None:
+    """From this host too: who logged in is not the user whose webmail it is. Without a login nobody is known there."""
+    boss, own = ((b"From", b"boss@example.org"),), ((b"From", b"joe@example.org"),)
+    for rule, answers in (("own_address", "ac"), ("own_domain", "cc"), ("listed", "cc")):
+        daemon = make_milter(settings=QUIET, sections=f"senders: {{logins: {rule}}}")
+        with MilterClient(daemon.socket) as client:
+            for mail, answer in zip((boss, own), answers, strict=True):
+                assert client.begin(login="joe@example.org") == "c"
+                assert client.header(*mail) == answer
+            assert client.begin() == "c"
+            assert client.header(*own) == ("c" if rule == "listed" else "a")
+        assert daemon.log().count("milter.port_untold") == (rule != "listed")
+
+
 def test_the_sendmail_door_answers_nobody_that_it_cannot_name(make_milter: MakeMilter) -> None:
     """A listener that does not tell its port, and a connection there is not: 451, never mail."""
     daemon = make_milter(settings=QUIET)

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeVar
 
-from postroom.identity.socket_owner import End
 from postroom.limits.limiter import Decision, Limiter
 from postroom.limits.subject import Subject, counted_sender, of_mail
 from postroom.mail.recipients import private
@@ -80,17 +79,11 @@ class SendmailDoor:
     """What a session asks at the sendmail door: is it Postfix that connects, and what becomes of the mail?
 
     Attributes:
-        owner_of:    uid of a connection's client, by its own end and the far one; None is unknown.
-        postfix_uid: the one that is believed; None is nobody.
-        name_of:     account name of a uid.
-        groups_of:   gids of a uid.
+        postfix_uid: the owner of a connection that is believed; None is nobody.
         decide:      blocks until the limits have decided about the mail.
     """
 
-    owner_of: Callable[[End, End], int | None]
     postfix_uid: int | None
-    name_of: Callable[[int], str]
-    groups_of: Callable[[int], frozenset[int]]
     decide: Callable[[DoorMail], DoorDecision]
 
 

@@ -21,6 +21,7 @@ HANDOVER_DAEMON_NAME = "POSTROOM"
 """What postfix-conf/submission.master.cf gives as milter_macro_daemon_name."""
 SENDMAIL_DAEMON_NAME = "POSTROOM_SENDMAIL"
 """What postfix-conf/sendmail.master.cf gives."""
+DAEMON_NAMES = frozenset({HANDOVER_DAEMON_NAME, SENDMAIL_DAEMON_NAME})
 
 _BRACKETED = re.compile(r"\[([^\]]*)\](.*)")
 

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from postroom.config import paths
 from postroom.config.model import Config
-from postroom.identity.socket_owner import owner_of
 from postroom.limits.configured import rules
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import LIMITS_LOST, Limiter
 from postroom.limits.rules import LimitRule
+from postroom.milter.client import HostUsers
 from postroom.milter.door_limits import DoorDecision, DoorLimits, DoorMail, SendmailDoor
 from postroom.milter.doors import Networks, NetworksUnreadable
 from postroom.milter.keys import KeysUnusable, is_weak, load_keys
@@ -34,12 +34,12 @@ from postroom.postfix.commands import PostfixCommandFailed
 from postroom.postfix.rewriting import known_rewriting
 from postroom.recipients.resolver import RecipientResolver
 from postroom.postfix.origin import my_origin
-from postroom.runtime.accounts import groups_of, name_of
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import StartRefused
 from postroom.runtime.listeners import Listener, listen_unix
 from postroom.runtime.log import Log, error_fields
+from postroom.runtime.log_once import LogOnceByAll
 from postroom.runtime.metrics import Metrics, beat_forever
 from postroom.runtime.sweep import SWEEP_S, sweep_forever
 from postroom.senders.configured import senders_table
@@ -81,6 +81,7 @@ class Settings:
     hostname: str
     hold_above: int | None
     postfix_uid: int | None
+    port_untold: LogOnceByAll
 
 
 def serve(config: Config, reread: Callable[[], Config], log: Log) -> None:
@@ -130,6 +131,7 @@ def _settings(config: Config, log: Log) -> Settings:
         config.hostname,
         config.milter.hold_above,
         _postfix_uid(),
+        LogOnceByAll(),
     )
 
 
@@ -199,9 +201,12 @@ def _work(
     def decide(mail: DoorMail) -> DoorDecision:
         return asyncio.run_coroutine_threadsafe(door_limits.decide(mail), loop).result(COUNT_TIMEOUT_S)
 
-    sendmail_door = SendmailDoor(owner_of, settings.postfix_uid, name_of, groups_of, decide)
+    sendmail_door = SendmailDoor(settings.postfix_uid, decide)
     threading.Thread(target=beside, daemon=True).start()
-    libmilter.serve(lambda: MilterSession(settings.signer, sendmail_door, log, metrics.count))
+    users, port_untold = HostUsers(), settings.port_untold
+    libmilter.serve(
+        lambda: MilterSession(settings.signer, users, sendmail_door, port_untold.is_new, log, metrics.count)
+    )
 
 
 def _door_limits(store: SharedStore, settings: Settings, log: Log) -> DoorLimits:

@@ -1,9 +1,10 @@
 """One connection of Postfix's: libmilter's callbacks, and nothing else.
 
     connect ─► MAIL ─► DATA: which door? ─► header … ─► end of header: whose mail? ─► body … ─► end: sign
-                         └ inbound: let pass                └ not to be signed: let pass
+     │                   └ inbound: let pass                └ not to be signed: let pass
+     └ from this host: whose connection?                    └ … and is it still?             end: … and is it still?
 
-    sendmail door        whose connection?                  └ goes on all the same           end: count, then sign
+    sendmail door        is it Postfix's?                   └ goes on all the same           end: count, then sign
 
 libmilter calls from a pool of threads, one callback of a session at a time.
 Postfix waits only where an answer can matter: at DATA (the first moment with a
@@ -22,10 +23,10 @@ from typing import Concatenate, ParamSpec, TypeAlias
 
 import Milter
 
-from postroom.identity.socket_owner import End
 from postroom.mail.logsafe import safe
-from postroom.milter.door_limits import DoorDecision, DoorMail, SendmailDoor
-from postroom.milter.doors import Address, Door, door_of
+from postroom.milter.client import PORT_UNTOLD, TELL_PORT, ConnectedClient, HostUsers
+from postroom.milter.door_limits import UNKNOWN, DoorDecision, DoorMail, SendmailDoor
+from postroom.milter.doors import DAEMON_NAMES, Door, door_of
 from postroom.milter.message import CollectedMessage, Signer
 from postroom.milter.origin import LOOKED_AT, Origin, origin_of
 from postroom.milter.sign import Unsigned
@@ -58,17 +59,27 @@ def _guarded(on_fault: int) -> "Callable[[Callback[P]], Callback[P]]":
 class MilterSession(Milter.Base):
     """What is known of one connection, and of the message under way on it."""
 
-    def __init__(self, signer: Signer, sendmail_door: SendmailDoor, log: Log, count: Count) -> None:
+    def __init__(
+        self,
+        signer: Signer,
+        users: HostUsers,
+        sendmail_door: SendmailDoor,
+        is_port_to_log: Callable[[], bool],
+        log: Log,
+        count: Count,
+    ) -> None:
         self._signer = signer
+        self._users = users
         self._sendmail_door = sendmail_door
+        self._is_port_to_log = is_port_to_log
         self._log = log
         self._count = count
         self._daemon_name: str | None = None
         self._hostname = ""
-        self._client: Address | None = None
-        self._ends: tuple[End, End] | None = None
+        self._client = ConnectedClient(None, None, users)
         self._door: Door = "inbound"
         self._login = ""
+        self._uid: str | None = None
         self._sender = ""
         self._recipients: list[str] = []
         self._message: CollectedMessage | None = None
@@ -82,23 +93,25 @@ class MilterSession(Milter.Base):
         self._daemon_name = self.getsymval("{daemon_name}")
         self._hostname = self.getsymval("j") or ""
         if family in {socket.AF_INET, socket.AF_INET6} and isinstance(hostaddr, tuple):
-            self._client = ip_address(hostaddr[0])
+            client = ip_address(hostaddr[0]), int(hostaddr[1])
             address, port = self.getsymval("{daemon_addr}"), self.getsymval("{daemon_port}")
-            if address and port:  # where Postfix tells them: at the sendmail door
-                self._ends = (self._client, int(hostaddr[1])), (ip_address(address), int(port))
+            server = (ip_address(address), int(port)) if address and port else None
+            self._client = ConnectedClient(client, server, self._users)
+            if self._daemon_name not in DAEMON_NAMES and not self._signer.senders.is_empty:
+                self._client.identity("", self._signer.senders)  # a client may be gone when it is asked for again
         self._is_connected = True
         return Milter.CONTINUE
 
     @Milter.noreply
     @_guarded(Milter.CONTINUE)
     def envfrom(self, sender: str, *parameters: str) -> int:
-        self._is_broken, self._message, self._unsigned = False, None, None
+        self._is_broken, self._message, self._unsigned, self._uid = False, None, None, None
         if not self._is_connected:
             raise LookupError("the connection's own callback did not come, or failed")
         self._sender, self._recipients = _path(sender), []
         # Of each message again: a client may log in between two.
         self._login = self.getsymval("{auth_authen}") or ""
-        self._door = door_of(self._daemon_name, self._login, self._client, self._signer.networks)
+        self._door = door_of(self._daemon_name, self._login, self._client.address, self._signer.networks)
         return Milter.CONTINUE
 
     @Milter.noreply
@@ -132,10 +145,8 @@ class MilterSession(Milter.Base):
     @_guarded(Milter.TEMPFAIL)
     def eoh(self) -> int:
         self._unsigned = self._open_message.why_unsigned()
-        if self._door == "smtp":
-            who = SenderIdentity(login=self._login, address=self._client)
-            if (refusal := self._not_allowed(who)) is not None:
-                return refusal
+        if self._door == "smtp" and (refusal := self._smtp_not_allowed()) is not None:
+            return refusal
         if self._unsigned is None or self._door == "sendmail":
             return Milter.CONTINUE
         return self._let_pass(self._unsigned)
@@ -156,6 +167,8 @@ class MilterSession(Milter.Base):
             self._unsigned = Unsigned.ALREADY_SIGNED
         if self._door == "sendmail" and (refusal := self._counted()) is not None:
             return refusal
+        if self._door == "smtp" and (refusal := self._smtp_not_allowed()) is not None:
+            return refusal
         return self._let_pass(self._unsigned) if self._unsigned is not None else self._sign(now_s)
 
     def _sign(self, now_s: int) -> int:
@@ -168,6 +181,7 @@ class MilterSession(Milter.Base):
             "milter.signed",
             queue_id=self._queue_id,
             door=self._door,
+            uid=self._uid,
             domain=message.domain,
             selectors=",".join(key.selector for key, _ in signatures),
         )
@@ -179,8 +193,9 @@ class MilterSession(Milter.Base):
         if (refusal := self._turned_away()) is not None:
             return refusal
         origin = origin_of(self._open_message.topmost(LOOKED_AT), self._hostname, self._sendmail_door.postfix_uid)
+        self._uid = UNKNOWN if origin.uid is None else str(origin.uid)
         if origin.uid is not None or not origin.is_requeued:  # else it was allowed when it passed
-            who = SenderIdentity() if origin.uid is None else self._user(origin.uid)
+            who = self._users.user(origin.uid, self._signer.senders)
             if (refusal := self._not_allowed(who)) is not None:
                 return refusal
         mail = DoorMail(
@@ -197,13 +212,13 @@ class MilterSession(Milter.Base):
             self._unsigned = Unsigned.ORIGIN_UNKNOWN
         return None
 
-    def _user(self, uid: int) -> SenderIdentity:
-        """A user of this host, as far as the table asks for it."""
-        door, table = self._sendmail_door, self._signer.senders
-        if table.is_empty:
-            return SenderIdentity(uid=uid)
-        groups = door.groups_of(uid) if table.names_groups else frozenset[int]()
-        return SenderIdentity(uid=uid, gids=groups, user=door.name_of(uid))
+    def _smtp_not_allowed(self) -> int | None:
+        if self._signer.senders.is_empty:
+            return None
+        who = self._client.identity(self._login, self._signer.senders)
+        if not self._login and self._client.is_of_this_host:
+            self._uid = UNKNOWN if who.uid is None else str(who.uid)
+        return self._not_allowed(who)
 
     def _not_allowed(self, who: SenderIdentity) -> int | None:
         """Leave unsigned, or refuse, what this sender may not write."""
@@ -211,12 +226,14 @@ class MilterSession(Milter.Base):
         address, is_cron_mail = (None, False) if author is None else (author.address, author.is_cron_mail)
         if table.may_use(who, address, is_cron_mail=is_cron_mail):
             return None
+        if not who.login and self._client.is_port_untold and self._is_port_to_log():
+            self._log.warning("milter.port_untold", queue_id=self._queue_id, effect=PORT_UNTOLD, mend=TELL_PORT)
         if table.refuses_others:
             self._log.info(
                 "milter.not_allowed",
                 queue_id=self._queue_id,
                 door=self._door,
-                uid=None if who.uid is None else str(who.uid),
+                uid=self._uid,
                 domain=None if author is None else safe(author.domain),
             )
             return self._refuse("550", "You may not send mail From this address")
@@ -243,10 +260,10 @@ class MilterSession(Milter.Base):
 
     def _turned_away(self) -> int | None:
         """Refuse whoever is not Postfix; who it is decides whether a later try can help."""
-        uid = None if self._ends is None else self._sendmail_door.owner_of(*self._ends)
+        uid = None if self._client.ends is None else self._users.owner_of(*self._client.ends)
         if uid is not None and uid == self._sendmail_door.postfix_uid:
             return None
-        self._log.warning("milter.turned_away", queue_id=self._queue_id, uid="unknown" if uid is None else str(uid))
+        self._log.warning("milter.turned_away", queue_id=self._queue_id, uid=UNKNOWN if uid is None else str(uid))
         if uid is None:
             return self._refuse("451", "Cannot tell who is connecting, try again later")
         return self._refuse("550", "Only Postfix may use this port; hand your mail to sendmail(1)")
@@ -278,6 +295,7 @@ class MilterSession(Milter.Base):
             "milter.unsigned",
             queue_id=self._queue_id,
             door=self._door,
+            uid=self._uid,
             domain=None if domain is None else safe(domain),
             reason=reason,
         )

@@ -4,6 +4,7 @@ Here it is only remembered what was logged; the event and its level are the call
 """
 
 from collections.abc import Hashable
+from mmap import mmap
 
 
 class LogOnce:
@@ -27,6 +28,19 @@ class LogOnce:
         was_logged = self._logged is not None
         self._logged = None
         return was_logged
+
+
+class LogOnceByAll:
+    """One thing that is logged once by all the processes that are forked from the one that made this."""
+
+    def __init__(self) -> None:
+        self._is_logged = mmap(-1, 1)
+
+    def is_new(self) -> bool:
+        """Whether this is to be logged; where two processes ask at the very same moment, both may be told so."""
+        is_new = self._is_logged[0] == 0
+        self._is_logged[0] = 1
+        return is_new
 
 
 class LogOnceEach:
