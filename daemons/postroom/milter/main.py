@@ -31,9 +31,9 @@ from postroom.milter.message import Signer
 from postroom.milter.session import MilterSession
 from postroom.postfix import postconf
 from postroom.postfix.commands import PostfixCommandFailed
+from postroom.postfix.origin import my_origin
 from postroom.postfix.rewriting import known_rewriting
 from postroom.recipients.resolver import RecipientResolver
-from postroom.postfix.origin import my_origin
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import StartRefused
