@@ -21,6 +21,8 @@ from postroom.store.track.evidence import RecipientFault
 from postroom.store.track.facts import DeliveryTried, Fact, LeftQueue, SeenInQueue
 from postroom.store.track.track_store import TrackStore
 
+pytestmark = pytest.mark.process  # erasing waits for the daemons to empty their write-ahead logs
+
 JANE, JOE = "jane@example.net", "joe@example.com"
 
 

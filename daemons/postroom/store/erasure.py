@@ -7,6 +7,7 @@ is counted as active, and goes when this is repeated after its end.
 Each function opens the file, works in one short transaction and closes it.
 """
 
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from postroom.store.track.schema import TRACK
 
 ERASED = "erased"
 """Stands in place of the hash, and of the masked address that people see."""
+
+WAL_TIMEOUT_S = 15.0
+"""How long the daemon may take to empty its write-ahead log; when it is busy it does so later (sqlite/sole_file.py)."""
 
 _OF_RECIPIENT = "(recipient_hash = ?1 OR original_hash = ?1)"
 _ENDED = "EXISTS (SELECT 1 FROM queue WHERE id = delivery.queue AND ended_at IS NOT NULL)"
@@ -120,11 +124,19 @@ def _read(path: Path, schema: Sequence[str], query: str, recipient_hash: str) ->
 def _write(path: Path, schema: Sequence[str], synchronous: str, recipient_hash: str, statements: Sequence[str]) -> None:
     connection = open_file(path, schema, synchronous=synchronous, secure_delete=True)
     with closing(connection):
+        # A daemon that has the file open takes it for overwritten when somebody else copies the WAL back.
+        connection.wal_autocheckpoint(0)
         try:
             with connection:
                 for statement in statements:
                     connection.execute(statement, (recipient_hash,))
-            # The write-ahead log would keep the old rows until it is written over.
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except apsw.Error as error:
             raise translated(error, path, connection) from error
+    _wait_for_empty_wal(path)
+
+
+def _wait_for_empty_wal(path: Path) -> None:
+    """The write-ahead log keeps the old rows until the daemon has emptied it; without a daemon our closing has."""
+    wal, until = path.with_name(f"{path.name}-wal"), time.monotonic() + WAL_TIMEOUT_S
+    while wal.exists() and wal.stat().st_size > 0 and time.monotonic() < until:
+        time.sleep(0.1)

@@ -15,3 +15,7 @@ class StoreFull(StoreUnavailable):
 
 class StoreBroken(StoreUnavailable):
     """The file is damaged, is no SQLite file, or was made by a newer Postroom."""
+
+
+class StoreReplaced(StoreUnavailable):
+    """The file was deleted, moved away, replaced or overwritten while it was open: what is stored now would be lost."""

@@ -49,7 +49,7 @@ from postroom.submission.handover.outbox import Outbox, ReadyQueue
 from postroom.submission.handover.outcomes import Outcomes
 from postroom.submission.handover_status import HandoverStatus
 from postroom.submission.socket_door import SocketDoor
-from postroom.submission.upkeep import SWEEP_BUDGET, samples, sweep_of
+from postroom.submission.upkeep import SWEEP_BUDGET, look_after_outbox, samples, sweep_of
 from postroom.suppression.configured import proof_rules, wave_guard
 from postroom.suppression.learner import Learner
 
@@ -146,8 +146,11 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             return in_force.retention.messages, in_force.submission.idempotency_kept
 
         background.start(beat_forever(WORD, shared.beats, samples(store.queries, status, metrics), log))
-        sweep = sweep_of(store, shared.sweep, retention_s)
-        background.start(sweep_forever(sweep, budget=SWEEP_BUDGET, lost=old_rows_stay("mail", log)))
+        background.start(look_after_outbox(store, log))
+        background.start(
+            sweep_forever(sweep_of(store, retention_s), budget=SWEEP_BUDGET, lost=old_rows_stay("mail", log))
+        )
+        background.start(sweep_forever(shared.sweep))
         learner = Learner(
             shared.evidence, shared.suppressions, proof_rules(config.suppression), wave_guard(config.suppression), log
         )

@@ -1,5 +1,6 @@
 """track.db: what a mail to the return path may change, and that it changes it once."""
 
+import errno
 import os
 from collections.abc import Iterator
 from itertools import permutations
@@ -188,10 +189,13 @@ def test_a_report_is_on_the_disk_when_it_is_taken(bed: Bed, monkeypatch: pytest.
     bed.report(bounce())
     wal = bed.path.with_name("track.db-wal")
     assert synced == [f"track.db-wal {wal.stat().st_size}"]
-    wal.rename(wal.with_name("gone"))
-    with pytest.raises(StoreUnavailable, match=r"track\.db-wal: No such file"):
+
+    def broken(_fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(StoreUnavailable, match=r"track\.db-wal: Input/output error"):
         bed.report(bounce("2"))
-    wal.with_name("gone").rename(wal)
 
 
 def test_old_reports_are_swept(bed: Bed, run: Run) -> None:

@@ -97,13 +97,17 @@ class OutboxAcceptance:
             self._reach("accept.before_commit")
             return Accepted()
 
-        result = await self._thread.run(operation)
+        result = await self._thread.run(operation, lasting=True)
         self._reach("accept.committed")
         return result
 
     async def replay(self, client: str, idempotency: Idempotency) -> Repeated | Mismatch | None:
-        """What is known of a client's idempotency key; None when it is new."""
-        return await self._thread.run(lambda connection: _known(connection, client, idempotency))
+        """What is known of a client's idempotency key; None when it is new.
+
+        Raises:
+            StoreUnavailable: what is known of it would not outlive this process, or cannot be read.
+        """
+        return await self._thread.run(lambda connection: _known(connection, client, idempotency), lasting=True)
 
     def _delivery(self, message: StoredMessage, recipient: str, unsent: Unsent | None) -> dict[str, str | float | None]:
         kept, at = masked_recipient(self._recipient_key, recipient), message.accepted_at

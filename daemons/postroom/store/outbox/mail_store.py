@@ -16,7 +16,8 @@ exactly what is in doubt.
 Operations: acceptance.py (the API's), handover.py, queries.py.
 
 Privacy: a recipient is in clear until its delivery is queued, failed or suppressed, and with it the body. What stays is
-         its keyed hash and masked form, for the log to be compared with and for whoever asks.
+         its keyed hash and masked form, for the log to be compared with and for whoever asks. The WAL, where the
+         clear text stands a while longer, is emptied soon after (sqlite/sole_file.py).
 """
 
 import os
@@ -35,6 +36,7 @@ from postroom.store.outbox.handover import OutboxHandover
 from postroom.store.outbox.queries import OutboxQueries
 from postroom.store.outbox.schema import MAIL, NEEDS_BODY_SQL
 from postroom.store.sqlite.file import open_file, translated
+from postroom.store.sqlite.sole_file import SoleFile
 from postroom.store.sqlite.thread import StoreThread
 
 
@@ -45,7 +47,9 @@ class MailStore:
         self, path: Path, lock_fd: int, fingerprint_key: bytes, recipient_key: bytes, reach: Callable[[str], None]
     ) -> None:
         self._lock_fd = lock_fd
-        self._thread = StoreThread(path, lambda: _connect(path))
+        # Deleted, it is handed over from as long as it is open: what was accepted stands nowhere else.
+        self._file = SoleFile(path, serves_when_gone=True)
+        self._thread = StoreThread(path, lambda: _connect(path), sole=self._file)
         self.acceptance = OutboxAcceptance(self._thread, fingerprint_key, recipient_key, reach)
         self.handover = OutboxHandover(self._thread, reach)
         self.queries = OutboxQueries(self._thread)
@@ -113,6 +117,10 @@ class MailStore:
         """Finish what waits, then let go of the file."""
         await self._thread.close()
         os.close(self._lock_fd)
+
+    def wal_overdue_s(self) -> float:
+        """For how long mail.db-wal should have been emptied: a reader holds it; 0 when it is not overdue."""
+        return self._file.overdue_s()
 
     async def sweep(self, messages_before: float, keys_before: float, budget: int) -> int:
         """Delete up to `budget` ended messages and idempotency keys accepted before these times (Unix seconds).

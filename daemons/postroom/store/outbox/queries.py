@@ -18,12 +18,14 @@ class OutboxQueries:
         self._thread = thread
 
     async def ping(self) -> None:
-        """Do nothing but show that the file can be used.
+        """Do nothing but show that the file can be used, and what is stored in it lasts.
 
         Raises:
             StoreUnavailable: it cannot.
         """
-        await self._thread.run(lambda connection: connection.execute("SELECT 1 FROM meta LIMIT 1").fetchall() and None)
+        await self._thread.run(
+            lambda connection: connection.execute("SELECT 1 FROM meta LIMIT 1").fetchall() and None, lasting=True
+        )
 
     async def message(self, message: str) -> MessageView | None:
         """A message with its deliveries; None when there is none (any more)."""

@@ -16,6 +16,9 @@ from postroom.store.errors import StoreBroken, StoreFull, StoreUnavailable
 
 OLDEST_SQLITE = (3, 51, 3)
 
+BUSY_TIMEOUT_MS = 5_000
+"""How long a transaction waits for another process's write."""
+
 _QUOTA = (errno.EDQUOT, errno.EFBIG)
 """SQLite itself takes only ENOSPC for full; a quota (EDQUOT, EFBIG) it calls an I/O error."""
 
@@ -32,7 +35,7 @@ def open_file(
     schema: Sequence[str],
     *,
     synchronous: str,
-    busy_timeout_ms: int = 5000,
+    busy_timeout_ms: int = BUSY_TIMEOUT_MS,
     secure_delete: bool = False,
 ) -> apsw.Connection:
     """Open a store file and bring its schema up to date.
@@ -92,6 +95,15 @@ def translated(error: apsw.Error, path: Path, connection: apsw.Connection | None
             return StoreUnavailable(_not_writable(path))
         case _:
             return StoreUnavailable(f"{path}: {error}")
+
+
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Which file lies at this path (device and inode); None when there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _not_writable(path: Path) -> str:

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import apsw
 
 from postroom.store.errors import StoreUnavailable
-from postroom.store.sqlite.file import translated
+from postroom.store.sqlite.file import identity_of, translated
 from postroom.store.sqlite.thread import Operation, StoreThread
 
 T = TypeVar("T")
@@ -143,7 +143,7 @@ class LoopFile:
 
         Without that look a process would count on in a deleted file, unseen by the others.
         """
-        if self._connection is not None and self._identity != self._file_identity():
+        if self._connection is not None and self._identity != identity_of(self._path):
             self._connection.close(True)
             self._connection = None
         if self._connection is None:
@@ -151,15 +151,8 @@ class LoopFile:
             connection.wal_autocheckpoint(0)
             connection.set_wal_hook(self._wal_grew)
             self._connection = connection
-            self._identity = self._file_identity()
+            self._identity = identity_of(self._path)
         return self._connection
-
-    def _file_identity(self) -> tuple[int, int] | None:
-        try:
-            status = self._path.stat()
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
 
     def _wal_grew(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
         if pages >= CHECKPOINT_PAGES and (self._copying is None or self._copying.done()):

@@ -6,6 +6,9 @@ group commit: sixteen accepted messages cost one fsync, not sixteen.
 
 Each operation runs in a savepoint, so one that raises undoes only itself; a
 trouble of the file (full, damaged, not to be read) fails the transaction whole.
+
+A file that several processes have open is opened again when another lies in its place; what becomes of
+one that this process has to itself, and of its WAL, sole_file.py says.
 """
 
 import asyncio
@@ -18,7 +21,8 @@ from typing import Any, TypeVar
 import apsw
 
 from postroom.store.errors import StoreUnavailable
-from postroom.store.sqlite.file import translated
+from postroom.store.sqlite.file import identity_of, translated
+from postroom.store.sqlite.sole_file import SoleFile, Standing
 
 T = TypeVar("T")
 Operation = Callable[[apsw.Connection], T]
@@ -31,11 +35,12 @@ _ITS_OWN = (apsw.ConstraintError, apsw.MismatchError, apsw.RangeError, apsw.SQLE
 
 
 class _Job:
-    __slots__ = ("error", "future", "operation", "result")
+    __slots__ = ("error", "future", "lasting", "operation", "result")
 
-    def __init__(self, operation: Operation[Any], future: "asyncio.Future[Any]") -> None:
+    def __init__(self, operation: Operation[Any], future: "asyncio.Future[Any]", *, lasting: bool) -> None:
         self.operation = operation
         self.future = future
+        self.lasting = lasting
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -47,24 +52,37 @@ class StoreThread:
         path: the file, for messages.
         connect: opens the connection; called in the thread. It raises StoreUnavailable.
         writes: whether its operations write; those that only read do not wait for others' writes (WAL).
+        sole: watches over the file, where no other process has it open.
     """
 
-    def __init__(self, path: Path, connect: Callable[[], apsw.Connection], *, writes: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connect: Callable[[], apsw.Connection],
+        *,
+        writes: bool = True,
+        sole: SoleFile | None = None,
+    ) -> None:
         self._path = path
         self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
         self._connect = connect
+        self._sole = sole
         self._connection: apsw.Connection | None = None
+        self._identity: tuple[int, int] | None = None
         self._turn: list[_Job] = []
         self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    async def run(self, operation: Operation[T]) -> T:
+    async def run(self, operation: Operation[T], *, lasting: bool = False) -> T:
         """Run one operation in the next transaction; return when it is committed.
 
+        Args:
+            lasting: it is refused where what it stores would be gone with this process.
+
         Raises:
-            StoreUnavailable: it was not committed (StoreFull: for want of space).
+            StoreUnavailable: it was not committed (StoreFull: for want of space; StoreReplaced: or will not last).
             Whatever the operation itself raises; then it is undone, alone.
         """
         if self._closed:
@@ -74,7 +92,7 @@ class StoreThread:
             self._loop = loop
             self._thread = threading.Thread(target=self._work, name=f"store {self._path.name}", daemon=True)
             self._thread.start()
-        job = _Job(operation, loop.create_future())
+        job = _Job(operation, loop.create_future(), lasting=lasting)
         if not self._turn:
             loop.call_soon(self._hand_over_turn)
         self._turn.append(job)
@@ -98,7 +116,7 @@ class StoreThread:
     def _work(self) -> None:
         closing = False
         while not closing:
-            jobs = self._queue.get()
+            jobs = self._next_jobs()
             if jobs is None:
                 break
             while len(jobs) < MAX_BATCH:
@@ -115,14 +133,30 @@ class StoreThread:
                 self._transaction(batch)
                 self._answer(batch)
         if self._connection is not None:
+            if self._sole is not None:
+                self._sole.before_close(self._connection)
             self._connection.close()
             self._connection = None
 
+    def _next_jobs(self) -> list[_Job] | None:
+        """What is to be done next; while nothing is, and in good time under a steady load, the WAL is emptied."""
+        while self._sole is not None and self._connection is not None:
+            due_in_s = self._sole.cut_due_in_s()
+            if due_in_s == 0.0:
+                self._sole.cut(self._connection)
+                continue
+            try:
+                return self._queue.get(timeout=due_in_s)
+            except Empty:
+                continue
+        return self._queue.get()
+
     def _transaction(self, jobs: list[_Job]) -> None:
         try:
-            if self._connection is None:
-                self._connection = self._connect()
-            connection = self._connection
+            connection = self._opened()
+            jobs = self._allowed(jobs)
+            if not jobs:
+                return
             connection.execute(self._begin)
             try:
                 for job in jobs:
@@ -133,10 +167,51 @@ class StoreThread:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            self._see_it_last(jobs)
         except apsw.Error as error:
             _fail_all(jobs, translated(error, self._path, self._connection))
         except StoreUnavailable as error:
             _fail_all(jobs, error)
+
+    def _opened(self) -> apsw.Connection:
+        """The connection, opened if need be."""
+        if self._connection is not None:
+            if self._sole is not None:
+                self._look_after(self._sole, self._sole.standing())
+            elif identity_of(self._path) != self._identity:
+                # Others who have the file open do the same, so that all work on one.
+                self._connection.close()
+                self._connection = None
+        if self._connection is None:
+            self._connection = self._connect()
+            self._identity = identity_of(self._path)
+            if self._sole is not None:
+                self._sole.opened()
+        return self._connection
+
+    def _look_after(self, sole: SoleFile, standing: Standing) -> None:
+        """Refuse to go on with a file that is not ours any more; save what its WAL holds when that lost its name."""
+        if standing is Standing.REPLACED or (standing is Standing.GONE and not sole.serves_when_gone):
+            raise sole.error(standing)
+        if standing is Standing.WITHOUT_WAL and self._connection is not None:
+            sole.rescue(self._connection)
+            self._connection = None
+
+    def _allowed(self, jobs: list[_Job]) -> list[_Job]:
+        """Those that may be carried out with the file as it is; the others are refused."""
+        if self._sole is None or self._sole.standing() is not Standing.GONE:
+            return jobs
+        _fail_all([job for job in jobs if job.lasting], self._sole.error(Standing.GONE))
+        return [job for job in jobs if not job.lasting]
+
+    def _see_it_last(self, jobs: list[_Job]) -> None:
+        """They are committed: into a file that will be found again?"""
+        if self._sole is None:
+            return
+        standing = self._sole.committed()
+        if standing is Standing.GONE:
+            _fail_all([job for job in jobs if job.lasting], self._sole.error(standing))
+        self._look_after(self._sole, standing)
 
     def _answer(self, jobs: list[_Job]) -> None:
         assert self._loop is not None

@@ -17,6 +17,7 @@ import apsw
 from postroom.store.errors import StoreUnavailable
 from postroom.store.lock import lock_file
 from postroom.store.sqlite.file import open_file
+from postroom.store.sqlite.sole_file import SoleFile
 from postroom.store.sqlite.thread import StoreThread
 from postroom.store.track import meta
 from postroom.store.track.log import TrackLog
@@ -38,7 +39,7 @@ class TrackStore:
 
     def __init__(self, path: Path, lock_fd: int) -> None:
         self._lock_fd = lock_fd
-        self._thread = StoreThread(path, lambda: _connect(path))
+        self._thread = StoreThread(path, lambda: _connect(path), sole=SoleFile(path))
         self.log = TrackLog(self._thread)
         self.reports = TrackReports(self._thread, path)
         self.sharing = TrackSharing(self._thread)

@@ -5,7 +5,7 @@ Source:  RFC 9457 (problem details), RFC 9110 §10.2.3 (Retry-After).
 
 from aiohttp import web
 
-from postroom.store.errors import StoreFull, StoreUnavailable
+from postroom.store.errors import StoreFull, StoreReplaced, StoreUnavailable
 from postroom.submission.api.auth import Peer
 from postroom.submission.api.problem import CONTENT_TYPE, ApiProblem
 from postroom.submission.api.responses import json_text
@@ -34,6 +34,14 @@ def problem_of_store(error: StoreUnavailable) -> ApiProblem:
             503,
             "storage_full",
             "the disk under the outbox is full; nothing was accepted, try again later",
+            retry_after_s=RETRY_UNAVAILABLE_S,
+        )
+    if isinstance(error, StoreReplaced):
+        return ApiProblem(
+            503,
+            "unavailable",
+            "the file of the outbox was deleted or replaced under the daemon; nothing was accepted; the log of "
+            "postroom-submission says how to mend it",
             retry_after_s=RETRY_UNAVAILABLE_S,
         )
     return ApiProblem(

@@ -20,7 +20,7 @@ from postroom.mail.ids import RANDOM_OCTETS, is_id, new_id
 from postroom.runtime.background import set_within
 from postroom.runtime.log import Field, Log, error_fields
 from postroom.runtime.metrics import Metrics
-from postroom.store.errors import StoreUnavailable
+from postroom.store.errors import StoreReplaced, StoreUnavailable
 from postroom.store.outbox.acceptance import OutboxAcceptance
 from postroom.store.outbox.messages import Idempotency, Mismatch, OutboxFull, Repeated
 from postroom.store.outbox.queries import OutboxQueries
@@ -164,6 +164,8 @@ class Api:
                 return problem_of_http(error, request.method)
             case ConnectionError() | web.RequestPayloadError():
                 return ApiProblem(400, "malformed", "the request body ended early; nothing was accepted")
+            case StoreReplaced():
+                return problem_of_store(error)  # logged once, by upkeep.py
             case StoreUnavailable():
                 self._log.error("store.unavailable", store="mail", error=str(error), effect="request refused")
                 return problem_of_store(error)
