@@ -31,7 +31,7 @@ _ENDED = "EXISTS (SELECT 1 FROM queue WHERE id = delivery.queue AND ended_at IS 
 
 _ERASE_FROM_MAIL = (
     f"UPDATE delivery SET recipient_hash = '{ERASED}', hint = '{ERASED}', reason = NULL"
-    " WHERE recipient_hash = ?1 AND recipient = ''"
+    " WHERE recipient_hash = ?1 AND id NOT IN (SELECT delivery FROM address)"
 )
 # Each gets a hash of its own: two recipients of one mail are two rows, told apart by it.
 _ERASE_FROM_TRACK = (
@@ -66,8 +66,9 @@ def deliveries_in_mail(path: Path, recipient_hash: str) -> RecipientDeliveries:
     return _read(
         path,
         MAIL,
-        "SELECT sum(recipient <> ''), sum(recipient = ''), max(CASE recipient WHEN '' THEN m.accepted_at END)"
-        " FROM delivery d JOIN message m ON m.id = d.message WHERE recipient_hash = ?1",
+        "SELECT sum(recipient IS NOT NULL), sum(recipient IS NULL), max(iif(recipient IS NULL, m.accepted_at, NULL))"
+        " FROM delivery d JOIN message m ON m.id = d.message LEFT JOIN address ON delivery = d.id"
+        " WHERE recipient_hash = ?1",
         recipient_hash,
     )
 

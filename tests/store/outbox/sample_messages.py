@@ -64,6 +64,10 @@ def faults_of(path: Path) -> list[str]:
         "a message without a delivery": "SELECT id FROM message EXCEPT SELECT message FROM delivery",
         "waiting, and no time to do it": "SELECT id FROM delivery WHERE (state IN ('accepted', 'deferred'))"
         " <> (due_at IS NOT NULL)",
+        "needing an address, without one": "SELECT id FROM delivery WHERE state IN ('accepted', 'deferred', 'in_doubt')"
+        " EXCEPT SELECT delivery FROM address",
+        "ended, with an address": "SELECT delivery FROM address JOIN delivery ON id = delivery"
+        " WHERE state NOT IN ('accepted', 'deferred', 'in_doubt')",
         "handing what nobody has leased": "SELECT id FROM delivery WHERE handing = 1 AND leased = 0",
     }.items():
         faults += [f"{fault}: {row}" for row in rows(path, query)]

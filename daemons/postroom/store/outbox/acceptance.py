@@ -94,6 +94,10 @@ class OutboxAcceptance:
             insert_row(connection, "body", {"message": message.id, "octets": body})
             for recipient in recipients:
                 insert_row(connection, "delivery", self._delivery(message, recipient, unsent.get(recipient)))
+                if recipient not in unsent:  # it has ended: nobody needs the address
+                    insert_row(
+                        connection, "address", {"delivery": connection.last_insert_rowid(), "recipient": recipient}
+                    )
             self._reach("accept.before_commit")
             return Accepted()
 
@@ -118,10 +122,9 @@ class OutboxAcceptance:
             "changed_at": at,
         }
         if unsent is None:
-            return {**row, "recipient": recipient, "state": State.ACCEPTED, "due_at": at}
+            return {**row, "state": State.ACCEPTED, "due_at": at}
         return {
             **row,
-            "recipient": "",  # It has ended: nobody needs the address.
             "state": State.SUPPRESSED,
             "enhanced_status": unsent.enhanced_status,
             "reason": unsent.reason,

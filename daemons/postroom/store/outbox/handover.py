@@ -52,12 +52,12 @@ class OutboxHandover:
         def operation(connection: apsw.Connection) -> list[ClaimedDelivery]:
             rows = named_rows(
                 connection,
-                "SELECT d.id AS delivery, d.message, d.recipient, m.return_path, m.accepted_at, d.attempts, m.size,"
+                "SELECT d.id AS delivery, d.message, t.recipient, m.return_path, m.accepted_at, d.attempts, m.size,"
                 " m.client, m.sender, m.stream,"
-                " (SELECT json_group_array(recipient) FROM delivery"
+                " (SELECT json_group_array(recipient) FROM delivery JOIN address ON delivery = id"
                 "  WHERE message = d.message AND due_at IS NOT NULL) AS recipients,"
                 " EXISTS (SELECT 1 FROM delivery WHERE message = d.message AND attempts > 0) AS is_counted"
-                " FROM delivery d JOIN message m ON m.id = d.message"
+                " FROM delivery d JOIN message m ON m.id = d.message JOIN address t ON t.delivery = d.id"
                 " WHERE d.due_at IS NOT NULL AND d.leased = 0 AND d.due_at <= ? ORDER BY d.due_at LIMIT ?",
                 (now, most),
             )

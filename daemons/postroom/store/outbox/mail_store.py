@@ -154,7 +154,7 @@ def _hash_recipients(connection: apsw.Connection, recipient_key: bytes) -> None:
     """Give rows of an older Postroom the form they have now; of those that have ended the address goes."""
     with connection:
         rows: list[Any] = connection.execute(
-            "SELECT id, recipient, reason FROM delivery WHERE recipient_hash = ''"
+            "SELECT id, recipient, reason FROM delivery JOIN address ON delivery = id WHERE recipient_hash = ''"
         ).fetchall()
         for delivery, recipient, reason in rows:
             kept = masked_recipient(recipient_key, recipient)

@@ -106,4 +106,19 @@ MAIL = (
         UPDATE delivery SET recipient = '' WHERE id = new.id;
     END;
     """,
+    """
+    -- Apart from its delivery: SQLite overwrites a row that is deleted, but where rows that change move to another page
+    -- what they held may stay in the one they left. These rows never change.
+    CREATE TABLE address (
+        delivery  INTEGER PRIMARY KEY REFERENCES delivery (id) ON DELETE CASCADE,
+        recipient TEXT NOT NULL
+    ) STRICT;
+    INSERT INTO address SELECT id, recipient FROM delivery WHERE recipient <> '';
+    DROP TRIGGER delivery_ended;
+    ALTER TABLE delivery DROP COLUMN recipient;
+    CREATE TRIGGER delivery_ended AFTER UPDATE OF state ON delivery
+    WHEN new.state NOT IN ('accepted', 'deferred', 'in_doubt') BEGIN
+        DELETE FROM address WHERE delivery = new.id;
+    END;
+    """,
 )
