@@ -77,6 +77,7 @@ def test_every_setting_arrives() -> None:
     assert config.templates.brand.name == "No"
     assert config.templates.brand.support == "+49 30 901820"
     assert (config.limits[0].rate, config.limits[0].burst) == (Rate(100, 3_600), 100)
+    assert [limit.unknown_rate for limit in config.limits] == [None, None, Rate(7, 3_600)]
     assert config.monitor.socket == Path("/srv/postroom/monitor.sock")
     assert config.return_domains() == {"bounces.example.org", "bounces.example.co.uk", "returns.example.com"}
     assert config.monitor.daemons == ("watcher", "submission")

@@ -109,12 +109,16 @@ def test_the_user_is_limited_whatever_sender_it_names(door: Door) -> None:
 
 def test_unknown_users_share_one_strict_key(door: Door) -> None:
     """It is neither root nor exempt."""
-    outcomes = [door.bring(None, f"5B{at}", uid=None) for at in range(3)]
-    assert [(outcome.what, outcome.uid) for outcome in outcomes] == [
-        ("pass", "unknown"),
-        ("pass", "unknown"),
-        ("wait", "unknown"),
-    ]
+    outcomes = [door.bring(None, f"5B{at}", uid=None) for at in range(2)]
+    assert [(outcome.what, outcome.uid) for outcome in outcomes] == [("pass", "unknown"), ("wait", "unknown")]
+
+
+def test_unknown_users_have_the_rate_that_is_set_for_them(folder: Path) -> None:
+    """More than a tenth, where the operator knows what comes without a user."""
+    door = Door(folder, LimitRule("per-uid", "uid", 2, 3600, unknown=(3, 60)))
+    assert [door.bring(None, f"5B{at}", uid=None).what for at in range(4)] == ["pass"] * 3 + ["wait"]
+    assert [door.bring(f"4X{at} d").what for at in range(3)] == ["pass"] * 2 + ["wait"]
+    door.close()
 
 
 def test_all_windows_are_taken_in_one_step(folder: Path) -> None:

@@ -177,7 +177,7 @@ def test_requeued_mail_of_all_doors_is_counted_and_signed_once(bed: Path, sink: 
     with door_bed(
         bed,
         sink,
-        PER_UID.format(20),
+        "  - {name: per-uid, key: uid, rate: 20/1h, unknown_rate: 20/1h}",
         "hold_above: 10",
         settings=settings,
         smtp_ports={port: {}},

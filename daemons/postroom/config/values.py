@@ -317,5 +317,6 @@ Words = Annotated[
 Mode = Annotated[int, _from_text(_mode), Kind("file mode", lambda mode: f'"{mode:04o}"')]
 Switch = Annotated[bool, BeforeValidator(_switch), Kind("true or false", lambda on: str(on).lower())]
 RateValue = Annotated[Rate, _from_text(units.rate), Kind("rate")]
+OptionalRate = Annotated[Rate | None, _from_text_or_null(units.rate), Kind("rate or null")]
 Duration = Annotated[float, _from_text(units.duration), Kind("duration", units.duration_text)]
 Size = Annotated[int, _from_text(units.size), Kind("size", units.size_text)]

@@ -17,6 +17,7 @@ def rules(limits: Iterable[LimitSection]) -> list[LimitRule]:
             burst=limit.burst,
             on_store_loss=limit.on_store_loss,
             counts=limit.counts,
+            unknown=None if (rate := limit.unknown_rate) is None else (rate.count, rate.window_s),
         )
         for limit in limits
     ]

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from postroom.limits.subject import Key, Subject, Unit
+from postroom.limits.subject import UNKNOWN_UID, Key, Subject, Unit
 from postroom.store.limits.interface import Demand
 
 OnStoreLoss = Literal["local", "allow", "defer"]
+
+UNKNOWN_SHARE = 10
+"""By how much less may pass of unknown users than of one who is known, where nothing else is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class LimitRule:
         on_store_loss: without a store, `local` counts within this process, `allow` does
                   not count, `defer` refuses for the time being.
         counts:   the unit.
+        unknown:  of key `uid`: count and window_s for mail whose user is not known, which all who hide share;
+                  None is a tenth of `count`, in the same window.
 
     Raises:
         ValueError: a number out of range (as Demand), so that no message meets it first.
@@ -42,12 +47,18 @@ class LimitRule:
     burst: int | None = None
     on_store_loss: OnStoreLoss = "local"
     counts: Unit = "messages"
+    unknown: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         self.demand("", 1)
+        self.demand(UNKNOWN_UID, 1)
 
     def demand(self, value: str, cost: int) -> Demand:
-        return Demand(self.name, f"{self.key}:{value}", cost, self.count, self.window_s, self.burst)
+        count, window_s, burst = self.count, self.window_s, self.burst
+        if self.key == "uid" and value == UNKNOWN_UID:
+            count, window_s = self.unknown or (max(1, count // UNKNOWN_SHARE), window_s)
+            burst = None if burst is None else min(burst, count)
+        return Demand(self.name, f"{self.key}:{value}", cost, count, window_s, burst)
 
 
 def demands(rules: Sequence[LimitRule], subject: Subject) -> list[Demand]:

@@ -34,6 +34,12 @@ Key = Literal["client", "sender", "recipient", "recipient_domain", "login", "uid
 Unit = Literal["requests", "messages", "recipients"]
 Costs = Mapping[Unit, int]
 Subject = Mapping[Key, Mapping[str, Costs]]
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+UNKNOWN_UID = "unknown"
+"""Value of the key `uid`: a user of this host, but nobody can tell which."""
+THIS_HOST = "127.0.0.1"
+"""Value of the key `client_address` for all addresses of this host."""
 
 _SRS0 = re.compile(r"srs0[=+-][^=]*=[^=]*=([^=]+)=(.+)", re.IGNORECASE | re.DOTALL)
 _SRS1 = re.compile(r"srs1[=+-][^=]*=[^=]*=[=+-][^=]*=[^=]*=([^=]+)=(.+)", re.IGNORECASE | re.DOTALL)

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from typing import Literal, TypeVar
 
 from postroom.limits.limiter import Decision, Limiter
-from postroom.limits.subject import Subject, counted_sender, of_mail
+from postroom.limits.subject import UNKNOWN_UID, Subject, counted_sender, of_mail
 from postroom.mail.recipients import private
 from postroom.milter.origin import Origin
 from postroom.recipients.resolver import RecipientResolver
@@ -33,8 +33,6 @@ from postroom.store.limits.interface import Door, Usage, Verdict, Waiting
 T = TypeVar("T")
 
 DOOR: Door = "sendmail"
-UNKNOWN = "unknown"
-"""The key `uid` of mail whose user is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +124,7 @@ class DoorLimits:
     async def decide(self, mail: DoorMail) -> DoorDecision:
         """Decide about a mail and count it; a lost store raises nothing here."""
         origin = mail.origin
-        uid = UNKNOWN if origin.uid is None else str(origin.uid)
+        uid = UNKNOWN_UID if origin.uid is None else str(origin.uid)
         instance = self._instance(mail)
         if (passed_as := origin.passed_as) is not None:
             passage = await self._asked(lambda: self._waiting.passage(passed_as))

@@ -6,6 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from postroom.config import values
 from postroom.config.section import Section
+from postroom.config.units import Rate
 
 
 class LimitSection(Section):
@@ -15,7 +16,7 @@ class LimitSection(Section):
     key: Literal["client", "sender", "recipient", "recipient_domain", "login", "uid", "client_address", "server"] = (
         Field(
             description="What is counted apart from each other: each client of submission, each sender, each user "
-            "(`uid`) of sendmail(1), and so on."
+            "of this host (`uid`), and so on."
         )
     )
     counts: Literal["requests", "messages", "recipients"] = Field(
@@ -25,6 +26,11 @@ class LimitSection(Section):
         description="How many in any span of time, at most: `100/1h`. The span is 1s to 31d, and slides."
     )
     burst: values.OptionalCount = Field(None, description="How many at once, at most; not above the count of `rate`.")
+    unknown_rate: values.OptionalRate = Field(
+        None,
+        description="With key `uid` only: the rate of all mail together whose user cannot be told. "
+        "null: a tenth of the count of `rate`, at least 1. A `burst` above it is cut down to it.",
+    )
     on_store_loss: Literal["local", "allow", "defer"] = Field(
         "local",
         description="Without the store: count in the process (`local`), do not count (`allow`), or wait (`defer`).",
@@ -36,6 +42,14 @@ class LimitSection(Section):
         key = info.data.get("key")
         if value == "requests" and key not in {None, "client"}:
             raise ValueError(f"'requests' are made by clients, so key {key!r} has none; write messages or recipients")
+        return value
+
+    @field_validator("unknown_rate")
+    @classmethod
+    def _unknown_are_users(cls, value: Rate | None, info: ValidationInfo) -> Rate | None:
+        key = info.data.get("key")
+        if value is not None and key not in {None, "uid"}:
+            raise ValueError(f"is of users of this host, and key {key!r} counts others; write it where key is uid")
         return value
 
     @field_validator("burst")
