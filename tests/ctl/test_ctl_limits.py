@@ -18,6 +18,7 @@ limits:
   - {name: hourly, key: sender, rate: 5/1h}
   - {name: daily, key: sender, counts: recipients, rate: 2/1d}
   - {name: network, key: client_address, rate: 9/1h}
+  - {name: user, key: uid, rate: 90/1h}
 """
 
 
@@ -54,6 +55,10 @@ def test_what_is_used_is_shown_for_each_limit(counted: Postroom) -> None:
     assert counted("limits", "show", hashed).stdout.startswith("hourly: 1 of 5 ")
     ip = counted("limits", "show", "client_address:2001:db8::77")
     assert (ip.returncode, ip.stdout.startswith("network: 1 of 9 ")) == (0, True)
+    for key in ("client_address:::1", "client_address:127.0.0.9"):
+        assert json.loads(counted("limits", "show", key, "--json").stdout)[0]["key"] == "client_address:127.0.0.1"
+    assert counted("limits", "show", "uid:0").stdout.startswith("user: 0 of 90 ")
+    assert counted("limits", "show", "uid:unknown").stdout.startswith("user: 0 of 9 ")
     assert counted("limits", "show", "login:anna").stdout == "no limit counts by login\n"
 
 

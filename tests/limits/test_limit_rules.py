@@ -73,7 +73,34 @@ def test_one_more_recipient_adds_only_what_is_its_own() -> None:
 )
 def test_an_ipv6_client_is_its_network(address: str, network: str) -> None:
     """It may choose any address of its /64; what is no address is no key."""
-    assert client_network(address) == network
+    assert client_network(address, lambda ip: False) == network
+
+
+@pytest.mark.parametrize("address", ["127.0.0.9", "::1", "::ffff:127.0.0.9", "192.0.2.10", "2001:db8::10"])
+def test_this_host_is_one_client_whichever_of_its_addresses_it_uses(address: str) -> None:
+    """Or each of 127.0.0.0/8 would be a client of its own."""
+    assert client_network(address, lambda ip: True) == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("rule", "count", "window_s", "burst"),
+    [
+        (LimitRule("plain", "uid", 1000, 3600), 100, 3600, None),
+        (LimitRule("small", "uid", 5, 60), 1, 60, None),
+        (LimitRule("burst", "uid", 100, 60, burst=50), 10, 60, 10),
+        (LimitRule("small burst", "uid", 100, 60, burst=5), 10, 60, 5),
+        (LimitRule("own", "uid", 100, 60, burst=50, unknown=(70, 3600)), 70, 3600, 50),
+        (LimitRule("of others", "login", 100, 60), 100, 60, None),
+    ],
+    ids=lambda value: value.name if isinstance(value, LimitRule) else "",
+)
+def test_users_who_cannot_be_told_have_a_rate_of_their_own(
+    rule: LimitRule, count: int, window_s: int, burst: int | None
+) -> None:
+    """A tenth, at least one, in the same window, unless another is set; who is known has the whole rate."""
+    unknown, known = rule.demand("unknown", 1), rule.demand("1000", 1)
+    assert (unknown.limit, unknown.window_s, unknown.burst) == (count, window_s, burst)
+    assert (known.limit, known.window_s, known.burst) == (rule.count, rule.window_s, rule.burst)
 
 
 @pytest.mark.parametrize(("count", "window_s", "burst"), [(-1, 60, None), (1, 0, None), (1, 60, 0)])

@@ -3,7 +3,7 @@
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +113,8 @@ def door_bed(
     sections: str = "",
     settings: Mapping[str, str] | None = None,
     smtp_ports: Mapping[int, Mapping[str, str]] | None = None,
+    smtp_addresses: Sequence[str] = ("127.0.0.1",),
+    policy: str = "",
 ) -> Iterator[DoorBed]:
     """Start everything.
 
@@ -121,6 +123,8 @@ def door_bed(
         milter:   lines of the section `milter`.
         sections: text of more sections of the milter's configuration.
         settings: lines of main.cf.
+        smtp_ports, smtp_addresses: as for PrivatePostfix.
+        policy:   lines of the section `policy`.
     """
     section = f"limits:\n{limits}\n"
     daemon = MilterDaemon(
@@ -134,17 +138,18 @@ def door_bed(
         door_port=port,
         smtp_ports=smtp_ports,
         settings=settings,
+        smtp_addresses=smtp_addresses,
     )
     path = postfix.queue_directory / "postroom" / "policy.sock"
-    policy = PolicyDaemon(folder / "p", path, settings=DEFAULTS + section, state_dir=daemon.state_dir)
+    asked = PolicyDaemon(folder / "p", path, DEFAULTS + section, policy, daemon.state_dir)
     with ExitStack() as started:
         postfix.write()
-        for part in (daemon, policy):
+        for part in (daemon, asked):
             started.callback(part.stop)
             part.init()
             part.start({"MAIL_CONFIG": str(postfix.config_directory)})
         started.enter_context(postfix)
-        yield DoorBed(daemon, policy, postfix, sink, port)
+        yield DoorBed(daemon, asked, postfix, sink, port)
 
 
 def signatures(mail: StoredMail) -> int:

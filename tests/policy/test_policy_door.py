@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -129,6 +130,37 @@ def test_counted_at_rcpt_the_message_is_counted_with_its_first_recipient(make_po
         assert rcpt("2", "a") == "DUNNO"
         assert rcpt("2", "b") == "450 4.7.1 Over the limit recipients, try again later"
         assert rcpt("3", "a").startswith("450 4.7.1 Over the limit "), "two messages and three recipients are counted"
+
+
+def test_a_user_of_this_host_is_counted_also_when_gone_by_the_end(make_policy: MakePolicy) -> None:
+    """On another connection of Postfix's than at the start; to a daemon that never saw the client it is unknown."""
+    daemon = make_policy(settings=limited("{name: per-user, key: uid, rate: 9/1h}"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with socket.create_connection(listener.getsockname()) as client:
+            ends: dict[str, str | int] = {
+                "client_address": "127.0.0.1",
+                "client_port": client.getsockname()[1],
+                "server_address": "127.0.0.1",
+                "server_port": listener.getsockname()[1],
+            }
+            with PolicyClient(daemon.socket) as asks:
+                assert asks.ask(request(instance="1", **ends)) == "DUNNO"
+        with PolicyClient(daemon.socket) as asks:
+            assert asks.ask(end_of_message("1", **ends)) == "DUNNO"
+            assert asks.ask(end_of_message("2", **ends)) == "DUNNO"
+            assert asks.ask(end_of_message("3", client_address="192.0.2.1")) == "DUNNO"
+    uids = [re.findall(r" uid=(\w+)", line) for line in daemon.log().splitlines() if "state=END-OF-MESSAGE" in line]
+    assert uids == [[str(os.geteuid())], ["unknown"], []]
+
+
+def test_this_host_is_one_client_address(make_policy: MakePolicy) -> None:
+    """Twelve addresses of 127.0.0.0/8, and IPv6, are one count; a neighbour has his own."""
+    daemon = make_policy(settings=limited("{name: per-address, key: client_address, rate: 3/1h}"))
+    addresses = ["127.0.0.1", "127.0.0.2", "::1", "::ffff:127.0.0.4", *(f"127.7.0.{at}" for at in range(12))]
+    with PolicyClient(daemon.socket) as asks:
+        answers = [asks.ask(end_of_message(address, client_address=address)) for address in addresses]
+        assert [answer[:3] for answer in answers] == ["DUN"] * 3 + ["450"] * 13
+        assert asks.ask(end_of_message("other", client_address="192.0.2.1")) == "DUNNO"
 
 
 def test_a_recipient_is_checked_at_rcpt(make_policy: MakePolicy) -> None:

@@ -33,6 +33,9 @@ ASKED = PolicyRequest(
     queue_id="",
     login="anna",
     client_address="192.0.2.1",
+    client_port=40_000,
+    server_address="192.0.2.2",
+    server_port=587,
 )
 LEAST = b"request=smtpd_access_policy\nprotocol_state=RCPT\ninstance=1\n"
 

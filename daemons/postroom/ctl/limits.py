@@ -106,6 +106,7 @@ def release(context: "CommandContext", key: str | None, all_keys: bool) -> None:
 
 def _parts(context: "CommandContext", key: str) -> tuple[str, str]:
     """Kind and value as they are counted."""
+    from postroom.identity.local_client import is_of_this_host
     from postroom.limits.subject import Key, client_network, counted_sender
     from postroom.mail.recipients import private
 
@@ -122,7 +123,7 @@ def _parts(context: "CommandContext", key: str) -> tuple[str, str]:
         case "uid":
             return kind, _uid(value)
         case "client_address":
-            return kind, client_network(value.removesuffix("/64")) or value
+            return kind, client_network(value.removesuffix("/64"), is_of_this_host) or value
         case _:
             return kind, value
 

@@ -25,7 +25,7 @@ BUGS:    a number in the local part that is marked by nothing (bounce-4711@…) 
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from postroom.mail.addresses import normalised
@@ -80,15 +80,18 @@ def beyond(counted: Subject, subject: Subject) -> Subject:
     }
 
 
-def client_network(address: str) -> str:
-    """Who an IP address is counted as: IPv4 as it is, IPv6 as its /64; "" when it is none.
+def client_network(address: str, is_of_this_host: Callable[[Address], bool]) -> str:
+    """Who an IP address is counted as: IPv4 as it is, IPv6 as its /64, this host as 127.0.0.1; "" when it is none.
 
-    A single IPv6 client has a whole /64 to choose its addresses from (RFC 6177, RFC 8981).
+    A single IPv6 client has a whole /64 to choose its addresses from (RFC 6177, RFC 8981), and one on this host all of
+    127.0.0.0/8 and whatever else the host is reached by.
     """
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
         return ""
+    if is_of_this_host(ip):
+        return THIS_HOST
     if isinstance(ip, ipaddress.IPv4Address):
         return str(ip)
     if ip.ipv4_mapped is not None:

@@ -23,9 +23,10 @@ from typing import Concatenate, ParamSpec, TypeAlias
 
 import Milter
 
+from postroom.limits.subject import UNKNOWN_UID
 from postroom.mail.logsafe import safe
 from postroom.milter.client import PORT_UNTOLD, TELL_PORT, ConnectedClient, HostUsers
-from postroom.milter.door_limits import UNKNOWN, DoorDecision, DoorMail, SendmailDoor
+from postroom.milter.door_limits import DoorDecision, DoorMail, SendmailDoor
 from postroom.milter.doors import DAEMON_NAMES, Door, door_of
 from postroom.milter.message import CollectedMessage, Signer
 from postroom.milter.origin import LOOKED_AT, Origin, origin_of
@@ -193,7 +194,7 @@ class MilterSession(Milter.Base):
         if (refusal := self._turned_away()) is not None:
             return refusal
         origin = origin_of(self._open_message.topmost(LOOKED_AT), self._hostname, self._sendmail_door.postfix_uid)
-        self._uid = UNKNOWN if origin.uid is None else str(origin.uid)
+        self._uid = UNKNOWN_UID if origin.uid is None else str(origin.uid)
         if origin.uid is not None or not origin.is_requeued:  # else it was allowed when it passed
             who = self._users.user(origin.uid, self._signer.senders)
             if (refusal := self._not_allowed(who)) is not None:
@@ -217,7 +218,7 @@ class MilterSession(Milter.Base):
             return None
         who = self._client.identity(self._login, self._signer.senders)
         if not self._login and self._client.is_of_this_host:
-            self._uid = UNKNOWN if who.uid is None else str(who.uid)
+            self._uid = UNKNOWN_UID if who.uid is None else str(who.uid)
         return self._not_allowed(who)
 
     def _not_allowed(self, who: SenderIdentity) -> int | None:
@@ -263,7 +264,7 @@ class MilterSession(Milter.Base):
         uid = None if self._client.ends is None else self._users.owner_of(*self._client.ends)
         if uid is not None and uid == self._sendmail_door.postfix_uid:
             return None
-        self._log.warning("milter.turned_away", queue_id=self._queue_id, uid=UNKNOWN if uid is None else str(uid))
+        self._log.warning("milter.turned_away", queue_id=self._queue_id, uid=UNKNOWN_UID if uid is None else str(uid))
         if uid is None:
             return self._refuse("451", "Cannot tell who is connecting, try again later")
         return self._refuse("550", "Only Postfix may use this port; hand your mail to sendmail(1)")

@@ -12,6 +12,8 @@ refused for this recipient or message; no answer has an effect past it.
 With `count_at: rcpt` each recipient is counted as it is named: the message with the first one.
 
 Recipients are looked at as Postfix will resolve them (recipients/resolver.py), so each has one count and one answer.
+A client on this host that has not logged in is the user who runs it, at whichever of the host's addresses it connects
+(clients.py): the key `uid` holds here as at sendmail(1).
 
 A return address is refused where it is named, at RCPT: once Postfix has taken such a mail it could only send it back,
 to whoever the forger chose.
@@ -22,13 +24,15 @@ BUGS:    a recipient that a later restriction of Postfix's refuses was noted all
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from postroom.identity.local_client import is_of_this_host
 from postroom.limits.limiter import Decision, Limiter
 from postroom.limits.subject import Key, Subject, beyond, client_network, counted_sender, of_mail
 from postroom.mail.recipients import private
 from postroom.mail.return_addresses import ReturnAddresses
+from postroom.policy.clients import SmtpClient, SmtpClients
 from postroom.policy.protocol import PolicyRequest
 from postroom.policy.recipient_notes import RecipientNotes
 from postroom.recipients.check import RecipientCheck
@@ -56,12 +60,14 @@ class Answer:
         rule:   the stable name of what refused; None when nothing did.
         usage:  how the counter that refused stands.
         by:     who decided the limits; None where none were asked.
+        uid:    the user of this host whose mail it is, or `unknown`; "" where it is none or was not asked for.
     """
 
     action: str
     rule: str | None = None
     usage: Usage | None = None
     by: Literal["store", "process"] | None = None
+    uid: str = ""
 
 
 PASSED = Answer(DUNNO)
@@ -74,6 +80,7 @@ class Decisions:
     Args:
         check:    has the resolver that recipients are counted by as well.
         key:      hashes what is private before it is counted.
+        clients:  tells whose mail it is.
         hostname: value of the key `server`.
         count_at: when mail is counted.
         returns:  the return addresses that are ours.
@@ -85,6 +92,7 @@ class Decisions:
         check: RecipientCheck,
         limiter: Limiter,
         notes: RecipientNotes,
+        clients: SmtpClients,
         *,
         key: bytes,
         hostname: str,
@@ -96,12 +104,15 @@ class Decisions:
         self._check = check
         self._limiter = limiter
         self._notes = notes
+        self._clients = clients
         self._key = key
         self._hostname = hostname
         self._count_at = count_at
         self._returns = returns
         self._clock = clock
         self._log = log
+        self._are_users_counted = limiter.counts_by("uid")
+        self._are_addresses_counted = limiter.counts_by("client_address")
         self._are_recipients_counted = limiter.counts_by("recipient", "recipient_domain")
         self._unknown_contexts = LogOnceEach(MAX_UNKNOWN_CONTEXTS)
 
@@ -112,9 +123,11 @@ class Decisions:
         if request.context not in DOORS:
             self._warn(request.context)
             return PASSED
+        if request.context == "sendmail":
+            return await self._checked(request) if request.state == "RCPT" else PASSED
         if request.state == "RCPT":
             return await self._recipient(request)
-        if request.state == "END-OF-MESSAGE" and request.context == "smtp" and self._count_at == "end_of_message":
+        if request.state == "END-OF-MESSAGE" and self._count_at == "end_of_message":
             return await self._message(request)
         return PASSED
 
@@ -128,21 +141,30 @@ class Decisions:
             return PASSED
         return NOBODYS
 
-    async def _recipient(self, request: PolicyRequest) -> Answer:
+    async def _checked(self, request: PolicyRequest) -> Answer:
         (refusal,) = await self._check.refusals([request.recipient])
-        if refusal is not None:
-            return Answer(str(refusal), refusal.rule)
-        if request.context != "smtp":
-            return PASSED
+        return PASSED if refusal is None else Answer(str(refusal), refusal.rule)
+
+    async def _recipient(self, request: PolicyRequest) -> Answer:
+        client = self._client(request)
+        if (answer := await self._checked(request)) is not PASSED:
+            return replace(answer, uid=client.counted_uid)
         who = self._check.resolver.resolve_or_keep(request.recipient)
         recipient, domain = who.counted, who.domain
         if self._count_at == "rcpt":
-            return await self._one_more(request, recipient, domain)
+            return await self._one_more(request, client, recipient, domain)
         if self._are_recipients_counted:
             await self._notes.add(request.instance, "smtp", recipient, domain)
         return PASSED
 
+    def _client(self, request: PolicyRequest) -> SmtpClient:
+        if not self._are_users_counted:
+            return SmtpClient(request.login)
+        is_counted_now = request.state == "END-OF-MESSAGE" or self._count_at == "rcpt"
+        return self._clients.client_of(request, ask_again=is_counted_now)
+
     async def _message(self, request: PolicyRequest) -> Answer:
+        client = self._client(request)
         if request.recipient:
             who = self._check.resolver.resolve_or_keep(request.recipient)
             recipients = {who.counted: who.domain}
@@ -150,27 +172,29 @@ class Decisions:
             recipients = dict(await self._notes.of(request.instance, "smtp"))
         else:
             recipients = {}
-        subject = of_mail(self._singles(request), recipients, max(1, request.recipient_count))
-        return _answer(await self._limiter.decide(request.instance, "smtp", subject, request.queue_id or None))
+        subject = of_mail(self._singles(request, client), recipients, max(1, request.recipient_count))
+        return _answer(await self._limiter.decide(request.instance, "smtp", subject, request.queue_id or None), client)
 
-    async def _one_more(self, request: PolicyRequest, recipient: str, domain: str) -> Answer:
+    async def _one_more(self, request: PolicyRequest, client: SmtpClient, recipient: str, domain: str) -> Answer:
         counted = dict(await self._notes.of(request.instance, "smtp"))
         if recipient in counted:
             return PASSED
-        singles, all_of_them = self._singles(request), {**counted, recipient: domain}
+        singles, all_of_them = self._singles(request, client), {**counted, recipient: domain}
         before: Subject = of_mail(singles, counted, len(counted)) if counted else {}
         subject = beyond(before, of_mail(singles, all_of_them, len(all_of_them)))
         # An instance of its own for each recipient: asked again after a lost reply, it is not counted again.
         decision = await self._limiter.decide(f"{request.instance}/{recipient}", "smtp", subject)
         if decision.verdict.allowed:
             await self._notes.add(request.instance, "smtp", recipient, domain)
-        return _answer(decision)
+        return _answer(decision, client)
 
-    def _singles(self, request: PolicyRequest) -> dict[Key, str]:
+    def _singles(self, request: PolicyRequest, client: SmtpClient) -> dict[Key, str]:
+        address = request.client_address
         return {
             "sender": private(self._key, counted_sender(request.sender)),
             "login": private(self._key, request.login),
-            "client_address": client_network(request.client_address),
+            "uid": client.counted_uid,
+            "client_address": client_network(address, is_of_this_host) if self._are_addresses_counted else "",
             "server": self._hostname,
         }
 
@@ -185,13 +209,13 @@ class Decisions:
             )
 
 
-def _answer(decision: Decision) -> Answer:
+def _answer(decision: Decision, client: SmtpClient) -> Answer:
     verdict = decision.verdict
     if verdict.allowed:
-        return Answer(DUNNO, by=decision.by)
+        return Answer(DUNNO, by=decision.by, uid=client.counted_uid)
     usage = next((usage for usage in verdict.usages if (usage.rule, usage.key) == (verdict.rule, verdict.key)), None)
     if verdict.never_fits:
         action = f"550 5.7.1 More recipients than the limit {verdict.rule} allows at once"
     else:
         action = f"450 4.7.1 Over the limit {verdict.rule}, try again later"
-    return Answer(action, verdict.rule, usage, decision.by)
+    return Answer(action, verdict.rule, usage, decision.by, client.counted_uid)

@@ -15,6 +15,7 @@ from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import LIMITS_LOST, Limiter
 from postroom.mail.return_addresses import ReturnAddresses
 from postroom.mail.spellings import AddressRewriting
+from postroom.policy.clients import SmtpClients
 from postroom.policy.decisions import Decisions
 from postroom.policy.recipient_notes import RecipientNotes
 from postroom.policy.server import PolicyServer
@@ -59,6 +60,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         # What was counted and noted here, and what is known of the stores, outlives a reload.
         local = LocalLimiter(boottime_s)
         limits, check = CircuitBreaker("limits", LIMITS_LOST, log), CircuitBreaker("shared", CHECK_LOST, log)
+        clients = SmtpClients()
         notes = RecipientNotes(store.notes, limits, settings.budget * STORE_SHARE)
 
         def decisions(config: Config, rewriting: AddressRewriting | None) -> Decisions:
@@ -68,6 +70,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
                 RecipientCheck(store.suppressions, resolver, check, budget_s),
                 Limiter(store.takes, rules(config.limits), local, limits, budget_s),
                 notes,
+                clients,
                 key=key,
                 hostname=config.hostname,
                 count_at=config.policy.count_at,

@@ -45,6 +45,9 @@ class PolicyRequest:
         recipient_count: real at DATA and END-OF-MESSAGE, else 0.
         queue_id:        known from the first accepted recipient on.
         login:           name given by SASL.
+        client_port:     of its connection; 0 where it is not told (before Postfix 3.0).
+        server_address:  smtpd's end of that connection; "" where it is not told (before Postfix 3.2).
+        server_port:     of that end; 0 where it is not told.
     """
 
     state: str
@@ -56,6 +59,9 @@ class PolicyRequest:
     queue_id: str
     login: str
     client_address: str
+    client_port: int = 0
+    server_address: str = ""
+    server_port: int = 0
 
 
 class RequestReader:
@@ -119,7 +125,16 @@ def _request(block: bytes) -> PolicyRequest:
         queue_id=attributes.get("queue_id", ""),
         login=attributes.get("sasl_username", ""),
         client_address=attributes.get("client_address", ""),
+        client_port=_port(attributes.get("client_port", "")),
+        server_address=attributes.get("server_address", ""),
+        server_port=_port(attributes.get("server_port", "")),
     )
+
+
+def _port(text: str) -> int:
+    """A TCP port; 0 for what is none, such as the port of a client that a proxy speaks for."""
+    port = int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 else 0
+    return port if port <= 65_535 else 0
 
 
 def reply(action: str) -> bytes:

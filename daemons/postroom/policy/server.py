@@ -107,6 +107,7 @@ class PolicyServer:
             "queue_id": _queue_id(request),
             "state": safe(request.state, 40),
             "context": safe(request.context, 40),
+            "uid": answer.uid or None,
             "action": "dunno" if answer.action == DUNNO else answer.action[:9],
             "rule": answer.rule,
             "key": None if usage is None else usage.key,
