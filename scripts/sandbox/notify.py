@@ -7,10 +7,13 @@ Source: sd_notify(3), NOTIFY_SOCKET; pidfd_open(2).
 Limits: any process that may write to the socket's folder can say READY=1; this is for the sandbox only.
 """
 
+import contextlib
 import os
 import select
 import socket
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -65,6 +68,25 @@ class NotifySocket:
                     raise BedError(f"process {pid} ended before it was ready; it said {lines or 'nothing'}")
         finally:
             os.close(process)
+
+    @contextlib.contextmanager
+    def being_read(self) -> Iterator[None]:
+        """Read all that is said, and throw it away: nobody is to find the queue full."""
+        ending, end = socket.socketpair()
+
+        def read() -> None:
+            while ending not in select.select([self._socket, ending], [], [])[0]:
+                with contextlib.suppress(BlockingIOError):
+                    self._socket.recv(4096)
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        try:
+            yield
+        finally:
+            end.close()
+            reader.join()
+            ending.close()
 
     def close(self) -> None:
         self._socket.close()

@@ -9,13 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
 import pytest
 
 import postroom
+from postroom.runtime.notify import Notifier
 from sandbox.notify import NotifySocket
 
 pytestmark = pytest.mark.process
@@ -281,3 +282,45 @@ def test_the_pid_of_the_watchdog_is_our_own(bed: Path) -> None:
                 assert "WATCHDOG=1" in {started.word() for _ in range(3)}
             finally:
                 child.kill()
+
+
+def test_a_manager_that_does_not_listen_is_not_waited_for(bed: Path) -> None:
+    """With the queue of its socket full a daemon serves and reloads; it hears READY=1 as soon as there is room."""
+    with daemon(bed, "reloads", WATCHDOG_USEC="20000") as started:
+        lines = started._file(started.child.stderr)
+        assert " daemon.ready " in lines.readline()
+        for _ in range(20):
+            started.child.send_signal(signal.SIGHUP)
+            assert started.line() == "reloading"
+            started.tell("well")
+            assert started.line() == "reloaded"
+            assert " daemon.reloaded" in lines.readline()
+        words = [started.word() for _ in range(40)]
+        assert words[:2] == ["READY=1", "STATUS=at your service"]
+        while "READY=1" not in words[2:]:  # after the signs of life that filled the queue
+            words.append(started.word())
+        started.child.terminate()
+        assert started.line() == "drained"
+        assert started.child.wait(WITHIN_S) == 0
+
+
+@pytest.mark.parametrize("name", ["@postroom-test-{pid}", "{bed}/manager"])
+def test_what_must_arrive_waits_for_room_in_order_and_the_rest_is_dropped(bed: Path, name: str) -> None:
+    """Two hundred signs of life and a status at a full queue cost nothing; READY=1 comes before STOPPING=1."""
+    name = name.format(pid=os.getpid(), bed=bed)
+    with ExitStack() as stack, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as listening:
+        listening.bind("\0" + name[1:] if name.startswith("@") else name)
+        notifier = Notifier({"NOTIFY_SOCKET": name})
+        stack.callback(notifier.close)
+        for _ in range(2000):
+            notifier.mention("WATCHDOG=1")
+        for word in ("READY=1", "RELOADING=1", "READY=1", "STOPPING=1"):
+            notifier.tell(word)
+        assert not notifier.deliver_kept()
+        heard: list[bytes] = []
+        while not notifier.deliver_kept() or not heard:
+            heard.append(listening.recv(100))
+        while select.select([listening], [], [], 0)[0]:
+            heard.append(listening.recv(100))
+        assert heard[-4:] == [b"READY=1", b"RELOADING=1", b"READY=1", b"STOPPING=1"]
+        assert set(heard[:-4]) == {b"WATCHDOG=1"}

@@ -4,13 +4,18 @@ import os
 import re
 import select
 import signal
-import subprocess
+import socket
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from postroom.config.daemons import DAEMONS
+from postroom.runtime.log import Field, Level, Log
+from postroom.serve.children import MOST_HEARD, Children
 from sandbox.policy import PolicyClient, request
 from sandbox.process import Identity, until
 from sandbox.serve import ServeDaemon
@@ -165,19 +170,95 @@ def test_killed_it_takes_its_children_with_it(make_serve: MakeServe) -> None:
     assert daemon.stop() == 0
 
 
-def test_words_of_others_count_for_nobody(make_serve: MakeServe) -> None:
-    """The socket can be found by everybody; the kernel says who speaks."""
-    daemon = make_serve("watchdog: 3s, daemons: [policy]")
-    environment = Path(f"/proc/{daemon.children()['policy']}/environ").read_bytes().split(b"\0")
-    (name,) = [entry.removeprefix(b"NOTIFY_SOCKET=").decode() for entry in environment if b"NOTIFY_SOCKET=" in entry]
-    os.kill(daemon.children()["policy"], signal.SIGSTOP)
-    with subprocess.Popen(
-        ["/bin/sh", "-c", "while systemd-notify WATCHDOG=1; do sleep 0.2; done"],
-        env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": name},
-        start_new_session=True,
-    ) as stranger:
-        wait_for(daemon, "serve.killed daemon=policy")
-        os.killpg(stranger.pid, signal.SIGKILL)
+def test_only_a_child_itself_can_speak_for_it(make_serve: MakeServe) -> None:
+    """There is no name to speak to, and the descriptor is not passed on to what a child runs."""
+    daemon = make_serve("daemons: [policy]")
+    environment = Path(f"/proc/{daemon.children()['policy']}/environ").read_bytes()
+    assert b"NOTIFY_SOCKET=" not in environment
+    found = re.search(rb"POSTROOM_NOTIFY_FD=(\d+)", environment)
+    assert found is not None
+    flags = re.search(
+        r"flags:\s+0(\d+)", Path(f"/proc/{daemon.children()['policy']}/fdinfo/{int(found[1])}").read_text("ascii")
+    )
+    assert flags is not None
+    assert int(flags[1], 8) & os.O_CLOEXEC
+
+
+def unread(path: Path) -> socket.socket:
+    """A notification socket that nobody reads, its queue full."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listening.bind(str(path))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as filling, suppress(BlockingIOError):
+        while True:
+            filling.sendto(b"STATUS=full", str(path))
+    return listening
+
+
+def test_a_manager_that_does_not_listen_stops_nobody(bed: Path) -> None:
+    """The children are lost and started again, as long as it takes; once it reads again it hears READY=1."""
+    daemon = ServeDaemon(bed / "s", "daemons: [policy]")
+    daemon.init()
+    path = bed / "manager"
+    with unread(path) as listening:
+        daemon.start({"NOTIFY_SOCKET": str(path)})
+        try:
+            for count in range(1, 5):
+                wait_for(daemon, r"postroom-policy.* daemon\.ready", count)
+                with PolicyClient(daemon.policy_socket) as client:
+                    assert client.ask(request()) == "DUNNO"
+                os.kill(daemon.children()["policy"], signal.SIGKILL)
+            wait_for(daemon, r"postroom-policy.* daemon\.ready", 5)
+            listening.settimeout(WITHIN_S)
+            while not listening.recv(4096).startswith(b"READY=1\n"):
+                pass
+            assert daemon.stop() == 0
+        finally:
+            daemon.kill()
+
+
+FLOODER = """
+import os, socket
+own = socket.socket(fileno=os.dup(int(os.environ["POSTROOM_NOTIFY_FD"])))
+own.setblocking(True)
+own.send(b"READY=1")
+while True:
+    own.send(b"WATCHDOG=1")
+"""
+
+
+def test_a_child_that_floods_it_stalls_neither_it_nor_the_others(bed: Path) -> None:
+    """The other child's signs of life come through; it ends when it is told to, and starts what died."""
+    flooding, quiet = bed / "flooding.py", bed / "quiet.py"
+    flooding.write_text(FLOODER, encoding="ascii")
+    quiet.write_text(
+        "import time\nfrom postroom.runtime.notify import beat, tell_systemd\ntell_systemd('READY=1')\n"
+        "while True:\n    beat()\n    time.sleep(0.2)\n",
+        encoding="ascii",
+    )
+    lines: list[str] = []
+    heard = Counter[str]()
+
+    def write(_: Level, event: str, fields: dict[str, Field]) -> None:
+        lines.append(event)
+
+    sources = str(Path(__file__).parents[2] / "daemons")
+    children = Children([sys.executable], 10.0, {"PYTHONPATH": sources}, Log("info", write))
+    try:
+        children.start(str(flooding))
+        children.start(str(quiet))
+
+        def both_are_heard() -> bool:
+            looked = list(children.heard())
+            heard.update(word for word, _ in looked)
+            assert len(looked) <= 2 * MOST_HEARD, "a look ends, however much there is"
+            return heard[str(quiet)] >= 5 and heard[str(flooding)] > 10 * MOST_HEARD
+
+        until(both_are_heard, WITHIN_S, "the signs of life of both", every_s=0.001)
+    finally:
+        for word in (str(flooding), str(quiet)):
+            children.send(word, signal.SIGKILL)
+        until(lambda: len(list(children.reap())) > 0, WITHIN_S, "an end")
+        children.close()
 
 
 # What it refuses before it starts anything

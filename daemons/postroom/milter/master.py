@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 
 from postroom.runtime.lifecycle import log_not_reloaded, log_reloaded
 from postroom.runtime.log import Log, error_fields
-from postroom.runtime.notify import reloading, tell_systemd, watchdog_period_s
+from postroom.runtime.notify import RETRY_S, beat, deliver_kept, reloading, tell_systemd, watchdog_period_s
 
 SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD})
 RELOAD_DRAIN_S = 600.0
@@ -108,7 +108,7 @@ class Master:
         beat_s = watchdog_period_s()
         while self._generations:
             if beat_s is not None:
-                tell_systemd("WATCHDOG=1")
+                beat()
             came = signal.sigtimedwait(SIGNALS, self._pause_s(beat_s))
             match came.si_signo if came is not None else None:
                 case signal.SIGHUP if not self._is_stopping:
@@ -122,7 +122,8 @@ class Master:
         now = time.monotonic()
         moments = [moment for generation in self._generations for moment in generation.due]
         moments += [generation.kill_at for generation in self._generations if generation.kill_at is not None]
-        return max(0.0, min([LOOK_S, *([] if beat_s is None else [beat_s]), *(moment - now for moment in moments)]))
+        pauses = [LOOK_S if deliver_kept() else RETRY_S, *([] if beat_s is None else [beat_s])]
+        return max(0.0, min([*pauses, *(moment - now for moment in moments)]))
 
     def _start_generation(self) -> Sequence[str]:
         work, needs_restart = self._load()

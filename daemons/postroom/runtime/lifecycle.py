@@ -23,7 +23,7 @@ from typing import TypeVar
 import uvloop
 
 from postroom.runtime.log import Log, error_fields
-from postroom.runtime.notify import reloading, tell_systemd, watchdog_period_s
+from postroom.runtime.notify import RETRY_S, beat, deliver_kept, reloading, tell_systemd, watchdog_period_s
 
 T = TypeVar("T")
 
@@ -48,10 +48,11 @@ class Life:
         self._reload: Callable[[], Awaitable[Sequence[str]]] | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._reload_again = False
+        self._delivering: asyncio.Task[None] | None = None
 
     def ready(self, status: str) -> None:
         """Everything is open: tell systemd, so that what waits for us may start."""
-        tell_systemd(f"READY=1\nSTATUS={status}")
+        self._tell(f"READY=1\nSTATUS={status}")
         self._log.info("daemon.ready", pid=os.getpid())
 
     def on_reload(self, read: Callable[[], T], take: Callable[[T], Sequence[str]]) -> None:
@@ -73,7 +74,7 @@ class Life:
     def stop(self) -> None:
         """Begin to drain: `stopping` is set, and systemd is told. Again, it does nothing."""
         if not self.stopping.is_set():
-            tell_systemd("STOPPING=1")
+            self._tell("STOPPING=1")
             self._log.info("daemon.stopping", pid=os.getpid())
             self.stopping.set()
 
@@ -88,18 +89,28 @@ class Life:
     async def _run_reloads(self, reload: Callable[[], Awaitable[Sequence[str]]]) -> None:
         while self._reload_again:
             self._reload_again = False
-            tell_systemd(reloading())
+            self._tell(reloading())
             try:
                 log_reloaded(self._log, await reload())
             except Exception as error:  # noqa: BLE001 - a fault of ours must not end a daemon that serves
                 log_not_reloaded(self._log, error)
             finally:
-                tell_systemd("READY=1")
+                self._tell("READY=1")
+
+    def _tell(self, words: str) -> None:
+        tell_systemd(words)
+        if not deliver_kept() and self._delivering is None:
+            self._delivering = asyncio.ensure_future(self._deliver())
+
+    async def _deliver(self) -> None:
+        while not deliver_kept():  # noqa: ASYNC110 - whether there is room again is told by trying alone
+            await asyncio.sleep(RETRY_S)
+        self._delivering = None
 
     async def _watchdog(self) -> None:
         period_s = watchdog_period_s()
         while period_s is not None:
-            tell_systemd("WATCHDOG=1")
+            beat()
             await asyncio.sleep(period_s)
 
 

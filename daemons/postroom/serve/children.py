@@ -1,8 +1,9 @@
 """The children as processes: started, heard and reaped.
 
-They speak as to systemd: one datagram socket for all, and the kernel says which process sent what, so
-nothing but a child's own words count for it. Its name is the kernel's choice in the abstract namespace:
-no file to make, to lose or to remove.
+They speak as to systemd, each through a pair of sockets of its own, of which it inherits one end (NOTIFY_FD). A name
+would be open to every local user, who could fill its queue until no sign of life gets through; and of two children
+at one socket one could do that to the other. The kernel says which process sent what, so nothing but a child's own
+words count for it.
 
 Each child dies with us, also when we are killed (PR_SET_PDEATHSIG): otherwise an outbox without a
 supervisor would go on, and refuse the one that is started next. A pipe would do the same only for
@@ -11,7 +12,7 @@ children that look at it. SIGKILL rather than SIGTERM, so that they are gone at 
 
 As process 1 of a container we inherit all orphans, and reap them with the rest.
 
-Source:  sd_notify(3), unix(7) "SCM_CREDENTIALS" and "Autobind feature", prctl(2), waitid(2).
+Source:  sd_notify(3), unix(7) "SCM_CREDENTIALS", socketpair(2), prctl(2), waitid(2).
 """
 
 import ctypes
@@ -23,12 +24,15 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 
 from postroom.runtime.log import Log
+from postroom.runtime.notify import NOTIFY_FD
 
 PR_SET_PDEATHSIG = 1
 MOST_OCTETS = 4096
+MOST_HEARD = 50
+"""So many messages of a child are read at a look, and then it is the others' turn."""
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 _LIBC = ctypes.CDLL(None, use_errno=True)
-OF_OUR_OWN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+OF_OUR_OWN = (NOTIFY_FD, "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 """What systemd tells us and not our children."""
 
 
@@ -41,12 +45,10 @@ class Children:
     """
 
     def __init__(self, command: Sequence[str], watchdog_s: float, environment: Mapping[str, str], log: Log) -> None:
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self.socket.bind("")
+        self._sockets: dict[str, socket.socket] = {}
+        """Our end for each child, by its word."""
         self._command = command
         self._environment = {name: value for name, value in environment.items() if name not in OF_OUR_OWN} | {
-            "NOTIFY_SOCKET": "@" + self.socket.getsockname()[1:].decode("ascii"),
             "WATCHDOG_USEC": str(int(watchdog_s * 1_000_000)),
         }
         self._log = log
@@ -65,13 +67,25 @@ class Children:
             if os.getppid() != us:  # we died before that was set
                 os._exit(os.EX_OSERR)
 
-        child = subprocess.Popen(  # noqa: S603 - our own program
-            [*self._command, word],
-            stdin=subprocess.DEVNULL,
-            env=self._environment,
-            start_new_session=True,
-            preexec_fn=die_with_us,  # noqa: PLW1509 - one thread, so nothing is held at the fork
-        )
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        try:
+            child = subprocess.Popen(  # noqa: S603 - our own program
+                [*self._command, word],
+                stdin=subprocess.DEVNULL,
+                env=self._environment | {NOTIFY_FD: str(theirs.fileno())},
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+                preexec_fn=die_with_us,  # noqa: PLW1509 - one thread, so nothing is held at the fork
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        if (former := self._sockets.get(word)) is not None:
+            former.close()
+        self._sockets[word] = ours
         self._running[child.pid] = word, child
         self._log.info("serve.started", daemon=word, pid=child.pid)
 
@@ -81,18 +95,24 @@ class Children:
             if name == word:
                 child.send_signal(number)
 
+    @property
+    def sockets(self) -> Sequence[socket.socket]:
+        """What can be read when a child has spoken."""
+        return list(self._sockets.values())
+
     def heard(self) -> Iterator[tuple[str, list[str]]]:
-        """Give what the children have said since: word and lines."""
-        while True:
-            try:
-                octets, ancillary, _, _ = self.socket.recvmsg(MOST_OCTETS, socket.CMSG_SPACE(_CREDENTIALS.size))
-            except BlockingIOError:
-                return
-            for level, kind, data in ancillary:
-                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
-                    pid, _, _ = _CREDENTIALS.unpack(data[: _CREDENTIALS.size])
-                    if pid in self._running:  # else a child's child, or a stranger
-                        yield self._running[pid][0], octets.decode("utf-8", errors="replace").splitlines()
+        """Give what the children have said since, at most MOST_HEARD messages of each: word and lines."""
+        for word, listening in list(self._sockets.items()):
+            for _ in range(MOST_HEARD):
+                try:
+                    octets, ancillary, _, _ = listening.recvmsg(MOST_OCTETS, socket.CMSG_SPACE(_CREDENTIALS.size))
+                except OSError:  # nothing more now
+                    break
+                for level, kind, data in ancillary:
+                    if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
+                        pid, _, _ = _CREDENTIALS.unpack(data[: _CREDENTIALS.size])
+                        if pid in self._running and self._running[pid][0] == word:  # else it is of a child's child
+                            yield word, octets.decode("utf-8", errors="replace").splitlines()
 
     def reap(self) -> Iterator[tuple[str, int]]:
         """Give word and exit code (negative for a signal) of the children that have ended; reap orphans silently."""
@@ -111,5 +131,6 @@ class Children:
                 os.waitpid(ended.si_pid, 0)
 
     def close(self) -> None:
-        """Close the socket the children speak to; they themselves are left alone."""
-        self.socket.close()
+        """Hear no child any more; they themselves are left alone."""
+        for listening in self._sockets.values():
+            listening.close()

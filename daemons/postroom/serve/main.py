@@ -25,7 +25,7 @@ from pathlib import Path
 from postroom.config.model import Config
 from postroom.runtime.lifecycle import StartRefused
 from postroom.runtime.log import Log
-from postroom.runtime.notify import tell_systemd, watchdog_period_s
+from postroom.runtime.notify import RETRY_S, beat, deliver_kept, show_status, tell_systemd, watchdog_period_s
 from postroom.serve.children import Children
 from postroom.serve.supervision import Action, AllReady, ChildLost, SendSignal, StartChild, Supervision
 
@@ -85,9 +85,10 @@ class Supervisor:
         self._do(self._supervision.begin(time.monotonic()))
         while not self._supervision.has_ended:
             if beat_s is not None:
-                tell_systemd("WATCHDOG=1")
+                beat()
             left_s = self._supervision.next_moment - time.monotonic()
-            select.select([signals, self._children.socket], [], [], max(0.0, min(left_s, beat_s or LOOK_S)))
+            pauses = [left_s, beat_s or LOOK_S, LOOK_S if deliver_kept() else RETRY_S]
+            select.select([signals, *self._children.sockets], [], [], max(0.0, min(pauses)))
             for number in came(signals):
                 self._take_signal(number)
             # Words before deaths: a child may say something and end in the same moment.
@@ -124,7 +125,7 @@ class Supervisor:
                 case ChildLost(word, code, restart_in_s):
                     died_of = signal.Signals(-code).name if code < 0 else None
                     exit_code = code if code >= 0 else None
-                    tell_systemd(f"STATUS={word} died and is started again")
+                    show_status(f"{word} died and is started again")
                     self._log.error(
                         "serve.lost", daemon=word, signal=died_of, exit=exit_code, restart_in_s=restart_in_s
                     )

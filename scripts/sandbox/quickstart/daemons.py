@@ -113,7 +113,8 @@ class QuickstartDaemons:
                 notify.wait_ready(self._serve.pid, READY_S)
             except BedError as error:
                 raise BedError(f"postroom serve: {error}\n{self._last_words()}") from None
-            yield
+            with notify.being_read():
+                yield
 
     def stay(self) -> NoReturn:
         """Wait until serve ends by itself; Ctrl-C raises.
