@@ -21,6 +21,10 @@ pytestmark = pytest.mark.postfix
 MAILS = int(os.environ.get("POSTROOM_DOOR_MAILS", "500"))
 """Of the script that runs wild; scripts/soak has more than Postfix's active queue takes (20,000)."""
 PER_UID = "  - {{name: per-uid, key: uid, rate: {}/1h}}"
+ONLY_POSTFIX = (
+    b"421 4.7.1 <localhost[127.0.0.1]>: Client host rejected: "
+    b"Only Postfix may use this port; hand your mail to sendmail(1)\r\n"
+)
 STAMPED = (
     'printf "From: www@example.org\\nX-Sent: $(date +%s.%N)\\n\\nhello\\n" | /usr/sbin/sendmail -i -f www@example.org'
 )
@@ -144,6 +148,13 @@ def test_no_way_leads_past_the_door(bed: Path, sink: Sink) -> None:
         with door_bed(bed, sink, PER_UID.format(50), settings=settings) as room:
             words = "EHLO x\\r\\nMAIL FROM:<a@example.org>\\r\\nRCPT TO:<b@example.net>\\r\\nDATA\\r\\nQUIT\\r\\n"
             talk = f"exec 3<>/dev/tcp/127.0.0.1/{room.port}; printf '{words}' >&3; cat <&3"
+            said = room.postfix.as_user(BACKUP, talk).stdout
+            assert said == ONLY_POSTFIX
+            with pytest.raises(smtplib.SMTPConnectError, match="421"):
+                smtplib.SMTP("127.0.0.1", room.port, timeout=20)
+            # As while policy is away, were it not for its other question: the milter refuses them too.
+            room.postfix_command("postconf", "-P", f"127.0.0.1:{room.port}/inet/smtpd_client_restrictions=")
+            room.postfix_command("postfix", "reload")
             said = room.postfix.as_user(BACKUP, talk).stdout
             assert b"\r\n550 5.7.1 Only Postfix may use this port; hand your mail to sendmail(1)\r\n221 " in said
             with (

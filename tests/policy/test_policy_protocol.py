@@ -98,6 +98,13 @@ def test_what_is_no_request_is_told_apart(octets: bytes, told: str) -> None:
     assert read(RCPT + octets) == [ASKED, told]
 
 
+def test_a_connection_has_no_instance_yet() -> None:
+    """Postfix asks with an empty one where a client has just connected (smtpd_delay_reject=no)."""
+    (asked,) = read(b"request=smtpd_access_policy\nprotocol_state=CONNECT\ninstance=\nclient_port=40000\n\n")
+    assert isinstance(asked, PolicyRequest)
+    assert (asked.state, asked.instance, asked.client_port) == ("CONNECT", "", 40_000)
+
+
 def test_the_largest_request_is_read() -> None:
     """The limits are limits, not one less."""
     padding = MAX_REQUEST_BYTES - len(LEAST) - len(b"x=")

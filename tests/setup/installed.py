@@ -130,21 +130,13 @@ def every_door_refuses_whom_it_should() -> None:
                 print(f"{folder:<45} {'refused':<14} refused")
             else:
                 raise AssertionError(folder)
-    # The listener of the sendmail door takes connections of anybody, and mail of Postfix alone.
+    # The listener of the sendmail door hangs up on anybody but Postfix.
     with user("ben"):
         sock = socket.create_connection(("127.0.0.1", 10587), timeout=60)
     file = sock.makefile("rwb", buffering=0)
-    assert file.readline()[:3] == b"220"
-    said = b""
-    for word in (b"EHLO x\r\n", b"MAIL FROM:<ben@example.org>\r\n", b"RCPT TO:<jane@example.net>\r\n", b"DATA\r\n"):
-        file.write(word)
-        said = file.readline()
-        while said[3:4] == b"-":
-            said = file.readline()
-        if said[:1] in {b"4", b"5"}:
-            break
+    said, rest = file.readline(), file.readline()
     print(f"{'127.0.0.1:10587':<45} {'refused':<14} refused: {said.decode().strip()}")
-    assert said.startswith(b"550 5.7.1"), said
+    assert (said[:9], rest) == (b"421 4.7.1", b""), said
     listening = run("ss", "-Hltn") if Path("/usr/bin/ss").exists() else ""
     assert not re.search(r"(0\.0\.0\.0|\*|\[::\]):10587", listening)
 

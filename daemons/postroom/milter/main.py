@@ -5,7 +5,6 @@ Reads from top to bottom: socket, libmilter, keys and limits, workers; then what
 
 import asyncio
 import os
-import pwd
 import select
 import socket
 import threading
@@ -34,6 +33,7 @@ from postroom.postfix.commands import PostfixCommandFailed
 from postroom.postfix.origin import my_origin
 from postroom.postfix.rewriting import known_rewriting
 from postroom.recipients.resolver import RecipientResolver
+from postroom.runtime.accounts import postfix_uid
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import StartRefused
@@ -59,7 +59,6 @@ NEEDS_RESTART = (
     "milter.drain",
 )
 """What a reload does not take."""
-POSTFIX_USER = "postfix"
 """Postfix's mail_owner."""
 POSTCONF_TIMEOUT_S = 10.0
 DRAIN_LOOK_S = 0.05
@@ -130,17 +129,9 @@ def _settings(config: Config, log: Log) -> Settings:
         RecipientResolver(key, known_rewriting(log), config.recipients.plus_addresses),
         config.hostname,
         config.milter.hold_above,
-        _postfix_uid(),
+        postfix_uid(),
         LogOnceByAll(),
     )
-
-
-def _postfix_uid() -> int | None:
-    """Who Postfix's unprivileged processes are; None where there is no such user, and then nobody is believed."""
-    try:
-        return pwd.getpwnam(POSTFIX_USER).pw_uid
-    except KeyError:
-        return None
 
 
 def _signer(config: Config, log: Log) -> Signer:

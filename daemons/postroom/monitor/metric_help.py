@@ -9,6 +9,7 @@ HELP = {
     "postroom_policy_requests_total": "questions of Postfix",
     "postroom_policy_messages_{door}_total": "messages let through at their end, by door: smtp, sendmail",
     "postroom_policy_refused_total": "recipients and messages refused, for now or for good",
+    "postroom_policy_turned_away_total": "connections to the sendmail door's listener that were not Postfix's",
     "postroom_policy_decided_in_process_total": "messages whose limits were decided without the store",
     "postroom_policy_unanswered_total": "questions without an answer",
     "postroom_policy_malformed_total": "connections closed because what came was no question",

@@ -6,6 +6,8 @@
     inbound     550 for a return address that is not ours DUNNO
     any other   DUNNO, and a warning: the wiring names no door
 
+At CONNECT, which only the sendmail door's listener asks about, whoever is not Postfix is told 421 (postfix_only.py).
+
 DUNNO, not OK: OK would end Postfix's own later restrictions (access(5)). Everything is allowed by DUNNO or
 refused for this recipient or message; no answer has an effect past it.
 
@@ -33,6 +35,7 @@ from postroom.limits.subject import Key, Subject, beyond, client_network, counte
 from postroom.mail.recipients import private
 from postroom.mail.return_addresses import ReturnAddresses
 from postroom.policy.clients import SmtpClient, SmtpClients
+from postroom.policy.postfix_only import PostfixOnly
 from postroom.policy.protocol import PolicyRequest
 from postroom.policy.recipient_notes import RecipientNotes
 from postroom.recipients.check import RecipientCheck
@@ -84,6 +87,7 @@ class Decisions:
         hostname: value of the key `server`.
         count_at: when mail is counted.
         returns:  the return addresses that are ours.
+        postfix_only: who may connect to the sendmail door.
         clock:    Unix seconds.
     """
 
@@ -98,6 +102,7 @@ class Decisions:
         hostname: str,
         count_at: CountAt,
         returns: ReturnAddresses,
+        postfix_only: PostfixOnly,
         clock: Callable[[], float],
         log: Log,
     ) -> None:
@@ -109,6 +114,7 @@ class Decisions:
         self._hostname = hostname
         self._count_at = count_at
         self._returns = returns
+        self._postfix_only = postfix_only
         self._clock = clock
         self._log = log
         self._are_users_counted = limiter.counts_by("uid")
@@ -124,12 +130,18 @@ class Decisions:
             self._warn(request.context)
             return PASSED
         if request.context == "sendmail":
-            return await self._checked(request) if request.state == "RCPT" else PASSED
+            return await self._at_sendmail_door(request)
         if request.state == "RCPT":
             return await self._recipient(request)
         if request.state == "END-OF-MESSAGE" and self._count_at == "end_of_message":
             return await self._message(request)
         return PASSED
+
+    async def _at_sendmail_door(self, request: PolicyRequest) -> Answer:
+        if request.state == "CONNECT":
+            refusal = self._postfix_only.refusal(request)
+            return PASSED if refusal is None else Answer(refusal, "not_postfix")
+        return await self._checked(request) if request.state == "RCPT" else PASSED
 
     def _inbound(self, request: PolicyRequest) -> Answer:
         recipient = self._check.resolver.resolve_or_keep(request.recipient).address

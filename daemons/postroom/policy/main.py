@@ -17,11 +17,13 @@ from postroom.mail.return_addresses import ReturnAddresses
 from postroom.mail.spellings import AddressRewriting
 from postroom.policy.clients import SmtpClients
 from postroom.policy.decisions import Decisions
+from postroom.policy.postfix_only import PostfixOnly
 from postroom.policy.recipient_notes import RecipientNotes
 from postroom.policy.server import PolicyServer
 from postroom.postfix.rewriting import known_rewriting
 from postroom.recipients.check import CHECK_LOST, RecipientCheck
 from postroom.recipients.resolver import RecipientResolver
+from postroom.runtime.accounts import postfix_uid
 from postroom.runtime.background import Background
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.keys import read_key
@@ -61,6 +63,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         local = LocalLimiter(boottime_s)
         limits, check = CircuitBreaker("limits", LIMITS_LOST, log), CircuitBreaker("shared", CHECK_LOST, log)
         clients = SmtpClients()
+        postfix_only = PostfixOnly(postfix_uid(), log)
         notes = RecipientNotes(store.notes, limits, settings.budget * STORE_SHARE)
 
         def decisions(config: Config, rewriting: AddressRewriting | None) -> Decisions:
@@ -75,6 +78,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
                 hostname=config.hostname,
                 count_at=config.policy.count_at,
                 returns=ReturnAddresses(return_path_key, config.return_domains(), config.retention.messages),
+                postfix_only=postfix_only,
                 clock=time.time,
                 log=log,
             )

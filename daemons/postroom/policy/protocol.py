@@ -38,7 +38,7 @@ class PolicyRequest:
 
     Args:
         state:           protocol_state: RCPT, END-OF-MESSAGE, …
-        instance:        the same in all requests about one message, and in no other's.
+        instance:        the same in all requests about one message, and in no other's; "" at CONNECT.
         context:         policy_context of the service that asks.
         sender:          envelope sender; "" is the null sender.
         recipient:       "" at DATA and END-OF-MESSAGE when there are several.
@@ -108,16 +108,18 @@ def _request(block: bytes) -> PolicyRequest:
         attributes[name.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
     if attributes.get("request") != "smtpd_access_policy":
         raise PolicyProtocolError("a request that is not smtpd_access_policy")
-    for needed in ("protocol_state", "instance"):
-        # Without an instance messages could not be told apart: all would share the verdict of the first.
-        if not attributes.get(needed):
-            raise PolicyProtocolError(f"a request without {needed}")
+    if not (state := attributes.get("protocol_state")):
+        raise PolicyProtocolError("a request without protocol_state")
+    # Without an instance messages could not be told apart: all would share the verdict of the first. At CONNECT there
+    # is no message yet, and Postfix sends none.
+    if state != "CONNECT" and not attributes.get("instance"):
+        raise PolicyProtocolError("a request without instance")
     count = attributes.get("recipient_count") or "0"
     if not (count.isascii() and count.isdecimal() and len(count) < 10):
         raise PolicyProtocolError("a recipient_count that is not a number")
     return PolicyRequest(
-        state=attributes["protocol_state"],
-        instance=attributes["instance"],
+        state=state,
+        instance=attributes.get("instance", ""),
         context=attributes.get("policy_context", ""),
         sender=attributes.get("sender", ""),
         recipient=attributes.get("recipient", ""),

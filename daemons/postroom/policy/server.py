@@ -93,7 +93,10 @@ class PolicyServer:
             )
             raise _Unanswered from error
         if answer.rule is not None:
-            self._metrics.count("postroom_policy_refused_total")
+            is_connection = request.state == "CONNECT"
+            self._metrics.count(
+                "postroom_policy_turned_away_total" if is_connection else "postroom_policy_refused_total"
+            )
         elif request.state == "END-OF-MESSAGE" and request.context in DOORS:
             self._metrics.count(f"postroom_policy_messages_{request.context}_total")
         if answer.by == "process":
@@ -117,7 +120,8 @@ class PolicyServer:
             "by": answer.by,
             "took_ms": _ms_since(started),
         }
-        if answer.rule is None and request.state != "END-OF-MESSAGE":
+        # Connections are refused as often as somebody likes to make them; postfix_only.py has a line for each user.
+        if request.state == "CONNECT" or (answer.rule is None and request.state != "END-OF-MESSAGE"):
             self._log.debug("policy.answered", **fields)
         else:
             self._log.info("policy.answered", **fields)

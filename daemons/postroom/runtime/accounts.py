@@ -9,6 +9,8 @@ import pwd
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+POSTFIX_USER = "postfix"
+
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
@@ -41,6 +43,14 @@ def accounts_of(users: Iterable[str], uids: Iterable[int], groups: Iterable[str]
         except KeyError:
             raise AccountUnknown(f"this host has no group {group!r}; mend: create it, or take it out") from None
     return Accounts(frozenset(found), frozenset(gids))
+
+
+def postfix_uid() -> int | None:
+    """Who Postfix's unprivileged processes are; None where there is no such user, and then nobody is believed."""
+    try:
+        return pwd.getpwnam(POSTFIX_USER).pw_uid
+    except KeyError:
+        return None
 
 
 def groups_of(uid: int) -> frozenset[int]:
