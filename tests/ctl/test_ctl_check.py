@@ -5,12 +5,51 @@ from pathlib import Path
 import pytest
 from tests.ctl.conftest import Postroom, Write
 
+TABLE = """
+senders:
+  logins: own_domain
+  others: refuse
+  allow:
+    - {domains: [example.org], uids: [0-999, 1000], users: [root], clients: [shop]}
+    - {addresses: [news@example.org], logins: [anna], networks: [192.0.2.0/24, 127.0.0.0/8]}
+submission: {clients: {shop: {users: [root]}}}
+"""
+
 
 def test_a_good_configuration_is_told_so(postroom: Postroom, config: Path, state: Path) -> None:
-    """Exit 0 and one line; nothing is made by looking."""
+    """Exit 0, and a word where everybody may write everything; nothing is made by looking."""
     done = postroom("check")
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{config}: good\n", "")
+    good, note = done.stdout.splitlines()
+    assert (done.returncode, good, done.stderr) == (0, f"{config}: good", "")
+    assert note.startswith("note: senders: there is no table, so whoever may send through this host may write From ")
     assert not state.exists()
+
+
+def test_who_may_write_what_is_said_in_words(
+    postroom: Postroom, config: Path, also: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line for each entry and for each rule; and where an entry names every user of the host, or none is known."""
+    also(TABLE)
+    told = "j {daemon_name} {daemon_addr}"
+    listeners = {"smtp/inet": told, "10025/inet": f"{told}, {{daemon_port}}"}
+    monkeypatch.setattr("postroom.postfix.postconf.expanded", lambda *_: told)
+    monkeypatch.setattr("postroom.postfix.postconf.in_services", lambda *_: listeners)
+    done = postroom("check")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[:-3] == [
+        f"{config}: good",
+        "Who may write From which address:",
+        "  every address of example.org: users root; uids 0-999, 1000; clients shop",
+        "  news@example.org: logins anna; networks 192.0.2.0/24, 127.0.0.0/8",
+        "  every address of its own domain, if that is one of `domains`: a login that no entry names",
+        "  its own name at mail.example.org and at Postfix's myorigin: a user of this host",
+        "  every address at these two: root",
+        "  nothing else: everybody; it is refused",
+    ]
+    loopback, main, smtp = done.stdout.splitlines()[-3:]
+    assert loopback.startswith("note: senders.allow[1].networks: 127.0.0.0/8 names every user of this host; mend: ")
+    assert main.startswith("note: main.cf: milter_connect_macros lacks one of ")
+    assert smtp.startswith("note: smtp/inet: milter_connect_macros lacks one of ")
 
 
 def test_a_bad_one_has_every_problem_on_a_line(postroom: Postroom, config: Path, also: Write) -> None:

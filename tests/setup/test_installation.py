@@ -1,10 +1,13 @@
 """The first configuration, and the words of the command."""
 
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from postroom.config.load import parse
+from postroom.senders.configured import senders_table
+from postroom.senders.table import SenderIdentity
 from postroom.setup.__main__ import main
 from postroom.setup.host import Host
 from postroom.setup.installation import Choices, first_configuration
@@ -26,6 +29,31 @@ def test_the_first_configuration_is_a_good_one() -> None:
     assert config.watcher.source == "journal"
     assert "@" not in text
     assert text.endswith("\n")
+
+
+def test_the_first_configuration_says_who_may_write() -> None:
+    """System users, the clients it has, machines of mynetworks and logins; ordinary users their own address only."""
+    networks = "127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128 192.0.2.0/24 [2001:db8::]/32 hash:/x !192.0.2.9"
+    text = first_configuration(CHOICES, Host(**{**vars(HOST), "mynetworks": networks}))
+    config = parse(text.encode(), "it", lambda: "")
+    table = senders_table(config, "example.org")
+    boss, eve = "boss@example.org", SenderIdentity(uid=1000, user="eve", address=ip_address("127.0.0.1"))
+    for who in (
+        SenderIdentity(uid=0, user="root"),
+        SenderIdentity(uid=33, user="www-data"),
+        SenderIdentity(uid=999),
+        SenderIdentity(client="operators"),
+        SenderIdentity(address=ip_address("192.0.2.7")),
+        SenderIdentity(address=ip_address("2001:db8::7")),
+        SenderIdentity(login="anna@example.org", address=ip_address("198.51.100.7")),
+    ):
+        assert table.may_use(who, boss)
+    for who in (eve, SenderIdentity(address=ip_address("::1")), SenderIdentity(login="anna@example.com")):
+        assert not table.may_use(who, boss)
+    assert table.may_use(eve, "eve@example.org")
+    assert {client for entry in config.senders.allow for client in entry.clients} == set(config.submission.clients)
+    (entry,) = parse(first_configuration(CHOICES, HOST).encode(), "it", lambda: "").senders.allow
+    assert entry.networks == ()
 
 
 def test_where_postfix_logs_to_a_file_the_watcher_reads_that() -> None:

@@ -129,6 +129,24 @@ def test_an_empty_list_is_filled_in_its_place(list_here: str) -> None:
     assert in_force(made.main)[name].startswith("$postroom_")
 
 
+def test_the_milter_is_told_its_port() -> None:
+    """Set where a site has no list of macros, added where its own lacks one, left where it has all; a listener's own
+    list is the site's to mend."""
+    assert in_force(edited().main)["milter_connect_macros"] == "j {daemon_name} {daemon_addr} {daemon_port} v _"
+    own = in_force(edited(main="milter_connect_macros = j, {daemon_name} {daemon_addr}\n").main)
+    assert own["milter_connect_macros"] == "j, {daemon_name} {daemon_addr}, $postroom_macros"
+    assert own["postroom_macros"] == "{daemon_name} {daemon_addr} {daemon_port}"
+    has_all = "milter_connect_macros = j {daemon_port} {daemon_addr} {daemon_name}\n"
+    made = edited(main=has_all)
+    assert made.main.startswith(has_all)
+    assert "postroom_macros" not in made.main
+    master = f"10.0.0.1:25 inet n - y - - smtpd\n  -o {{ milter_connect_macros = j {{daemon_name}} }}\n{PICKUP}"
+    (notice,) = [notice for notice in edited(master=master).notices if "milter_connect_macros" in notice]
+    assert notice.startswith("master.cf: 10.0.0.1:25 sets milter_connect_macros without ")
+    master = master.replace("j {", "j {daemon_addr} {daemon_port} {")
+    assert not [notice for notice in edited(master=master).notices if "milter_connect_macros" in notice]
+
+
 def test_classes_of_the_site_stay() -> None:
     """smtpd_restriction_classes names ours beside them."""
     made = edited(main="smtpd_restriction_classes = greylist\nsmtpd_recipient_restrictions = greylist\n")

@@ -17,9 +17,20 @@ if TYPE_CHECKING:
 @click.command()
 @click.pass_obj
 def check(context: "CommandContext") -> None:
-    """Check the configuration, the templates and the signing keys; exit 78 with each problem on a line."""
+    """Check the configuration, the templates and the signing keys; exit 78 with each problem on a line.
+
+    Of a good one it says who may write From which address, and what else an operator should know.
+    """
+    from postroom.ctl.senders import notes, notes_of_postfix, summary
+
     end_with_findings(context, DAEMONS)
     click.echo(f"{context.path}: good")
+    if lines := summary(context.config):
+        click.echo("Who may write From which address:")
+    for line in lines:
+        click.echo(f"  {line}")
+    for note in (*notes(context.config), *notes_of_postfix(context.config)):
+        click.echo(f"note: {note}")
 
 
 def end_with_findings(context: "CommandContext", daemons: Collection[Word]) -> None:

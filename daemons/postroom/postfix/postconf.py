@@ -2,7 +2,8 @@
 
 Which Postfix is asked is decided by MAIL_CONFIG, as postconf(1) and postmap(1) have it.
 
-Source:  postconf(1) -h (value alone), -x (expand `$names`), -d (built-in defaults); postmap(1) -q.
+Source:  postconf(1) -h (value alone), -x (expand `$names`), -d (built-in defaults), -P (master.cf);
+         postmap(1) -q.
          Debian's README.Debian of Postfix: myorigin may name a file, whose first line it is.
 Limits:  standard library alone: set-up asks before anything is installed.
 """
@@ -68,6 +69,21 @@ def as_written_or_built_in(names: Sequence[str], timeout_s: float = TIMEOUT_S) -
         return run("postconf", "-h", *names, timeout_s=timeout_s).stdout.split()
     except PostfixCommandFailed:
         return run("postconf", "-d", "-h", *names, timeout_s=timeout_s).stdout.split()
+
+
+def in_services(name: str, timeout_s: float = TIMEOUT_S) -> dict[str, str]:
+    """The values that services of master.cf have for a parameter of main.cf, by service (`smtp/inet`).
+
+    Raises:
+        PostfixCommandFailed: postconf does not answer.
+    """
+    found = {}
+    for line in run("postconf", "-P", timeout_s=timeout_s).stdout.splitlines():
+        setting, _, value = line.partition("=")
+        service, _, parameter = setting.strip().rpartition("/")
+        if parameter == name:
+            found[service] = value.strip()
+    return found
 
 
 def looked_up(table: str, key: str) -> str:

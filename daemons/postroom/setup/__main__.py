@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from postroom.postfix.commands import PostfixCommandFailed
-from postroom.setup.host import Host, SetupFailed, inspect
+from postroom.setup.host import Host, SetupFailed, inspect, run
 from postroom.setup.installation import (
     CONFIG,
     MASTER_CF,
+    POSTROOM,
     Choices,
     configured_return_domains,
     edited_postfix_files,
@@ -83,9 +84,10 @@ def main(words: Sequence[str]) -> int:
         return 0
     steps = installation_steps(choices, host, SetupRecord(), is_new_program=given.new_program, dry_run=given.dry_run)
     perform(steps, dry_run=given.dry_run, undo="scripts/uninstall.sh")
-    if given.dry_run or given.no_test_mail:
+    if given.dry_run:
         return 0
-    return _send_trial_mails(choices, host, given.recipient)
+    _say(run(POSTROOM, "check").rstrip())
+    return 0 if given.no_test_mail else _send_trial_mails(choices, host, given.recipient)
 
 
 def _may_set_up(choices: Choices, host: Host) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from postroom.postfix import commands
 from postroom.postfix.commands import PostfixCommandFailed
 from postroom.setup.host import POSTFIX, Host, SetupFailed, missing_names, run, succeeds
-from postroom.setup.main_cf_edits import wired_return_domains
+from postroom.setup.main_cf_edits import networks_beyond_loopback, wired_return_domains
 from postroom.setup.postfix_edits import PIECES, EditedFiles, EditOptions, edited_files, restored
 from postroom.setup.record import SetupRecord, read_octets, write_whole
 from postroom.setup.steps import RunCommand, Step, WriteFile
@@ -159,12 +159,16 @@ def first_configuration(choices: Choices, host: Host) -> str:
         else "Late bounces come to Postroom. DNS records: postroom return-path dns"
     )
     watcher = f"\n# Postfix logs there, not to the journal.\nwatcher:\n  source: {host.log_file}\n"
+    networks = [f'"{one}"' if ":" in one else one for one in networks_beyond_loopback(host.mynetworks)]
     values = {
         "DOMAIN": choices.domain,
         "HOSTNAME": choices.hostname,
         "SELECTOR": choices.selector,
         "LATE": late.replace("@DOMAIN@", choices.domain),
         "RETURN": "none" if choices.return_path is None else f"verp {choices.return_path}",
+        "NETWORKS": ""
+        if not networks
+        else f"\n      networks: [{', '.join(networks)}]    # and machines of mynetworks",
         "WATCHER": watcher if host.log_file else "",
     }
     text = re.sub("@([A-Z]+)@\n?", lambda found: values[found[1]] + found[0].partition("@\n")[1][1:], template)

@@ -13,6 +13,7 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 
+from postroom.postfix.macros import CONNECT_MACROS, lacks_needed
 from postroom.setup.marks import ended, lines_of, region
 from postroom.setup.postfix_files import Parameter, parameters, words
 
@@ -29,7 +30,7 @@ LOOPBACK = ("127.0.0.0/8", "[::1]/128")
 """The networks that the pieces have as an example, and that count where a site names none we can use."""
 
 _EXAMPLE_DOMAIN = "bounces.example.org"
-_OURS_LAST = {"smtpd_milters", "smtpd_restriction_classes"}
+_OURS_LAST = {"smtpd_milters", "smtpd_restriction_classes", CONNECT_MACROS}
 
 
 def edited_main_cf(
@@ -79,6 +80,12 @@ def own_networks(mynetworks: str) -> tuple[str, ...]:
     return tuple(found) or LOOPBACK
 
 
+def networks_beyond_loopback(mynetworks: str) -> tuple[str, ...]:
+    """The networks of a mynetworks value that other machines are in, as the configuration writes them."""
+    networks = (ipaddress.ip_network(re.sub(r"[\[\]]", "", network)) for network in own_networks(mynetworks))
+    return tuple(str(network) for network in networks if not network.is_loopback)
+
+
 def wired_return_domains(main: str) -> frozenset[str]:
     """The return-path domains in our part of a main.cf: those whose mail goes to the watcher."""
     parameter = parameters(lines_of(main)).get("postroom_return_domains")
@@ -91,6 +98,10 @@ def _policy_and_milter(
     networks = own_networks(mynetworks)
     policy, beside = (_values(_with_networks(pieces[name], networks)) for name in ("policy.main.cf", "beside.main.cf"))
     ours = {"postroom_milter": beside["postroom_milter"], "smtpd_milters": "$postroom_milter", **policy}
+    if CONNECT_MACROS not in present:
+        ours[CONNECT_MACROS] = _values(pieces["milter.main.cf"])[CONNECT_MACROS]
+    elif lacks_needed(present[CONNECT_MACROS].value):
+        ours |= {"postroom_macros": beside["postroom_macros"], CONNECT_MACROS: "$postroom_macros"}
     if not any(_is_set(present, name) for name in LISTS) and not _has_logins(present):
         return ours
     # Lists as the piece has them would end the site's own, and count no login from outside: beside.main.cf is for that.

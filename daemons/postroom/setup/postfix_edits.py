@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from postroom.postfix.macros import CONNECT_MACROS, NEEDED, lacks_needed
 from postroom.setup.main_cf_edits import LISTS, LOOPBACK, edited_main_cf, own_networks
 from postroom.setup.marks import RestoredText, lines_of, without_regions
 from postroom.setup.master_cf_edits import CannotEdit, edited_master_cf, is_submission
@@ -17,6 +18,7 @@ from postroom.setup.postfix_files import Parameter, Service, logical_lines, para
 
 PIECES = (
     "policy.main.cf",
+    "milter.main.cf",
     "beside.main.cf",
     "sendmail.main.cf",
     "watcher.main.cf",
@@ -104,6 +106,11 @@ def _notices(present: Mapping[str, Parameter], found: Sequence[Service], mynetwo
         if word and own_networks(word) == LOOPBACK and "::ffff:" not in word
     ]
     for service in found:
+        if service.command == "smtpd" and lacks_needed(service.options.get(CONNECT_MACROS, " ".join(NEEDED))):
+            notices.append(
+                f"master.cf: {service.name} sets {CONNECT_MACROS} without {' '.join(NEEDED)}; "
+                "users of this host are not known there: add what is missing"
+            )
         if service.command != "smtpd" or is_submission(service):
             continue
         own = [name for name in (*LISTS, "smtpd_milters") if name in service.options]

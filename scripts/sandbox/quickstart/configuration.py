@@ -21,8 +21,11 @@ domains:
       - selector: {selector}                     # its record: {selector}._domainkey.{domain}
         key_file: {folder}/state/dkim/{selector}.{domain}.pem
 
-# No `senders`: everybody on this host may write From every domain above. With a table of them, whoever is not in it
-# may use the host's own name alone (root@mail.{domain}), and other mail of theirs is not signed.
+senders:                                    # who may write From which address; other mail is not signed
+  allow:
+    - domains: [{domain}]
+      uids: {uids}                           # by sendmail(1), and by SMTP from this host
+      clients: [quickstart]
 
 limits:
   - name: requests

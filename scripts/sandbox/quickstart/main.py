@@ -88,7 +88,7 @@ class Quickstart:
             began = time.monotonic()
             stack.enter_context(self.daemons.running())
             show_part("Postroom", f"all daemons, by `postroom serve`; ready after {time.monotonic() - began:.1f} s")
-            show_part("senders", f"anybody may write From {DOMAIN}: postroom.yaml has no table of `senders`")
+            show_part("senders", f"you and root may write From {DOMAIN}; mail of others is not signed")
             yield
 
     def _prepare_postfix(self) -> None:
