@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from tests.setup import late_bounces, logins, rebooted, upgraded
+from tests.setup import late_bounces, logins, ordinary_user, rebooted, upgraded
 from tests.setup.doors import arrived, post, sendmail, smtp, state, wait_arrived
 from tests.setup.scripts import BEFORE, FILES, SET_UP, SIGNED_AND_DELIVERED, nothing_is_left, script
 from tests.systemd.asking import (
@@ -79,6 +79,8 @@ def one_command_sets_up_and_proves_it() -> None:
     assert re.findall(SIGNED_AND_DELIVERED, shown) == ["socket", "smtp", "sendmail"]
     assert "._domainkey.example.org" in shown
     assert "bounces.example.org. IN MX 10 mail.example.org." in shown
+    assert "\n  every address of example.org: uids 0-999; clients operators\n" in shown
+    assert "\nnote: " not in shown
     wait_active()
     assert run("postfix", "check") == ""
     assert subprocess.run(["which", "gcc", "pkg-config"], capture_output=True, check=False).stdout == b""
@@ -92,7 +94,8 @@ def a_second_run_changes_nothing() -> None:
     assert pids() == running
     assert not re.search(r"^(\$|---|\+\+\+)", shown, re.MULTILINE), shown
     # For what comes: ada may send by the API.
-    CONFIG.write_text(CONFIG.read_text().replace("  clients:\n", "  clients:\n    shop: {users: [ada]}\n"))
+    text = CONFIG.read_text().replace("  clients:\n", "  clients:\n    shop: {users: [ada]}\n")
+    CONFIG.write_text(text.replace("clients: [operators]", "clients: [operators, shop]"))
     run("usermod", "--append", "--groups", "postroom-submit", "ada")
     run("systemctl", "reload", unit("submission"))
     until(lambda: bool(events("daemon.reloaded")), 20, "reloaded", every_s=0.2)
@@ -271,6 +274,7 @@ FIRST: tuple[Callable[[], None], ...] = (
     partial(late_bounces.postroom_yaml_decides_which_domains_are_wired, *SET_UP),
     every_door_refuses_whom_it_should,
     a_user_is_limited_and_another_is_not,
+    ordinary_user.eve_writes_from_the_domain_and_it_is_not_signed,
     logins.a_login_is_asked_for_counted_and_signed,
     late_bounces.a_late_bounce_comes_to_the_api,
     late_bounces.a_watcher_killed_under_bounces_loses_none,

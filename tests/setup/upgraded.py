@@ -81,6 +81,7 @@ class Upgrade:
         output = script(*SET_UP, "--wheelhouse", WHEELS["new"])
         print(output[-1000:])
         assert re.findall(SIGNED_AND_DELIVERED, output) == ["socket", "smtp", "sendmail"]
+        assert "\nnote: senders: there is no table" in output
         wait_active()
 
     def all_it_knew_is_known_and_what_waited_goes_out(self) -> None:

@@ -152,8 +152,9 @@ class SendersTable:
             return False
         domain = domain_of(address)
         login_domain = domain_of(login)
-        if not login_domain:
-            return domain in self.own_domains and _is_same(address, f"{login}@{domain}")
+        if login_domain in {"", *(self.host_names - self.domains)}:  # the host's own users: SASL adds a realm, or none
+            user = login.rpartition("@")[0] or login
+            return domain in self.own_domains and _is_same(address, f"{user}@{domain}")
         if self.logins == "own_domain" and domain == login_domain and domain in self.domains:
             return True
         return _is_same(address, login)

@@ -48,8 +48,8 @@ class SendersSection(Section):
     logins: Literal["listed", "own_address", "own_domain"] = Field(
         "listed",
         description="What a login may use that no entry names: nothing, its own address (`anna@example.org`), or every "
-        "address of its own domain, if that is one of `domains`. A login without a domain (`anna`) has its own address "
-        "in each of them.",
+        "address of its own domain, if that is one of `domains`. A login without a domain, or with a name of the "
+        "host as its realm (`anna`), has its own address in each of them.",
     )
     others: Literal["unsigned", "refuse"] = Field(
         "unsigned",
