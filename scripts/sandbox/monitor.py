@@ -1,6 +1,7 @@
 """postroom-monitor as a process, and its answers."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,14 +54,14 @@ class MonitorDaemon(Daemon):
             state_dir,
         )
 
-    def get(self, target: str, method: str = "GET") -> Text:
-        """One request on a connection of its own."""
+    def get(self, target: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> Text:
+        """One request on a connection of its own; a Host among `headers` stands for that of the connection."""
         connection = UnixConnection(self.socket)
         try:
-            connection.request(method, target)
+            connection.request(method, target, headers=dict(headers or {}))
             response = connection.getresponse()
-            headers = {name.lower(): value for name, value in response.getheaders()}
-            return Text(response.status, headers, response.read().decode("utf-8"))
+            answered = {name.lower(): value for name, value in response.getheaders()}
+            return Text(response.status, answered, response.read().decode("utf-8"))
         finally:
             connection.close()
 

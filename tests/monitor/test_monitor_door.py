@@ -4,6 +4,7 @@ import grp
 import json
 import os
 import shutil
+import socket as socket_module
 import stat
 import subprocess
 import threading
@@ -348,3 +349,25 @@ def test_the_socket_is_for_its_group(make_monitor: MakeMonitor) -> None:
     refused = make_monitor(group="nobody-has-this").command("monitor")
     assert refused.returncode == 78
     assert "groupadd --system nobody-has-this" in refused.stderr
+
+
+def test_it_answers_its_own_names_alone(make_monitor: MakeMonitor) -> None:
+    """A name of somebody else gets a plain sentence on every address, nothing of ours; a reload takes monitor.hosts."""
+    monitor = make_monitor(daemons=DAEMONS)
+    monitor.start()
+    for host in ("localhost", "127.0.0.1:8080", "[::1]:8080", "mail.example.org", socket_module.gethostname()):
+        assert monitor.get("/livez", headers={"Host": host}).status == 200
+    for target in ("/", "/healthz", "/metrics", "/livez", "/elsewhere"):
+        answer = monitor.get(target, headers={"Host": "rebound.example.com"})
+        assert answer.status == 421
+        assert answer.headers["content-type"].startswith("text/plain")
+        assert "monitor.hosts" in answer.text
+        assert "postroom_" not in answer.text
+    assert monitor.get("/metrics", headers={"Origin": "https://evil.example.com"}).status == 403
+    monitor.change("  daemons: [", "  hosts: [Rebound.example.com]\n  daemons: [")
+    assert "needs_restart" not in monitor.reload()
+    assert monitor.get("/livez", headers={"Host": "rebound.example.com:443"}).status == 200
+    with closing(socket(AF_UNIX)) as old:
+        old.connect(str(monitor.socket))
+        old.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+        assert old.recv(1000).startswith(b"HTTP/1.0 200 ")

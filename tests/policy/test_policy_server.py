@@ -38,10 +38,10 @@ def test_a_question_without_an_answer_is_logged_with_its_place(
         written.append((event, fields))
 
     async def ask() -> bytes:
-        server = PolicyServer(decide, budget_s, Log("info", write), Metrics())
+        server = PolicyServer(decide, budget_s, frozenset(), Log("info", write), Metrics())
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(bed / "policy"))
-        accepting = await server.serve(listener)
+        accepting = server.serve(listener)
         reader, writer = await asyncio.open_unix_connection(str(bed / "policy"))
         writer.write(end_of_message("1"))
         answer = await reader.read()

@@ -12,6 +12,9 @@ import pytest
 
 from postroom.config.daemons import DAEMONS
 from postroom.config.load import parse
+from postroom.policy import server as policy
+from postroom.runtime.descriptors import RESERVED
+from postroom.submission import main as submission
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNITS = SYSTEMD / "system"
@@ -154,6 +157,13 @@ def test_what_must_end_gently_has_the_time() -> None:
     assert milter["KillMode"] == "mixed"
     assert int(milter["TimeoutStopSec"].removesuffix("s")) > CONFIG.milter.drain
     assert int(Unit(UNITS / "postroom-submission.service")["Service"]["TimeoutStopSec"].removesuffix("s")) > 30
+
+
+def test_the_descriptors_are_enough_for_all_connections_that_are_taken() -> None:
+    """Those of all clients at submission, and those of others beside Postfix's at policy."""
+    descriptors = int(Unit(SHARED)["Service"]["LimitNOFILE"])
+    assert descriptors > submission.MOST_CONNECTIONS + RESERVED
+    assert descriptors > 2 * policy.MOST_IN_ALL + RESERVED
 
 
 def test_the_docs_tell_what_each_user_is_in() -> None:

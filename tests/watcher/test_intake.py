@@ -15,7 +15,7 @@ from tests.watcher.conftest import MakeWatcher
 from tests.watcher.log_lines import active, in_file, tried
 
 from postroom.mail.tokens import NAME_OCTETS, mint
-from postroom.watcher.intake import MAX_SESSIONS
+from postroom.watcher.intake import MAX_SESSIONS_OF_A_USER
 from sandbox.bounce_mails import VACATION, complaint, dsn
 from sandbox.lmtp import deliver
 from sandbox.process import BedError, until
@@ -215,7 +215,7 @@ def connected(path: Path) -> socket.socket:
 
 def test_more_sessions_than_it_takes_are_told_to_come_again(host: Host) -> None:
     """Silent ones cost nothing but their place."""
-    silent = [connected(host.daemon.socket) for _ in range(MAX_SESSIONS)]
+    silent = [connected(host.daemon.socket) for _ in range(MAX_SESSIONS_OF_A_USER)]
     for client in silent:
         assert client.recv(200).startswith(b"220 ")
     late = connected(host.daemon.socket)

@@ -40,10 +40,12 @@ def policy(context: "CommandContext") -> None:
 def milter(context: "CommandContext") -> None:
     """Run the milter in the foreground."""
     from postroom.milter.main import WORD, serve
+    from postroom.runtime.descriptors import take_descriptors
     from postroom.runtime.lifecycle import exit_code
     from postroom.runtime.log import open_log
 
     config = context.config
+    take_descriptors()
     log = open_log(WORD, config.log.level, config.log.to)
     sys.exit(exit_code(lambda: serve(config, context.reread, log), log))
 
@@ -67,10 +69,12 @@ def monitor(context: "CommandContext") -> None:
 
 
 def _live(context: "CommandContext", word: str, serve: Serve) -> NoReturn:
+    from postroom.runtime.descriptors import take_descriptors
     from postroom.runtime.lifecycle import run
     from postroom.runtime.log import open_log
 
     config = context.config
+    take_descriptors()
     log = open_log(word, config.log.level, config.log.to)
     sys.exit(run(lambda life: serve(config, context.reread, log, life), log))
 

@@ -18,9 +18,10 @@ from postroom.monitor.collector import Collector
 from postroom.monitor.dashboard import Dashboard
 from postroom.monitor.health import Expected
 from postroom.monitor.server import MonitorServer
+from postroom.runtime.acceptor import Acceptor, ConnectionBounds
 from postroom.runtime.background import Background
 from postroom.runtime.lifecycle import Life
-from postroom.runtime.listeners import BACKLOG, listen_unix
+from postroom.runtime.listeners import listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
 from postroom.store.clock import boottime_s
@@ -29,6 +30,9 @@ from postroom.store.track.reader import TrackReader
 
 WORD = "monitor"
 KEEPALIVE_S = 30.0
+"""How long a connection may be without a request, from its begin or the last answer until a head is there whole."""
+MOST_OF_A_USER, MOST_CONNECTIONS = 100, 500
+"""Connections of one user, and of all: people with a browser, and a proxy or two."""
 DRAIN_S = 10.0
 NEEDS_RESTART = (
     "hostname",
@@ -59,7 +63,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         track, showq = TrackReader(paths.track_db(config)), config.handover.showq
         collector = Collector(beats, shared.takes, shared.waves, track, showq, now=time.time, clock=boottime_s)
         at_end.callback(collector.close)
-        server = MonitorServer(collector, _expected(config), Dashboard(config.hostname), log, metrics)
+        server = MonitorServer(collector, _expected(config), _names(config), Dashboard(config.hostname), log, metrics)
 
         listener = listen_unix(settings.socket, settings.socket_mode, settings.socket_group)
         at_end.callback(listener.close)
@@ -76,19 +80,29 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         background = Background()
         background.start(beats.read_forever())
         background.start(beat_forever(WORD, shared.beats, samples, log))
-        await web.SockSite(runner, listener.sock, backlog=BACKLOG).start()
+        handlers = runner.server
+        assert handlers is not None, "the runner is set up"
+        acceptor = Acceptor(lambda _uid: handlers(), ConnectionBounds(MOST_OF_A_USER, MOST_CONNECTIONS), log)
+        acceptor.start(listener.sock)
+        at_end.callback(acceptor.close)
 
         def take(new: Config) -> Sequence[str]:
-            server.expected = _expected(new)
+            server.expected, server.names = _expected(new), _names(new)
             return new.changed_from(config, NEEDS_RESTART)
 
         life.on_reload(reread, take)
         life.ready(f"listening on {settings.socket}")
         await background.until_stopped(life.stopping)
         life.stop()
+        acceptor.close()
         await runner.cleanup()
         await background.end()
 
 
 def _expected(config: Config) -> Expected:
     return Expected(config.monitor.daemons, config.monitor.waiting_late, str(config.handover.showq))
+
+
+def _names(config: Config) -> frozenset[str]:
+    """What a request may ask for, beside the loopback."""
+    return frozenset(name.lower() for name in (config.hostname, socket.gethostname(), *config.monitor.hosts))

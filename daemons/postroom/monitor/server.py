@@ -3,23 +3,25 @@
     GET /         dashboard      GET /healthz  200 when all is well, else 503; JSON with the findings
     GET /metrics  Prometheus     GET /livez    200 while the process lives; looks at nothing
 
-Who may connect may read: mode and group of the socket are the whole of the rights, and there is nothing to
-change here. No answer holds an address or names a message.
+Who may connect may read: mode and group of the socket are the whole of the rights, and there is nothing to change here.
+What a web page of somebody else makes a browser ask is refused (request_origin.py). No answer holds an address or names
+a message.
 
 Diagnostics: monitor.answered (debug), monitor.fault.
 """
 
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from postroom.monitor.collector import Collector
 from postroom.monitor.dashboard import Dashboard
 from postroom.monitor.exposition import CONTENT_TYPE, exposition
 from postroom.monitor.health import Expected, Health, judge
 from postroom.monitor.health_document import health_document
+from postroom.monitor.request_origin import OriginRefusal, origin_refusal
 from postroom.monitor.snapshot import Snapshot
 from postroom.runtime.log import Log, error_fields
 from postroom.runtime.metrics import Metrics
@@ -31,14 +33,22 @@ class MonitorServer:
     """The handlers of these addresses.
 
     Args:
-        expected: what is to be well here; may be replaced between two requests.
+        expected: what is to be well here.
+        names:    by which it may be asked, beside those of the loopback. Both may be replaced between two requests.
     """
 
     def __init__(
-        self, collector: Collector, expected: Expected, dashboard: Dashboard, log: Log, metrics: Metrics
+        self,
+        collector: Collector,
+        expected: Expected,
+        names: Collection[str],
+        dashboard: Dashboard,
+        log: Log,
+        metrics: Metrics,
     ) -> None:
         self._collector = collector
         self.expected = expected
+        self.names = names
         self._dashboard = dashboard
         self._log = log
         self._metrics = metrics
@@ -56,7 +66,14 @@ class MonitorServer:
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.monotonic()
         try:
-            response = await handler(request)
+            refused = origin_refusal(
+                request.raw_path,
+                request.version < HttpVersion11,
+                request.headers.getall("Host", []),
+                request.headers,
+                self.names,
+            )
+            response = await handler(request) if refused is None else _refused(refused)
         except web.HTTPException as refusal:
             response = web.Response(status=refusal.status, text=f"{refusal.reason}\n")
             if isinstance(refusal, web.HTTPMethodNotAllowed):
@@ -90,6 +107,10 @@ class MonitorServer:
 
     async def _get_metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=exposition(*await self._judge()), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _refused(refusal: OriginRefusal) -> web.Response:
+    return web.Response(status=refusal.status, text=refusal.text)
 
 
 def _route(request: web.Request) -> str:

@@ -1,9 +1,8 @@
 """postroom-policy: Postfix's questions about recipients and messages, answered; wired.
 
-Reads from top to bottom: descriptors, keys, store, checks and limits, socket, ready, drain.
+Reads from top to bottom: keys, store, checks and limits, socket, ready, drain.
 """
 
-import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -23,7 +22,7 @@ from postroom.policy.server import PolicyServer
 from postroom.postfix.rewriting import known_rewriting
 from postroom.recipients.check import CHECK_LOST, RecipientCheck
 from postroom.recipients.resolver import RecipientResolver
-from postroom.runtime.accounts import postfix_uid
+from postroom.runtime.accounts import postfix_uid, postfix_uids
 from postroom.runtime.background import Background
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.keys import read_key
@@ -52,7 +51,6 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         StartRefused: it cannot start as it is configured.
     """
     settings = config.policy
-    _take_descriptors()
     key = read_key(paths.recipient_hash_key(config))
     return_path_key = read_key(paths.return_path_key(config))
     metrics = Metrics()
@@ -83,10 +81,12 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
                 log=log,
             )
 
-        server = PolicyServer(decisions(config, known_rewriting(log)).answer, settings.budget, log, metrics)
+        server = PolicyServer(
+            decisions(config, known_rewriting(log)).answer, settings.budget, postfix_uids(), log, metrics
+        )
         listener = listen_unix(settings.socket, settings.socket_mode, settings.socket_group)
         at_end.callback(listener.close)
-        accepting = await server.serve(listener.sock)
+        accepting = server.serve(listener.sock)
 
         async def samples() -> Mapping[str, float]:
             return metrics.samples() | {"postroom_policy_connections": float(server.connections)}
@@ -108,9 +108,3 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         accepting.close()
         await server.drain(server.budget_s)
         await background.end()
-
-
-def _take_descriptors() -> None:
-    """Use as many descriptors as we may: each smtpd process keeps one connection, and the usual 1,024 are few."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -15,12 +15,18 @@ from collections.abc import Awaitable, Callable
 from postroom.mail.logsafe import safe
 from postroom.policy.decisions import DOORS, DUNNO, Answer
 from postroom.policy.protocol import PolicyProtocolError, PolicyRequest, RequestReader, reply
+from postroom.runtime.acceptor import Acceptor, ConnectionBounds
 from postroom.runtime.connections import Connections
 from postroom.runtime.log import Field, Log, error_fields
 from postroom.runtime.metrics import Metrics
 
 READ = 65_536
 """Octets read at once."""
+MOST_OF_A_USER, MOST_IN_ALL = 2_000, 6_000
+"""Connections of others than Postfix. Who may connect at all is root, Postfix and its group; where Postfix runs in
+another container under another uid it is a user like any other, so this leaves it room."""
+IDLE_S = 330.0
+"""Past this they are closed; Postfix itself closes after 300 s (smtpd_policy_service_max_idle)."""
 
 
 class _Unanswered(Exception):
@@ -34,25 +40,33 @@ class PolicyServer:
         decide:   gives the answer; it has its own ways to be in time.
         budget_s: seconds after which Postfix is no longer kept waiting, whatever happens.
             Both may be replaced between two questions.
+        postfix:  uids whose connections are neither counted nor closed.
     """
 
     def __init__(
-        self, decide: Callable[[PolicyRequest], Awaitable[Answer]], budget_s: float, log: Log, metrics: Metrics
+        self,
+        decide: Callable[[PolicyRequest], Awaitable[Answer]],
+        budget_s: float,
+        postfix: frozenset[int],
+        log: Log,
+        metrics: Metrics,
     ) -> None:
         self.decide = decide
         self.budget_s = budget_s
         self._log = log
         self._metrics = metrics
-        self._connections = Connections(self._converse)
+        self._connections = Connections(
+            self._converse, ConnectionBounds(MOST_OF_A_USER, MOST_IN_ALL, postfix), IDLE_S, log
+        )
 
     @property
     def connections(self) -> int:
         """How many connections are open."""
         return len(self._connections)
 
-    async def serve(self, sock: socket.socket) -> asyncio.Server:
+    def serve(self, sock: socket.socket) -> Acceptor:
         """Begin to serve connections of this listening socket."""
-        return await self._connections.serve(sock)
+        return self._connections.serve(sock)
 
     async def drain(self, timeout_s: float) -> None:
         """Answer what was asked, then hang up on everybody."""
@@ -62,9 +76,9 @@ class PolicyServer:
         requests = RequestReader()
         try:
             while not self._connections.is_draining and (octets := await reader.read(READ)):
-                with self._connections.occupied():
-                    requests.feed(octets)
-                    while (request := requests.next_request()) is not None:
+                requests.feed(octets)
+                while (request := requests.next_request()) is not None:
+                    with self._connections.occupied():
                         writer.write(await self._answered(request))
                         await writer.drain()
         except PolicyProtocolError as error:

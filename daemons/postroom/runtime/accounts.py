@@ -46,11 +46,17 @@ def accounts_of(users: Iterable[str], uids: Iterable[int], groups: Iterable[str]
 
 
 def postfix_uid() -> int | None:
-    """Who Postfix's unprivileged processes are; None where there is no such user, and then nobody is believed."""
+    """The uid of Postfix's unprivileged processes (mail_owner); None where there is no such user."""
     try:
         return pwd.getpwnam(POSTFIX_USER).pw_uid
     except KeyError:
         return None
+
+
+def postfix_uids() -> frozenset[int]:
+    """The same as a set: nobody where there is no such user."""
+    uid = postfix_uid()
+    return frozenset() if uid is None else frozenset({uid})
 
 
 def groups_of(uid: int) -> frozenset[int]:

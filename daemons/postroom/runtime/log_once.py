@@ -3,7 +3,8 @@
 Here it is only remembered what was logged; the event and its level are the caller's.
 """
 
-from collections.abc import Hashable
+import time
+from collections.abc import Callable, Hashable
 from mmap import mmap
 
 
@@ -59,4 +60,30 @@ class LogOnceEach:
         if thing in self._logged or (self._at_most is not None and len(self._logged) >= self._at_most):
             return False
         self._logged.add(thing)
+        return True
+
+
+class LogRarely:
+    """Things that come again and again by somebody's doing, logged once each in a period.
+
+    Args:
+        at_most: so many different things are logged in a period, none after them.
+    """
+
+    def __init__(self, period_s: float, at_most: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._period_s = period_s
+        self._at_most = at_most
+        self._clock = clock
+        self._logged_at: dict[Hashable, float] = {}
+
+    def is_new(self, thing: Hashable) -> bool:
+        """Whether this is to be logged: it was not in this period, and there is room for it."""
+        now = self._clock()
+        if thing not in self._logged_at and len(self._logged_at) >= self._at_most:
+            self._logged_at = {one: at for one, at in self._logged_at.items() if now - at < self._period_s}
+            if len(self._logged_at) >= self._at_most:
+                return False
+        if now - self._logged_at.get(thing, -self._period_s) < self._period_s:
+            return False
+        self._logged_at[thing] = now
         return True

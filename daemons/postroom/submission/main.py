@@ -21,12 +21,13 @@ from postroom.limits.limiter import LIMITS_LOST, Limiter
 from postroom.postfix.rewriting import known_rewriting
 from postroom.recipients.check import CHECK_LOST, RecipientCheck
 from postroom.recipients.resolver import RecipientResolver
+from postroom.runtime.acceptor import Acceptor, ConnectionBounds
 from postroom.runtime.background import Background
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.runtime.fault_points import FaultPoints, armed_faults
 from postroom.runtime.keys import read_key
 from postroom.runtime.lifecycle import Life, StartRefused
-from postroom.runtime.listeners import BACKLOG, listen_unix
+from postroom.runtime.listeners import listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
 from postroom.runtime.sweep import old_rows_stay, sweep_forever
@@ -36,6 +37,7 @@ from postroom.store.outbox.mail_store import MailStore
 from postroom.store.track.reader import TrackReader
 from postroom.submission.api.auth import Admission, Clients
 from postroom.submission.api.configured import clients_of, writer_of
+from postroom.submission.api.errors import too_many_connections
 from postroom.submission.api.history import Histories
 from postroom.submission.api.message_check import MessageCheck
 from postroom.submission.api.routes import Api
@@ -67,9 +69,12 @@ NEEDS_RESTART = (
     "submission.socket_group",
     "submission.max_request",
     "submission.request_timeout",
+    "submission.max_connections",
     "handover",
 )
 """What a reload does not take."""
+MOST_CONNECTIONS = 8_000
+"""Of all users together, so that eight of them would have to be at their bound. Each costs some 20 kB."""
 HTTP_DRAIN_S = 10.0
 LINGER_S = 1.0
 """How long a client that was refused may go on sending, so that it comes to read why."""
@@ -154,10 +159,12 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         learner = Learner(
             shared.evidence, shared.suppressions, proof_rules(config.suppression), wave_guard(config.suppression), log
         )
-        looking = Confirmation(store.queries, track, learner, queued_at(config.handover.showq), log)
-        background.start(looking.run())
-        site = web.SockSite(runner, listener.sock, backlog=BACKLOG)
-        await site.start()
+        background.start(
+            Confirmation(store.queries, track, learner, queued_at(config.handover.showq), log).run(),
+        )
+        acceptor = _acceptor(runner, config, log)
+        acceptor.start(listener.sock)
+        at_end.callback(acceptor.close)
 
         def take(read: tuple[Config, Clients, Writer, RecipientResolver]) -> Sequence[str]:
             nonlocal in_force
@@ -171,7 +178,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         life.ready(f"listening on {config.submission.socket}")
         await background.until_stopped(life.stopping, handing_over)
 
-        await site.stop()
+        acceptor.close()
         # Before cleanup: from then on aiohttp reads no more, and a body that is still arriving would be cut off.
         await api.drain(HTTP_DRAIN_S)
         await runner.cleanup()
@@ -251,6 +258,18 @@ def _outbox(
         sessions=settings.sessions,
         log=log,
         clock=time.time,
+    )
+
+
+def _acceptor(runner: web.AppRunner, config: Config, log: Log) -> Acceptor:
+    handlers = runner.server
+    assert handlers is not None, "the runner is set up"
+    return Acceptor(
+        lambda _uid: handlers(),
+        ConnectionBounds(config.submission.max_connections, MOST_CONNECTIONS),
+        log,
+        refusal=too_many_connections,
+        mend="let its processes keep fewer connections open, or raise submission.max_connections",
     )
 
 

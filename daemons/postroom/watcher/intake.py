@@ -15,6 +15,7 @@ from collections.abc import Callable
 from postroom.mail.addresses import domain_of
 from postroom.mail.logsafe import safe
 from postroom.mail.return_addresses import ReturnAddresses
+from postroom.runtime.acceptor import Acceptor, ConnectionBounds
 from postroom.runtime.connections import Connections
 from postroom.runtime.fault_points import FaultPoints
 from postroom.runtime.log import Log, error_fields
@@ -33,6 +34,10 @@ IDLE_S = 300.0
 """How long a client may be silent, or not read its reply (RFC 5321 §4.5.3.2.7)."""
 MAX_SESSIONS = 50
 """Open at once; lmtp(8) itself opens 20 to one destination."""
+MAX_SESSIONS_OF_A_USER = 20
+"""Of others than Postfix: root and members of its group may connect too."""
+UNOCCUPIED_S = 300.0
+"""How long a session of others may bring no mail."""
 MAX_MISROUTED = 100
 """Domains that are logged as misrouted; whatever comes for more of them is refused without a log line."""
 
@@ -47,6 +52,7 @@ class Intake:
     Args:
         source: the log that says what became of our mail.
         reader: says what a mail reports.
+        postfix: uids of Postfix, which has MAX_SESSIONS to itself.
         now:    Unix seconds that never go back.
     """
 
@@ -58,6 +64,7 @@ class Intake:
         returns: ReturnAddresses,
         hostname: str,
         *,
+        postfix: frozenset[int],
         faults: FaultPoints,
         log: Log,
         metrics: Metrics,
@@ -72,14 +79,20 @@ class Intake:
         self._log = log
         self._metrics = metrics
         self._now = now
-        self._sessions = Connections(self._run_session, MAX_SESSIONS, BUSY)
+        self._sessions = Connections(
+            self._run_session,
+            ConnectionBounds(MAX_SESSIONS_OF_A_USER, MAX_SESSIONS, postfix, MAX_SESSIONS),
+            UNOCCUPIED_S,
+            log,
+            BUSY,
+        )
         self._reading = asyncio.Lock()
         self._store_loss = LogOnce()
         self._misrouted = LogOnceEach(MAX_MISROUTED)
 
-    async def serve(self, sock: socket.socket) -> asyncio.Server:
+    def serve(self, sock: socket.socket) -> Acceptor:
         """Begin to serve sessions of this listening socket."""
-        return await self._sessions.serve(sock)
+        return self._sessions.serve(sock)
 
     async def drain(self, timeout_s: float) -> None:
         """Answer the mails that have arrived whole, then hang up on everybody: Postfix tries again."""

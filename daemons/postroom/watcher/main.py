@@ -19,6 +19,7 @@ from postroom.config.model import Config
 from postroom.mail.return_addresses import ReturnAddresses
 from postroom.postfix import postconf
 from postroom.postfix.commands import PostfixCommandFailed
+from postroom.runtime.accounts import postfix_uids
 from postroom.runtime.background import Background
 from postroom.runtime.fault_points import armed_faults
 from postroom.runtime.keys import read_key
@@ -114,12 +115,13 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             MailReader(returns, recipient_key),
             returns,
             config.hostname,
+            postfix=postfix_uids(),
             faults=faults,
             log=log,
             metrics=metrics,
             now=clock.now,
         )
-        await _serve_intake(intake, config, at_end)
+        _serve_intake(intake, config, at_end)
         witness = WitnessTask(
             follower,
             store.witness,
@@ -165,12 +167,12 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         await background.end()
 
 
-async def _serve_intake(intake: Intake, config: Config, at_end: AsyncExitStack) -> None:
+def _serve_intake(intake: Intake, config: Config, at_end: AsyncExitStack) -> None:
     if config.return_domains():
         settings = config.watcher
         listener = listen_unix(settings.socket, settings.socket_mode, settings.socket_group)
         at_end.callback(listener.close)
-        accepting = await intake.serve(listener.sock)
+        accepting = intake.serve(listener.sock)
         at_end.callback(accepting.close)
 
 

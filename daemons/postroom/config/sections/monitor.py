@@ -21,6 +21,11 @@ class MonitorSection(Section):
     socket_group: values.OptionalGroup = Field(
         "postroom-admin", description="Group of the socket; null leaves it to the group of the daemon."
     )
+    hosts: tuple[values.DomainName, ...] = Field(
+        (),
+        description="More names by which it may be asked, as of a proxy in front; `localhost`, `hostname` and the "
+        "machine's own name are answered without that.",
+    )
     daemons: values.Words = Field(
         tuple(word for word in DAEMONS if word != "monitor"),
         description="The daemons that are to run on this host; one of them that is silent is a failure.",

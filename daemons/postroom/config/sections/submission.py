@@ -45,6 +45,11 @@ class SubmissionSection(Section):
     )
     max_request: values.Size = Field(10_000_000, description="The largest request that is read.")
     request_timeout: values.Duration = Field(30.0, description="How long a request may take to arrive.")
+    max_connections: Annotated[int, *values.whole_number(1, 8_000)] = Field(
+        1_000,
+        description="Connections that processes of one user may have open; further ones are refused. Where fewer "
+        "descriptors are allowed it is at most a quarter of these.",
+    )
     max_waiting: Annotated[int, *values.whole_number(1, 10_000_000)] = Field(
         100_000, description="Deliveries in the outbox past which new mail is refused until some have left."
     )

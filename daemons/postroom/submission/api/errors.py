@@ -3,6 +3,8 @@
 Source:  RFC 9457 (problem details), RFC 9110 §10.2.3 (Retry-After).
 """
 
+import secrets
+
 from aiohttp import web
 
 from postroom.store.errors import StoreFull, StoreReplaced, StoreUnavailable
@@ -11,6 +13,7 @@ from postroom.submission.api.problem import CONTENT_TYPE, ApiProblem
 from postroom.submission.api.responses import json_text
 
 RETRY_UNAVAILABLE_S = 5.0
+RETRY_CONNECTING_S = 5
 
 
 def problem_of_http(error: web.HTTPException, method: str) -> ApiProblem:
@@ -71,3 +74,21 @@ def problem_response(problem: ApiProblem, request_id: str) -> web.Response:
         # Whole seconds, rounded up.
         response.headers["Retry-After"] = str(int(-(-problem.retry_after_s // 1)))
     return response
+
+
+def too_many_connections() -> bytes:
+    """The whole answer to a connection that is not served; no request of it is read."""
+    request_id = secrets.token_hex(8)
+    problem = ApiProblem(
+        503,
+        "too_many_connections",
+        "your user has as many connections here as it may have, or all users together; use fewer, or close idle ones",
+        retry_after_s=float(RETRY_CONNECTING_S),
+    )
+    body = json_text(problem.document(request_id)).encode("utf-8")
+    head = (
+        f"HTTP/1.1 503 Service Unavailable\r\nContent-Type: {CONTENT_TYPE}; charset=utf-8\r\n"
+        f"Content-Length: {len(body)}\r\nRetry-After: {RETRY_CONNECTING_S}\r\nX-Request-Id: {request_id}\r\n"
+        "Connection: close\r\n\r\n"
+    )
+    return head.encode("ascii") + body

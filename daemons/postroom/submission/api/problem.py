@@ -20,6 +20,7 @@ TITLES = {
     "suppressed": "No mail goes to these recipients",
     "never_fits": "The message is larger than a limit",
     "limited": "Too many requests",
+    "too_many_connections": "Too many connections",
     "outbox_full": "Too much mail is waiting for Postfix",
     "storage_full": "No space left to accept mail",
     "unavailable": "The outbox cannot be written now",
