@@ -68,11 +68,16 @@ def test_a_full_disk_refuses_and_loses_nothing(
     assert all(answer.document["retryable"] and int(answer.headers["Retry-After"]) > 0 for answer in refused)
     assert daemon.request("GET", f"/v1/messages/{accepted[0]}").status == 200
     assert daemon.request("GET", "/livez").status == 200
+    until(lambda: daemon.request("GET", "/readyz").status == 503, 10, "not ready", daemon.alive)
+    told = daemon.request("GET", "/readyz").document
+    assert told["code"] == "storage_full"
+    assert str(daemon.state_dir / "submission") in told["detail"]
 
     # Postfix comes back while the disk is full: hand-over needs to store what it is about to do.
     postfix.start()
     until(lambda: "handover.available" in daemon.log(), 10, "Postfix back", daemon.alive)
     ballast.unlink()
+    until(lambda: daemon.request("GET", "/readyz").status == 200, 10, "ready again", daemon.alive)
     accepted += [daemon.post(BODY, f"during-{number}").document["id"] for number in range(5)]
     until(lambda: daemon.deliveries()["queued"] == 8, 20, "all queued", daemon.alive)
     until(lambda: len(sink.messages()) == 8, 10, "all in the world")

@@ -5,6 +5,7 @@ Reads from top to bottom: settings, keys, stores, templates, clients, outbox, AP
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -50,6 +51,7 @@ from postroom.submission.handover.gate import HandoverGate
 from postroom.submission.handover.outbox import Outbox, ReadyQueue
 from postroom.submission.handover.outcomes import Outcomes
 from postroom.submission.handover_status import HandoverStatus
+from postroom.submission.readiness import Readiness, watch_disk
 from postroom.submission.socket_door import SocketDoor
 from postroom.submission.upkeep import SWEEP_BUDGET, look_after_outbox, samples, sweep_of
 from postroom.suppression.configured import proof_rules, wave_guard
@@ -114,7 +116,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         )
         door = SocketDoor(check, limiter, recipient_key, config.hostname)
         track = TrackReader(paths.track_db(config))
-        status = HandoverStatus()
+        status, readiness = HandoverStatus(), Readiness()
         outbox = _outbox(config, store, door, track, status, key, log, metrics, faults)
         api = Api(
             store.acceptance,
@@ -125,6 +127,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             Histories(track.history),
             Admission(limiter).admit,
             status,
+            readiness,
             request_timeout_s=config.submission.request_timeout,
             max_waiting=config.submission.max_waiting,
             log=log,
@@ -162,8 +165,8 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         background.start(
             Confirmation(store.queries, track, learner, queued_at(config.handover.showq), log).run(),
         )
-        acceptor = _acceptor(runner, config, log)
-        acceptor.start(listener.sock)
+        background.start(watch_disk(paths.mail_db(config).parent, readiness))
+        acceptor = _accepting(listener.sock, runner, config, log)
         at_end.callback(acceptor.close)
 
         def take(read: tuple[Config, Clients, Writer, RecipientResolver]) -> Sequence[str]:
@@ -261,16 +264,18 @@ def _outbox(
     )
 
 
-def _acceptor(runner: web.AppRunner, config: Config, log: Log) -> Acceptor:
+def _accepting(sock: socket.socket, runner: web.AppRunner, config: Config, log: Log) -> Acceptor:
     handlers = runner.server
     assert handlers is not None, "the runner is set up"
-    return Acceptor(
+    acceptor = Acceptor(
         lambda _uid: handlers(),
         ConnectionBounds(config.submission.max_connections, MOST_CONNECTIONS),
         log,
         refusal=too_many_connections,
         mend="let its processes keep fewer connections open, or raise submission.max_connections",
     )
+    acceptor.start(sock)
+    return acceptor
 
 
 def findings(config: Config) -> list[str]:

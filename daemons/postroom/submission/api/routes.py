@@ -27,6 +27,7 @@ from postroom.store.outbox.queries import OutboxQueries
 from postroom.submission.api import responses
 from postroom.submission.api.auth import Client, Clients, Peer, peer_of
 from postroom.submission.api.errors import (
+    RETRY_UNAVAILABLE_S,
     not_a_client,
     problem_of_http,
     problem_of_store,
@@ -38,6 +39,7 @@ from postroom.submission.api.problem import ApiProblem
 from postroom.submission.api.request import document, idempotency_key, message_request
 from postroom.submission.api.writer import Writer
 from postroom.submission.handover_status import HandoverStatus
+from postroom.submission.readiness import Readiness
 
 CONTEXT: "web.RequestKey[RequestContext]" = web.RequestKey("context")
 
@@ -73,6 +75,7 @@ class Api:
         histories: Histories,
         admit: Callable[[Client, str], Awaitable[None]],
         status: HandoverStatus,
+        readiness: Readiness,
         *,
         request_timeout_s: float,
         max_waiting: int,
@@ -89,6 +92,7 @@ class Api:
         self._histories = histories
         self._admit = admit
         self._status = status
+        self._readiness = readiness
         self._request_timeout_s = request_timeout_s
         self.max_waiting = max_waiting
         self._log = log
@@ -288,10 +292,13 @@ class Api:
         return web.Response(text='{"alive":true}', content_type="application/json")
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        """Whether mail is accepted: the outbox answers and the daemon is not about to end."""
+        """Whether mail is accepted: the outbox answers, nothing is in its way, the daemon is not about to end."""
         if self._draining:
             raise ApiProblem(503, "unavailable", "the daemon is shutting down", retry_after_s=1.0)
         await self._queries.ping()
+        if obstacles := self._readiness.obstacles:
+            detail = "; ".join(obstacle.detail for obstacle in obstacles)
+            raise ApiProblem(503, obstacles[0].code, detail, retry_after_s=RETRY_UNAVAILABLE_S)
         return web.Response(text='{"ready":true}', content_type="application/json")
 
 
