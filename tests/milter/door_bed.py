@@ -121,7 +121,7 @@ def door_bed(
     Args:
         limits:   lines of the section `limits`.
         milter:   lines of the section `milter`.
-        sections: text of more sections of the milter's configuration.
+        sections: text of more sections of both configurations.
         settings: lines of main.cf.
         smtp_ports, smtp_addresses: as for PrivatePostfix.
         policy:   lines of the section `policy`.
@@ -141,7 +141,7 @@ def door_bed(
         smtp_addresses=smtp_addresses,
     )
     path = postfix.queue_directory / "postroom" / "policy.sock"
-    asked = PolicyDaemon(folder / "p", path, DEFAULTS + section, policy, daemon.state_dir)
+    asked = PolicyDaemon(folder / "p", path, DEFAULTS + section + sections, policy, daemon.state_dir)
     with ExitStack() as started:
         postfix.write()
         for part in (daemon, asked):

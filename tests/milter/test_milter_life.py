@@ -91,7 +91,7 @@ def test_who_may_not_use_the_domain_is_not_signed(make_milter: MakeMilter) -> No
         assert answers == [("c", "y"), ("c", "y"), ("c", "y")]
         assert (client.begin(login="anna"), client.header(*mail)) == ("c", "c")
     assert strict.log().count("milter.not_allowed") == 3
-    assert strict.log().count("postfix.myorigin_unknown") == 1  # there is no main.cf here, and it serves
+    assert strict.log().count("postfix.rewriting_unknown") == 1  # there is no main.cf here, and it serves
 
 
 def test_a_login_that_no_entry_names_has_what_the_rule_gives(make_milter: MakeMilter) -> None:

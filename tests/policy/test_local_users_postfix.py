@@ -35,8 +35,9 @@ with smtplib.SMTP(host, int(port), timeout=30) as client:
     if code == 250:
         code, text = client.rcpt("b@example.net")
     if code == 250:
-        code, text = client.data(b"From: www@example.org\\r\\nSubject: x\\r\\n\\r\\nx\\r\\n")
-    print(code, text.split()[0].decode() if code != 250 else "", end="")
+        author = sender or "x@example.com"
+        code, text = client.data(b"From: %s\\r\\nSubject: x\\r\\n\\r\\nx\\r\\n" % author.encode())
+    print(code, "" if code == 250 else text.decode(), end="")
 """
 """An SMTP client; says what became of its message."""
 
@@ -75,6 +76,10 @@ class LocalUsers:
 
     def send(self, uid: int, host: str, *commands: str, sender: str = "www@example.org") -> str:
         """Send a message as this user; `250`, or the refusal as `450 4.7.1`."""
+        return self.refusal(uid, host, *commands, sender=sender)[:9]
+
+    def refusal(self, uid: int, host: str, *commands: str, sender: str = "www@example.org") -> str:
+        """As `send`, with all the words of a refusal."""
         return self._run(uid, SENDS, host, sender, *commands)
 
     def send_and_be_gone(self, uid: int, host: str) -> None:
@@ -174,3 +179,50 @@ def test_who_logs_in_is_the_login_and_no_user(bed: Path, sink: Sink) -> None:
         assert (users.room.used(f"uid:{EVE}"), users.room.used("login:anna")) == (0, 4)
         assert users.send(EVE, "127.0.0.1") == "250"
         assert users.room.used(f"uid:{EVE}") == 1
+
+
+TABLE = "senders: {{allow: [{{domains: [example.org], users: [www-data]}}], others: {}}}"
+WWW_DATA = EVE
+BOSS = "boss@example.org"
+AS_BOSS = "printf 'From: backup@mail.example.org\\n\\nx\\n' | /usr/sbin/sendmail -i -f boss@example.org"
+
+
+def test_nobody_uses_up_the_limit_of_a_sender_that_is_anothers(bed: Path, sink: Sink) -> None:
+    """By SMTP and by sendmail(1) it is the user's own count; the application's mail goes on."""
+    limits = "  - {name: per-sender, key: sender, rate: 2/1h}"
+    own = "backup@mail.example.org"
+    with local_users(bed, sink, limits, sections=TABLE.format("unsigned")) as users:
+        senders = (BOSS, BOSS, BOSS, "SRS0=Ht5k=7X=example.org=boss@forward.example.net")
+        assert [users.send(BOB, "::1", sender=sender) for sender in senders] == ["250", "250", OVER, OVER]
+        users.room.send(1, BOB, command=AS_BOSS)
+        users.room.queued("deferred", 1)
+        assert users.room.used(f"sender:{BOSS}") == 0
+        assert [users.send(WWW_DATA, "127.0.0.1", sender=BOSS) for _ in range(3)] == ["250", "250", OVER]
+        assert [users.send(BOB, "127.0.0.1", sender=sender) for sender in (own, "", "")] == ["250"] * 3
+        assert (users.room.used(f"sender:{BOSS}"), users.room.used(f"sender:{own}")) == (2, 1)
+
+
+def test_a_sender_that_is_anothers_is_refused_where_the_table_says_so(bed: Path, sink: Sink) -> None:
+    """It costs nothing, and the user's own address, cron's and an application's mail pass."""
+    own = "backup@mail.example.org"
+    from_cron = f"printf 'From: {own} (Cron Daemon)\\n\\nx\\n' | /usr/sbin/sendmail -i -FCronDaemon -f {own}"
+    with local_users(bed, sink, sections=TABLE.format("refuse")) as users:
+        assert users.send(BOB, "127.0.0.1", sender=BOSS) == users.send(BOB, "::1", sender=BOSS) == "550 5.7.1"
+        users.room.send(1, BOB, command=AS_BOSS)
+        until(lambda: "milter.not_allowed" in users.room.milter.log(), 20, "it was refused", users.room.milter.alive)
+        assert users.room.used(f"uid:{BOB}") == 0
+        users.room.send(1, BOB, command=from_cron)
+        assert users.send(BOB, "127.0.0.1", sender=own) == users.send(WWW_DATA, "::1", sender=BOSS) == "250"
+        users.room.arrived(4)  # with the notice of what was refused
+        assert users.room.used(f"uid:{BOB}") == 2
+
+
+def test_only_who_may_sign_is_told_why_a_recipient_is_suppressed(bed: Path, sink: Sink) -> None:
+    """Others get the status, the name of the rule and whom to ask, by SMTP and in a bounce of sendmail(1)."""
+    with local_users(bed, sink, sections=TABLE.format("unsigned")) as users:
+        done = users.room.policy.command("suppress", "add", "b@example.net", "--cause", "asked_not_to")
+        assert done.returncode == 0
+        assert users.refusal(BOB, "::1").endswith(
+            "recipient gets no mail from here (recipient_suppressed); ask the postmaster of this host"
+        )
+        assert "recipient is suppressed: asked_not_to, since 20" in users.refusal(WWW_DATA, "127.0.0.1")

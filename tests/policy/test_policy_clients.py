@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from postroom.identity.socket_owner import End
+from postroom.identity.socket_owner import End, plain
 from postroom.policy.clients import SmtpClient, SmtpClients
 from postroom.policy.protocol import PolicyRequest, RequestReader
 from sandbox.policy import request
@@ -44,7 +44,7 @@ class Kernel:
 
 
 def clients(kernel: Callable[[End, End], int | None], max_messages: int = 10) -> SmtpClients:
-    return SmtpClients(lambda address: address.is_loopback, kernel, max_messages)
+    return SmtpClients(lambda address: plain(address).is_loopback, kernel, max_messages)
 
 
 def counted(known: SmtpClients, *questions: tuple[PolicyRequest, bool]) -> list[str]:
@@ -110,6 +110,13 @@ def test_a_login_and_another_host_are_no_users(attributes: dict[str, str | int],
     """The kernel is not even asked."""
     found = clients(Kernel()).client_of(read(**attributes), ask_again=True)
     assert (found, found.counted_uid) == (client, "")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.200.0.9", "::1", "::ffff:127.0.0.9"])
+def test_this_host_is_one_client_whichever_of_its_addresses_it_uses(address: str) -> None:
+    """Or each of 127.0.0.0/8 would be a client of its own, and not in the networks that name 127.0.0.1."""
+    found = clients(Kernel()).client_of(read(client_address=address, sasl_username="anna"), ask_again=True)
+    assert (found.address, found.network) == (ip_address("127.0.0.1"), "127.0.0.1")
 
 
 def test_a_flood_of_messages_costs_others_an_answer_and_no_memory() -> None:

@@ -180,6 +180,74 @@ def test_a_recipient_is_checked_at_rcpt(make_policy: MakePolicy) -> None:
             assert client.ask(request(recipient=asked, protocol_state="DATA")) == "DUNNO"
 
 
+SENDERS = """
+senders:
+  allow:
+    - {addresses: [anna@example.org], logins: [anna]}
+    - {domains: [example.org], networks: [192.0.2.0/24]}
+"""
+
+
+def test_a_sender_that_is_anothers_counts_with_who_names_it(make_policy: MakePolicy) -> None:
+    """A login uses up its own room, whatever form of the address it takes, and never that of the address."""
+    daemon = make_policy(settings=limited("{name: per-sender, key: sender, rate: 1/1h}") + SENDERS)
+    abroad = "198.51.100.1"
+    with PolicyClient(daemon.socket) as client:
+
+        def sent(instance: str, login: str, sender: str, address: str = abroad) -> str:
+            return client.ask(end_of_message(instance, sasl_username=login, sender=sender, client_address=address))[:3]
+
+        assert sent("1", "eve", "anna@example.org") == "DUN"
+        assert sent("2", "eve", "SRS0=Ht5k=7X=example.org=anna@forward.example.net") == "450"
+        assert sent("3", "eve", "prvs=0123abcdef=anna+x@example.org") == "450"
+        assert sent("4", "bob", "anna@example.org") == "DUN"
+        assert sent("5", "", "anna@example.org") == "DUN"
+        assert sent("6", "anna", "anna@example.org") == "DUN"
+        assert sent("7", "anna", "anna@example.org") == "450"
+        assert sent("8", "", "boss@example.org", "192.0.2.7") == "DUN"
+        assert sent("9", "eve", "eve@example.net") == "DUN"
+        assert [sent(f"null{at}", "eve", "") for at in range(2)] == ["DUN"] * 2
+
+
+def test_a_sender_that_is_anothers_is_refused_where_the_table_says_so(make_policy: MakePolicy) -> None:
+    """At RCPT, after a reload, at no cost; the null sender and other domains pass."""
+    settings = limited("{name: per-login, key: login, rate: 1/1h}") + SENDERS
+    daemon = make_policy(settings=settings + "  others: unsigned\n")
+    refused = "550 5.7.1 You may not send with this envelope sender"
+    with PolicyClient(daemon.socket) as client:
+
+        def named(login: str, sender: str) -> str:
+            return client.ask(request(sasl_username=login, sender=sender, client_address="198.51.100.1"))
+
+        assert named("eve", "anna@example.org") == "DUNNO"
+        daemon.change("others: unsigned", "others: refuse")
+        daemon.reload()
+        for sender in ("anna@example.org", "boss@EXAMPLE.org", "SRS0=Ht5k=7X=example.org=anna@forward.example.net"):
+            assert named("eve", sender) == refused
+        assert named("anna", "anna+x@example.org") == named("eve", "") == named("eve", "eve@example.net") == "DUNNO"
+        assert named("anna", "boss@example.org") == refused
+        assert client.ask(end_of_message("1", sasl_username="eve", sender="eve@example.net")) == "DUNNO"
+    assert "rule=sender_not_allowed" in daemon.log()
+
+
+def test_who_may_sign_for_nothing_is_not_told_why_a_recipient_is_suppressed(make_policy: MakePolicy) -> None:
+    """Not since when, by what or with which status; at the sendmail door nobody is, for users read its answers."""
+    daemon = make_policy(settings=limited() + "  []\n" + SENDERS)
+    suppress(daemon, "jane@example.net")
+    short = "550 5.1.1 recipient gets no mail from here (recipient_suppressed); ask the postmaster of this host"
+    whole = "550 5.1.1 recipient is suppressed: manual, since 20"
+    with PolicyClient(daemon.socket) as client:
+
+        def told(**attributes: str) -> str:
+            return client.ask(request(recipient="jane@example.net", **{"client_address": "198.51.100.1", **attributes}))
+
+        assert told() == told(sasl_username="eve") == told(client_address="127.0.0.1") == short
+        assert told(policy_context="sendmail", client_address="127.0.0.1") == short
+        assert told(sasl_username="anna").startswith(whole)
+        assert told(client_address="192.0.2.7").startswith(whole)
+        assert told(policy_context="inbound") == "DUNNO"
+
+
 def test_what_is_not_of_the_smtp_door_is_not_counted_here(make_policy: MakePolicy) -> None:
     """The milter counts for sendmail, nobody for inbound; a context that is none passes with a warning, once."""
     daemon = make_policy(settings=limited("{name: none, key: server, rate: 1/1h}"))

@@ -139,7 +139,7 @@ def test_what_main_cf_says_is_read_again_at_a_reload(make_policy: MakePolicy, be
     assert answer("supp%example.net@localhost") == "DUNNO"
     assert answer("example.net!supp@localhost") == "550 5.1.1"
     main.unlink()
-    assert "recipients.postfix_unknown" in daemon.reload()
+    assert "postfix.rewriting_unknown" in daemon.reload()
     assert answer("example.net!supp@localhost") == "553 5.1.3"
     assert answer("supp@example.net") == "550 5.1.1"
 

@@ -64,17 +64,6 @@ def test_without_a_main_cf_the_built_in_defaults_are_asked(folder: Path) -> None
         postconf.as_written_or_built_in(["daemon_directory"])
 
 
-def test_myorigin_is_a_domain_or_the_first_line_of_a_file(folder: Path, tmp_path: Path) -> None:
-    """Debian's /etc/mailname; without it the origin is not known."""
-    script(folder, "postconf", "echo Example.ORG")
-    assert postconf.my_origin() == "example.org"
-    script(folder, "postconf", f"echo {tmp_path}/mailname")
-    with pytest.raises(PostfixCommandFailed, match="mailname, Postfix's myorigin, cannot be read"):
-        postconf.my_origin()
-    (tmp_path / "mailname").write_text("Mail.example.org.\nmore\n")
-    assert postconf.my_origin() == "mail.example.org"
-
-
 def test_what_services_set_for_themselves_is_read(folder: Path) -> None:
     """`postconf -P`, of which the other parameters are left out."""
     script(folder, "postconf", "echo 'smtp/inet/smtpd_milters = a'; echo '127.0.0.1:25/inet/x = {a} = b'")

@@ -57,7 +57,7 @@ def test_a_postfix_that_does_not_answer_is_told_once_and_changes_nothing_else(mo
     written: list[tuple[Level, str, dict[str, Field]]] = []
     monkeypatch.setattr(postconf, "expanded_all", fails)
     assert known_rewriting(Log("info", lambda *line: written.append(line))) is None
-    assert [(level, event) for level, event, _ in written] == [("warning", "recipients.postfix_unknown")]
+    assert [(level, event) for level, event, _ in written] == [("warning", "postfix.rewriting_unknown")]
 
 
 def test_the_origin_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -106,8 +106,7 @@ def release(context: "CommandContext", key: str | None, all_keys: bool) -> None:
 
 def _parts(context: "CommandContext", key: str) -> tuple[str, str]:
     """Kind and value as they are counted."""
-    from postroom.identity.local_client import is_of_this_host
-    from postroom.limits.subject import Key, client_network, counted_sender
+    from postroom.limits.subject import Key, counted_sender
     from postroom.mail.recipients import private
 
     kind, colon, value = key.partition(":")
@@ -123,7 +122,7 @@ def _parts(context: "CommandContext", key: str) -> tuple[str, str]:
         case "uid":
             return kind, _uid(value)
         case "client_address":
-            return kind, client_network(value.removesuffix("/64"), is_of_this_host) or value
+            return kind, _address(value)
         case _:
             return kind, value
 
@@ -140,6 +139,20 @@ def _recipient(context: "CommandContext", value: str) -> str:
         rewriting = None
     plus_addresses = context.config.recipients.plus_addresses
     return RecipientResolver(hash_key(context), rewriting, plus_addresses).resolve_or_keep(value).counted
+
+
+def _address(value: str) -> str:
+    """The address a client is counted under; what is none stays what it is."""
+    from ipaddress import ip_address
+
+    from postroom.identity.local_client import THIS_HOST, is_of_this_host
+    from postroom.limits.subject import client_network
+
+    try:
+        address = ip_address(value.removesuffix("/64"))
+    except ValueError:
+        return value
+    return client_network(THIS_HOST if is_of_this_host(address) else address)
 
 
 def _uid(value: str) -> str:

@@ -15,8 +15,12 @@ BUGS:    whatever passes connections on speaks as one user: docker-proxy, stunne
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from ipaddress import ip_address
 
 from postroom.identity.socket_owner import Address, End, owner_of, plain
+
+THIS_HOST = ip_address("127.0.0.1")
+"""What stands for every address of this host where clients are counted or named."""
 
 _DISCARD = 9
 """Any port does: connect(2) on a datagram socket sends nothing."""

@@ -25,7 +25,7 @@ BUGS:    a number in the local part that is marked by nothing (bounce-4711@…) 
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 from postroom.mail.addresses import normalised
@@ -38,8 +38,6 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 UNKNOWN_UID = "unknown"
 """Value of the key `uid`: a user of this host, but nobody can tell which."""
-THIS_HOST = "127.0.0.1"
-"""Value of the key `client_address` for all addresses of this host."""
 
 _SRS0 = re.compile(r"srs0[=+-][^=]*=[^=]*=([^=]+)=(.+)", re.IGNORECASE | re.DOTALL)
 _SRS1 = re.compile(r"srs1[=+-][^=]*=[^=]*=[=+-][^=]*=[^=]*=([^=]+)=(.+)", re.IGNORECASE | re.DOTALL)
@@ -80,23 +78,17 @@ def beyond(counted: Subject, subject: Subject) -> Subject:
     }
 
 
-def client_network(address: str, is_of_this_host: Callable[[Address], bool]) -> str:
-    """Who an IP address is counted as: IPv4 as it is, IPv6 as its /64, this host as 127.0.0.1; "" when it is none.
+def client_network(address: Address) -> str:
+    """Who an IP address is counted as: IPv4 as it is, IPv6 as its /64.
 
-    A single IPv6 client has a whole /64 to choose its addresses from (RFC 6177, RFC 8981), and one on this host all of
-    127.0.0.0/8 and whatever else the host is reached by.
+    A single IPv6 client has a whole /64 to choose its addresses from (RFC 6177, RFC 8981). One on this host has all of
+    127.0.0.0/8 and whatever else the host is reached by, so its address is THIS_HOST (identity/local_client.py) here.
     """
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return ""
-    if is_of_this_host(ip):
-        return THIS_HOST
-    if isinstance(ip, ipaddress.IPv4Address):
-        return str(ip)
-    if ip.ipv4_mapped is not None:
-        return str(ip.ipv4_mapped)
-    return str(ipaddress.IPv6Network((int(ip) >> 64 << 64, 64)))
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
 
 
 def counted_sender(address: str) -> str:

@@ -27,6 +27,7 @@ from postroom.mail.recipients import private
 from postroom.milter.origin import Origin
 from postroom.recipients.resolver import RecipientResolver
 from postroom.runtime.circuit_breaker import CircuitBreaker
+from postroom.senders.envelope import counted_together
 from postroom.store.errors import StoreUnavailable
 from postroom.store.limits.interface import Door, Usage, Verdict, Waiting
 
@@ -44,6 +45,7 @@ class DoorMail:
         sender:     envelope sender; "" is the null sender.
         recipients: those Postfix took.
         is_signed:  it brought a signature of ours that holds.
+        is_sender_anothers: its sender is an address of ours that the table does not give to its user.
     """
 
     origin: Origin
@@ -51,6 +53,7 @@ class DoorMail:
     sender: str
     recipients: Sequence[str]
     is_signed: bool
+    is_sender_anothers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +139,13 @@ class DoorLimits:
         return await self._outcome(mail, instance, uid, decision)
 
     def _subject(self, mail: DoorMail, uid: str) -> Subject:
+        sender = counted_sender(mail.sender)
+        if mail.is_sender_anothers:
+            sender = counted_together(f"uid:{uid}", sender)
         return of_mail(
             {
                 "uid": uid,
-                "sender": private(self._key, counted_sender(mail.sender)),
+                "sender": private(self._key, sender),
                 "server": self._hostname,
             },
             {one.counted: one.domain for one in map(self._resolver.resolve_or_keep, mail.recipients)},

@@ -30,7 +30,6 @@ from postroom.milter.message import Signer
 from postroom.milter.session import MilterSession
 from postroom.postfix import postconf
 from postroom.postfix.commands import PostfixCommandFailed
-from postroom.postfix.origin import my_origin
 from postroom.postfix.rewriting import known_rewriting
 from postroom.recipients.resolver import RecipientResolver
 from postroom.runtime.accounts import postfix_uid
@@ -121,12 +120,12 @@ def findings(config: Config) -> Sequence[str]:
 
 
 def _settings(config: Config, log: Log) -> Settings:
-    key = read_key(paths.recipient_hash_key(config))
+    key, rewriting = read_key(paths.recipient_hash_key(config)), known_rewriting(log)
     return Settings(
-        _signer(config, log),
+        _signer(config, None if rewriting is None else rewriting.myorigin, log),
         rules(config.limits),
         key,
-        RecipientResolver(key, known_rewriting(log), config.recipients.plus_addresses),
+        RecipientResolver(key, rewriting, config.recipients.plus_addresses),
         config.hostname,
         config.milter.hold_above,
         postfix_uid(),
@@ -134,7 +133,7 @@ def _settings(config: Config, log: Log) -> Settings:
     )
 
 
-def _signer(config: Config, log: Log) -> Signer:
+def _signer(config: Config, origin: str | None, log: Log) -> Signer:
     networks = config.milter.networks
     try:
         keys = load_keys(_key_files(config))
@@ -146,7 +145,7 @@ def _signer(config: Config, log: Log) -> Signer:
         keys,
         _mynetworks() if networks is None else Networks.of(networks),
         int(config.milter.expire_after),
-        senders_table(config, my_origin(log) if config.senders.is_table else None),
+        senders_table(config, origin),
     )
 
 

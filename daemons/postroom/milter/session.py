@@ -23,7 +23,8 @@ from typing import Concatenate, ParamSpec, TypeAlias
 
 import Milter
 
-from postroom.limits.subject import UNKNOWN_UID
+from postroom.limits.subject import UNKNOWN_UID, counted_sender
+from postroom.mail.addresses import domain_of
 from postroom.mail.logsafe import safe
 from postroom.milter.client import PORT_UNTOLD, TELL_PORT, ConnectedClient, HostUsers
 from postroom.milter.door_limits import DoorDecision, DoorMail, SendmailDoor
@@ -32,6 +33,7 @@ from postroom.milter.message import CollectedMessage, Signer
 from postroom.milter.origin import LOOKED_AT, Origin, origin_of
 from postroom.milter.sign import Unsigned
 from postroom.runtime.log import Log, error_fields
+from postroom.senders.envelope import is_anothers
 from postroom.senders.table import SenderIdentity
 
 P = ParamSpec("P")
@@ -195,13 +197,19 @@ class MilterSession(Milter.Base):
             return refusal
         origin = origin_of(self._open_message.topmost(LOOKED_AT), self._hostname, self._sendmail_door.postfix_uid)
         self._uid = UNKNOWN_UID if origin.uid is None else str(origin.uid)
+        who = self._users.user(origin.uid, self._signer.senders)
+        table, sender = self._signer.senders, counted_sender(self._sender)
+        is_sender_anothers = is_anothers(table, who, sender)
         if origin.uid is not None or not origin.is_requeued:  # else it was allowed when it passed
-            who = self._users.user(origin.uid, self._signer.senders)
             if (refusal := self._not_allowed(who)) is not None:
                 return refusal
-        mail = DoorMail(
-            origin, self._queue_id, self._sender, self._recipients, self._unsigned is Unsigned.ALREADY_SIGNED
-        )
+            # cron(8) may be told to send as root, and then both say so.
+            author = self._open_message.author
+            is_cron_mail = author is not None and author.is_cron_mail
+            if table.refuses_others and is_anothers(table, who, sender, is_cron_mail=is_cron_mail):
+                return self._refuse_sender(domain_of(self._sender), "You may not send with this envelope sender")
+        is_signed = self._unsigned is Unsigned.ALREADY_SIGNED
+        mail = DoorMail(origin, self._queue_id, self._sender, self._recipients, is_signed, is_sender_anothers)
         outcome = self._sendmail_door.decide(mail)
         self._log_counted(origin, outcome)
         if outcome.what in {"wait", "refuse"}:
@@ -230,17 +238,21 @@ class MilterSession(Milter.Base):
         if not who.login and self._client.is_port_untold and self._is_port_to_log():
             self._log.warning("milter.port_untold", queue_id=self._queue_id, effect=PORT_UNTOLD, mend=TELL_PORT)
         if table.refuses_others:
-            self._log.info(
-                "milter.not_allowed",
-                queue_id=self._queue_id,
-                door=self._door,
-                uid=self._uid,
-                domain=None if author is None else safe(author.domain),
-            )
-            return self._refuse("550", "You may not send mail From this address")
+            domain = None if author is None else author.domain
+            return self._refuse_sender(domain, "You may not send mail From this address")
         if self._unsigned in {None, Unsigned.ALREADY_SIGNED}:
             self._unsigned = Unsigned.SENDER_NOT_ALLOWED
         return None
+
+    def _refuse_sender(self, domain: str | None, text: str) -> int:
+        self._log.info(
+            "milter.not_allowed",
+            queue_id=self._queue_id,
+            door=self._door,
+            uid=self._uid,
+            domain=None if domain is None else safe(domain),
+        )
+        return self._refuse("550", text)
 
     def _log_counted(self, origin: Origin, outcome: DoorDecision) -> None:
         usage = outcome.usage

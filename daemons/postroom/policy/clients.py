@@ -22,9 +22,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from postroom.identity.local_client import LocalClient, is_of_this_host
+from postroom.identity.local_client import THIS_HOST, LocalClient, is_of_this_host
 from postroom.identity.socket_owner import Address, End, owner_of
-from postroom.limits.subject import UNKNOWN_UID
+from postroom.limits.subject import UNKNOWN_UID, client_network
 from postroom.policy.protocol import PolicyRequest
 
 MAX_MESSAGES = 2_000
@@ -37,7 +37,7 @@ class SmtpClient:
 
     Args:
         login:   "" for who has not logged in.
-        address: None where Postfix told none.
+        address: 127.0.0.1 for all of this host; None where Postfix told none.
         is_user: it is a user of this host, without a login.
         uid:     of that user; None is unknown.
     """
@@ -46,6 +46,18 @@ class SmtpClient:
     address: Address | None = None
     is_user: bool = False
     uid: int | None = None
+
+    @property
+    def identity(self) -> str:
+        """What it is known by, kind and value as the limits name them."""
+        if self.login:
+            return f"login:{self.login}"
+        return f"uid:{self.counted_uid}" if self.is_user else f"client_address:{self.network}"
+
+    @property
+    def network(self) -> str:
+        """Its value of the key `client_address`."""
+        return "" if self.address is None else client_network(self.address)
 
     @property
     def counted_uid(self) -> str:
@@ -90,9 +102,11 @@ class SmtpClients:
             ask_again: also where the owner is known from a question before: the message is being counted.
         """
         address = _address(request.client_address)
-        if request.login or address is None or not self._is_local(address):
+        if address is None or not self._is_local(address):
             return SmtpClient(request.login, address)
-        return SmtpClient("", address, is_user=True, uid=self._uid(request, address, ask_again))
+        if request.login:
+            return SmtpClient(request.login, THIS_HOST)
+        return SmtpClient("", THIS_HOST, is_user=True, uid=self._uid(request, address, ask_again))
 
     def _uid(self, request: PolicyRequest, address: Address, ask_again: bool) -> int | None:
         server = _address(request.server_address)

@@ -17,6 +17,12 @@ Recipients are looked at as Postfix will resolve them (recipients/resolver.py), 
 A client on this host that has not logged in is the user who runs it, at whichever of the host's addresses it connects
 (clients.py): the key `uid` holds here as at sendmail(1).
 
+An envelope sender of ours that the table of `senders` gives to others counts under the client and it together, or is
+refused at RCPT, which costs nothing (rights.py).
+
+Why and since when a recipient is suppressed is told to who may write more than a user's own address; to others, and at
+the sendmail door, whose answers any user of the host may read in a bounce, only that it is and whom to ask.
+
 A return address is refused where it is named, at RCPT: once Postfix has taken such a mail it could only send it back,
 to whoever the forger chose.
 
@@ -29,16 +35,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from postroom.identity.local_client import is_of_this_host
 from postroom.limits.limiter import Decision, Limiter
-from postroom.limits.subject import Key, Subject, beyond, client_network, counted_sender, of_mail
+from postroom.limits.subject import Key, Subject, beyond, of_mail
 from postroom.mail.recipients import private
 from postroom.mail.return_addresses import ReturnAddresses
 from postroom.policy.clients import SmtpClient, SmtpClients
 from postroom.policy.postfix_only import PostfixOnly
 from postroom.policy.protocol import PolicyRequest
 from postroom.policy.recipient_notes import RecipientNotes
-from postroom.recipients.check import RecipientCheck
+from postroom.policy.rights import SenderRights
+from postroom.recipients.check import SUPPRESSED_IN_SHORT, RecipientCheck
 from postroom.runtime.log import Log
 from postroom.runtime.log_once import LogOnceEach
 from postroom.store.limits.interface import Usage
@@ -74,6 +80,7 @@ class Answer:
 
 
 PASSED = Answer(DUNNO)
+NOT_THEIRS = Answer("550 5.7.1 You may not send with this envelope sender", "sender_not_allowed")
 NOBODYS = Answer("550 5.1.1 No such return address", "return_address")
 
 
@@ -84,6 +91,7 @@ class Decisions:
         check:    has the resolver that recipients are counted by as well.
         key:      hashes what is private before it is counted.
         clients:  tells whose mail it is.
+        rights:   tells which senders are theirs.
         hostname: value of the key `server`.
         count_at: when mail is counted.
         returns:  the return addresses that are ours.
@@ -97,6 +105,7 @@ class Decisions:
         limiter: Limiter,
         notes: RecipientNotes,
         clients: SmtpClients,
+        rights: SenderRights,
         *,
         key: bytes,
         hostname: str,
@@ -110,6 +119,7 @@ class Decisions:
         self._limiter = limiter
         self._notes = notes
         self._clients = clients
+        self._rights = rights
         self._key = key
         self._hostname = hostname
         self._count_at = count_at
@@ -117,8 +127,7 @@ class Decisions:
         self._postfix_only = postfix_only
         self._clock = clock
         self._log = log
-        self._are_users_counted = limiter.counts_by("uid")
-        self._are_addresses_counted = limiter.counts_by("client_address")
+        self._are_clients_asked_for = rights.are_limited or limiter.counts_by("uid", "client_address")
         self._are_recipients_counted = limiter.counts_by("recipient", "recipient_domain")
         self._unknown_contexts = LogOnceEach(MAX_UNKNOWN_CONTEXTS)
 
@@ -141,7 +150,7 @@ class Decisions:
         if request.state == "CONNECT":
             refusal = self._postfix_only.refusal(request)
             return PASSED if refusal is None else Answer(refusal, "not_postfix")
-        return await self._checked(request) if request.state == "RCPT" else PASSED
+        return await self._checked(request, None) if request.state == "RCPT" else PASSED
 
     def _inbound(self, request: PolicyRequest) -> Answer:
         recipient = self._check.resolver.resolve_or_keep(request.recipient).address
@@ -153,13 +162,20 @@ class Decisions:
             return PASSED
         return NOBODYS
 
-    async def _checked(self, request: PolicyRequest) -> Answer:
+    async def _checked(self, request: PolicyRequest, client: SmtpClient | None) -> Answer:
+        """Check the recipient; None is a client that is not known here: the answer goes to a user of sendmail(1)."""
         (refusal,) = await self._check.refusals([request.recipient])
-        return PASSED if refusal is None else Answer(str(refusal), refusal.rule)
+        if refusal is None:
+            return PASSED
+        if refusal.rule == SUPPRESSED_IN_SHORT.rule and not await self._rights.may_sign(client):
+            refusal = SUPPRESSED_IN_SHORT
+        return Answer(str(refusal), refusal.rule)
 
     async def _recipient(self, request: PolicyRequest) -> Answer:
         client = self._client(request)
-        if (answer := await self._checked(request)) is not PASSED:
+        if self._rights.refuses_others and (await self._rights.sender(request.sender, client)).is_anothers:
+            return replace(NOT_THEIRS, uid=client.counted_uid)
+        if (answer := await self._checked(request, client)) is not PASSED:
             return replace(answer, uid=client.counted_uid)
         who = self._check.resolver.resolve_or_keep(request.recipient)
         recipient, domain = who.counted, who.domain
@@ -170,7 +186,7 @@ class Decisions:
         return PASSED
 
     def _client(self, request: PolicyRequest) -> SmtpClient:
-        if not self._are_users_counted:
+        if not self._are_clients_asked_for:
             return SmtpClient(request.login)
         is_counted_now = request.state == "END-OF-MESSAGE" or self._count_at == "rcpt"
         return self._clients.client_of(request, ask_again=is_counted_now)
@@ -184,14 +200,15 @@ class Decisions:
             recipients = dict(await self._notes.of(request.instance, "smtp"))
         else:
             recipients = {}
-        subject = of_mail(self._singles(request, client), recipients, max(1, request.recipient_count))
+        singles = await self._singles(request, client)
+        subject = of_mail(singles, recipients, max(1, request.recipient_count))
         return _answer(await self._limiter.decide(request.instance, "smtp", subject, request.queue_id or None), client)
 
     async def _one_more(self, request: PolicyRequest, client: SmtpClient, recipient: str, domain: str) -> Answer:
         counted = dict(await self._notes.of(request.instance, "smtp"))
         if recipient in counted:
             return PASSED
-        singles, all_of_them = self._singles(request, client), {**counted, recipient: domain}
+        singles, all_of_them = await self._singles(request, client), {**counted, recipient: domain}
         before: Subject = of_mail(singles, counted, len(counted)) if counted else {}
         subject = beyond(before, of_mail(singles, all_of_them, len(all_of_them)))
         # An instance of its own for each recipient: asked again after a lost reply, it is not counted again.
@@ -200,13 +217,13 @@ class Decisions:
             await self._notes.add(request.instance, "smtp", recipient, domain)
         return _answer(decision, client)
 
-    def _singles(self, request: PolicyRequest, client: SmtpClient) -> dict[Key, str]:
-        address = request.client_address
+    async def _singles(self, request: PolicyRequest, client: SmtpClient) -> dict[Key, str]:
+        sender = await self._rights.sender(request.sender, client)
         return {
-            "sender": private(self._key, counted_sender(request.sender)),
+            "sender": private(self._key, sender.counted),
             "login": private(self._key, request.login),
             "uid": client.counted_uid,
-            "client_address": client_network(address, is_of_this_host) if self._are_addresses_counted else "",
+            "client_address": client.network,
             "server": self._hostname,
         }
 

@@ -18,6 +18,7 @@ from postroom.policy.clients import SmtpClients
 from postroom.policy.decisions import Decisions
 from postroom.policy.postfix_only import PostfixOnly
 from postroom.policy.recipient_notes import RecipientNotes
+from postroom.policy.rights import SenderRights
 from postroom.policy.server import PolicyServer
 from postroom.postfix.rewriting import known_rewriting
 from postroom.recipients.check import CHECK_LOST, RecipientCheck
@@ -31,6 +32,7 @@ from postroom.runtime.listeners import listen_unix
 from postroom.runtime.log import Log
 from postroom.runtime.metrics import Metrics, beat_forever
 from postroom.runtime.sweep import sweep_forever
+from postroom.senders.configured import senders_table
 from postroom.store.clock import boottime_s
 from postroom.store.configured import open_shared_store
 
@@ -64,7 +66,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         postfix_only = PostfixOnly(postfix_uid(), log)
         notes = RecipientNotes(store.notes, limits, settings.budget * STORE_SHARE)
 
-        def decisions(config: Config, rewriting: AddressRewriting | None) -> Decisions:
+        def decisions(config: Config, rights: SenderRights, rewriting: AddressRewriting | None) -> Decisions:
             budget_s = config.policy.budget * STORE_SHARE
             resolver = RecipientResolver(key, rewriting, config.recipients.plus_addresses)
             return Decisions(
@@ -72,6 +74,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
                 Limiter(store.takes, rules(config.limits), local, limits, budget_s),
                 notes,
                 clients,
+                rights,
                 key=key,
                 hostname=config.hostname,
                 count_at=config.policy.count_at,
@@ -82,7 +85,11 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             )
 
         server = PolicyServer(
-            decisions(config, known_rewriting(log)).answer, settings.budget, postfix_uids(), log, metrics
+            decisions(config, *_rights_and_rewriting(config, log)).answer,
+            settings.budget,
+            postfix_uids(),
+            log,
+            metrics,
         )
         listener = listen_unix(settings.socket, settings.socket_mode, settings.socket_group)
         at_end.callback(listener.close)
@@ -95,16 +102,27 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         background.start(beat_forever(WORD, store.beats, samples, log))
         background.start(sweep_forever(store.sweep))
 
-        def take(read: tuple[Config, AddressRewriting | None]) -> Sequence[str]:
-            new, rewriting = read
-            server.decide, server.budget_s = decisions(new, rewriting).answer, new.policy.budget
+        def read() -> tuple[Config, SenderRights, AddressRewriting | None]:
+            new = reread()
+            return new, *_rights_and_rewriting(new, log)
+
+        def take(read: tuple[Config, SenderRights, AddressRewriting | None]) -> Sequence[str]:
+            new, rights, rewriting = read
+            server.decide, server.budget_s = decisions(new, rights, rewriting).answer, new.policy.budget
             notes.budget_s = new.policy.budget * STORE_SHARE
             return new.changed_from(config, NEEDS_RESTART)
 
-        life.on_reload(lambda: (reread(), known_rewriting(log)), take)
+        life.on_reload(read, take)
         life.ready(f"listening on {settings.socket}")
         await background.until_stopped(life.stopping)
 
         accepting.close()
         await server.drain(server.budget_s)
         await background.end()
+
+
+def _rights_and_rewriting(config: Config, log: Log) -> tuple[SenderRights, AddressRewriting | None]:
+    """Raises StartRefused: the table names users or groups that this host does not have."""
+    rewriting = known_rewriting(log)
+    origin = None if rewriting is None else rewriting.myorigin
+    return SenderRights(senders_table(config, origin), rewriting), rewriting

@@ -4,12 +4,10 @@ Which Postfix is asked is decided by MAIL_CONFIG, as postconf(1) and postmap(1) 
 
 Source:  postconf(1) -h (value alone), -x (expand `$names`), -d (built-in defaults), -P (master.cf);
          postmap(1) -q.
-         Debian's README.Debian of Postfix: myorigin may name a file, whose first line it is.
 Limits:  standard library alone: set-up asks before anything is installed.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from postroom.postfix.commands import TIMEOUT_S, PostfixCommandFailed, run
 
@@ -31,23 +29,6 @@ def expanded_all(names: Sequence[str], timeout_s: float = TIMEOUT_S) -> dict[str
     """
     lines = run("postconf", "-xh", *names, timeout_s=timeout_s).stdout.splitlines()
     return dict(zip(names, map(str.strip, lines), strict=True))
-
-
-def my_origin(timeout_s: float = TIMEOUT_S) -> str:
-    """The domain that Postfix appends to an address without one, in lower case.
-
-    Raises:
-        PostfixCommandFailed: postconf does not answer, or the file it names cannot be read.
-    """
-    value = expanded("myorigin", timeout_s)
-    if value.startswith("/"):  # Debian's: /etc/mailname
-        try:
-            value = Path(value).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            cause = type(error).__name__
-            text = f"{value}, Postfix's myorigin, cannot be read ({cause}); mend: write the domain into it"
-            raise PostfixCommandFailed(text, cause) from None
-    return value.partition("\n")[0].strip().lower().removesuffix(".")
 
 
 def as_written(name: str) -> str:

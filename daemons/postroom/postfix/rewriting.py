@@ -34,9 +34,9 @@ def known_rewriting(log: Log) -> AddressRewriting | None:
         return address_rewriting()
     except PostfixCommandFailed as failed:
         log.warning(
-            "recipients.postfix_unknown",
+            "postfix.rewriting_unknown",
             reason=f"postconf does not answer ({failed.cause})",
-            effect="recipients with a % or ! before the @ are refused, names without a domain are counted as they are",
+            effect="recipients with a % or ! before the @ are refused; users have their addresses at `hostname` alone",
             mend="let this user read Postfix's main.cf, then reload",
         )
         return None

@@ -37,6 +37,15 @@ class RecipientRefusal:
         return f"{self.code} {self.enhanced_status} {self.text}"
 
 
+SUPPRESSED_IN_SHORT = RecipientRefusal(
+    550,
+    "5.1.1",
+    "recipient_suppressed",
+    "recipient gets no mail from here (recipient_suppressed); ask the postmaster of this host",
+)
+"""For who may know that a recipient is suppressed, but not since when and by what."""
+
+
 class RecipientCheck:
     """Checks recipients.
 

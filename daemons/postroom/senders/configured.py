@@ -41,7 +41,7 @@ def senders_table(config: Config, my_origin: str | None = None) -> SendersTable:
         raise StartRefused(*unknown)
     return SendersTable(
         allowances,
-        frozenset({config.hostname, my_origin or config.hostname}),
+        frozenset({config.hostname, (my_origin or config.hostname).lower().removesuffix(".")}),
         frozenset(config.domains),
         senders.logins,
         senders.others == "refuse",
