@@ -51,11 +51,13 @@ class NameServer:
     Args:
         folder:  holds its configuration and output; made when missing.
         records: lines of a zone file.
+        port:    0 is any that is free.
     """
 
-    def __init__(self, folder: Path, records: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, records: Sequence[str] = (), port: int = 0) -> None:
         self.folder = folder
         self.records = tuple(records)
+        self._wanted = port
         self.port = 0
         self._process = Recorded("dns", folder)
 
@@ -71,7 +73,7 @@ class NameServer:
         config = self.folder / "dnsmasq.conf"
         records = "".join(f"{txt_setting(line)}\n" for line in self.records)
         for _ in range(5):
-            self.port = free_port()
+            self.port = self._wanted or free_port()
             config.write_text(SETTINGS.format(port=self.port) + records, encoding="ascii")
             self._process.start([PROGRAM, "--keep-in-foreground", f"--conf-file={config}"])
             try:

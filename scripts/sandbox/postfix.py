@@ -28,6 +28,7 @@ from sandbox.process import BedError, Identity, until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HANDOVER_PIECE = CHECKOUT / "postfix-conf" / "submission.master.cf"
+RETURN_PIECE = CHECKOUT / "postfix-conf" / "watcher.master.cf"
 SENDMAIL_PIECES = {
     name: CHECKOUT / "postfix-conf" / f"sendmail.{name}" for name in ("main.cf", "master.cf", "pickup.master.cf")
 }
@@ -217,7 +218,7 @@ class PrivatePostfix:
         if self._door_port is not None and self._milter is not None:
             text = with_sendmail_door(text, self._door_port, self._milter)
         if self._handover:
-            text += HANDOVER_PIECE.read_text(encoding="ascii")
+            text += HANDOVER_PIECE.read_text(encoding="ascii") + RETURN_PIECE.read_text(encoding="ascii")
         self._write_aged("master.cf", text)
         if self._handover and self._milter is not None:
             setting = f"postroom-in/unix/smtpd_milters=unix:{self._milter}"

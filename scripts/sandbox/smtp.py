@@ -23,8 +23,11 @@ class Reply:
         return self.text.rpartition("queued as ")[2] if self.code == 250 else ""
 
 
-def submit(port: int, sender: str, recipient: str, message: EmailMessage) -> Reply:
+def submit(port: int, sender: str, recipient: str, message: EmailMessage, client_of: str = "") -> Reply:
     """Send one mail to a server on 127.0.0.1.
+
+    Args:
+        client_of: pose as a client of this address (XFORWARD), where the server lets us.
 
     Raises:
         BedError: no server, or one that breaks off.
@@ -32,6 +35,8 @@ def submit(port: int, sender: str, recipient: str, message: EmailMessage) -> Rep
     try:
         with smtplib.SMTP("127.0.0.1", port, timeout=TIMEOUT_S) as client:
             client.ehlo()
+            if client_of:
+                client.docmd("XFORWARD", f"ADDR={client_of} SOURCE=REMOTE")
             code, text = client.mail(sender, ["BODY=8BITMIME"])
             if code == 250:
                 code, text = client.rcpt(recipient)

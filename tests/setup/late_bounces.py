@@ -1,12 +1,14 @@
 """Mail that bounces late, on the booted host: a server of the world writes to the return path, and the API tells.
 
-Clients of 127.0.0.2 are the world there: mynetworks has 127.0.0.1 alone.
+Clients of 127.0.0.2 are the world there: mynetworks has 127.0.0.1 alone. They pose as another host by XFORWARD, for
+what comes from this one counts for nothing.
 """
 
 import os
 import re
 import signal
 import smtplib
+import subprocess
 
 from tests.setup.doors import post, state
 from tests.systemd.asking import CONFIG, WORLD, pids, run, unit
@@ -35,7 +37,22 @@ def _return_address(recipient: str) -> str:
 def bounce(recipient: str, return_address: str) -> None:
     """As a server of the world does it, by port 25."""
     with smtplib.SMTP("127.0.0.1", 25, "mx.world.test", timeout=60, source_address=("127.0.0.2", 0)) as client:
+        client.ehlo()
+        client.docmd("XFORWARD", "ADDR=203.0.113.25 SOURCE=REMOTE")
         client.sendmail("", [return_address], dsn(recipient))
+
+
+def local_bounce(recipient: str, return_address: str) -> None:
+    """As a user of this host makes one up."""
+    done = subprocess.run(
+        [
+            *["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "/usr/sbin/sendmail", "-f", "<>"],
+            return_address,
+        ],
+        input=dsn(recipient).replace(b"\r\n", b"\n"),
+        check=False,
+    )
+    assert done.returncode == 0
 
 
 def refused(recipient: str) -> str:
@@ -51,6 +68,9 @@ def a_late_bounce_comes_to_the_api() -> None:
     """And nothing else comes in by the return-path domain."""
     ((message, return_address),) = delivered({"gone@example.net"}).values()
     assert return_address.endswith(f"@{DOMAIN}")
+    local_bounce("gone@example.net", return_address)
+    until(lambda: "effect=local" in run("journalctl", "--quiet", "--no-pager", "-u", unit("watcher")), 30, "taken")
+    assert state(message) == "delivered"
     bounce("gone@example.net", return_address)
     until(lambda: state(message) == "bounced", 30, "bounced", every_s=0.2)
     assert refused(f"made-up@{DOMAIN}").startswith("550 5.1.1 "), refused(f"made-up@{DOMAIN}")

@@ -271,9 +271,9 @@ def test_other_listeners_are_named() -> None:
 
 
 RETURN_DOMAINS = ("bounces.example.org", "returns.example.com")
-INLINE = "inline:{ { bounces.example.org = lmtp:unix:postroom/lmtp.sock } }"
-BOTH = "inline:{ { bounces.example.org = lmtp:unix:postroom/lmtp.sock }, "
-BOTH += "{ returns.example.com = lmtp:unix:postroom/lmtp.sock } }"
+INLINE = "inline:{ { bounces.example.org = postroom-return:unix:postroom/lmtp.sock } }"
+BOTH = "inline:{ { bounces.example.org = postroom-return:unix:postroom/lmtp.sock }, "
+BOTH += "{ returns.example.com = postroom-return:unix:postroom/lmtp.sock } }"
 
 
 def test_without_a_return_path_nothing_of_it_is_inserted() -> None:
@@ -406,3 +406,11 @@ def test_a_file_cut_within_a_region_is_refused(main: str, back: int) -> None:
     begin, end = made.rindex("# BEGIN postroom"), made.rindex("# END postroom")
     with pytest.raises(MarksBroken, match="mend: "):
         restored(made[: max(begin + len("# BEGIN postroom "), end - back)])
+
+
+def test_bounce_mails_have_a_transport_that_tells_where_they_came_from() -> None:
+    """Only where there is a return-path domain."""
+    assert options(edited(return_domains=("bounces.example.org",)), "postroom-return")[
+        "lmtp_send_xforward_command"
+    ] == ("yes")
+    assert "postroom-return" not in edited().master

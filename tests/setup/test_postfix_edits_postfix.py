@@ -28,7 +28,7 @@ relay_domains = a.test
 relay_recipient_maps = inline:{ jane@a.test=x }
 transport_maps = inline:{ a.test=smtp:[192.0.2.1] }, regexp:FOLDER/transport
 """
-PATTERNS = "/@returns\\.example\\.com$/ discard:\n/@mail\\.example\\.net$/ lmtp:unix:postroom/lmtp.sock\n"
+PATTERNS = "/@returns\\.example\\.com$/ discard:\n/@mail\\.example\\.net$/ postroom-return:unix:postroom/lmtp.sock\n"
 
 
 def set_up(folder: Path, main: str, master: str, options: EditOptions) -> None:
@@ -92,7 +92,7 @@ def test_mail_of_the_return_path_has_its_way_and_that_of_the_site_its_own(relayi
         )
         return next(filter(None, lines), "").strip()
 
-    assert answer("bounces.example.org") == "lmtp:unix:postroom/lmtp.sock"
+    assert answer("bounces.example.org") == "postroom-return:unix:postroom/lmtp.sock"
     assert answer("a.test") == "smtp:[192.0.2.1]"
     assert asked(relaying, "-xh", "relay_domains") == "bounces.example.org, a.test"
     assert asked(relaying, "-xh", "relay_recipient_maps").startswith(

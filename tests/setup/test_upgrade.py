@@ -52,7 +52,7 @@ def test_the_sample_has_rows_in_every_table() -> None:
 
 @pytest.mark.process
 def test_the_store_is_opened_as_it_is(older: OlderState) -> None:
-    """Schema version and rows stay: `store init`, which set-up runs at an upgrade, makes and moves nothing."""
+    """Every row stays: `store init`, which set-up runs at an upgrade, adds tables and columns at most."""
     done = older.submission.command("store", "init")
     assert done.returncode == 0, done.stderr
     assert older.changed() == []

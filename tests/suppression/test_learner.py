@@ -45,6 +45,7 @@ def test_a_burst_is_told_once_as_a_warning(tmp_path: Path) -> None:
         learner = Learner(
             store.evidence,
             store.suppressions,
+            store.waves,
             {"invalid_recipient": ProofRule(3, 1.0, 1e9)},
             WaveGuard(2, 60.0, 20),
             log,
@@ -76,7 +77,9 @@ def test_after_a_reload_facts_are_judged_by_the_new_rules(tmp_path: Path) -> Non
         store = open_sqlite_store(tmp_path / "shared")
         log = Log("debug", lambda level, event, fields: None)
         guard = WaveGuard(20, 60.0, 20)
-        learner = Learner(store.evidence, store.suppressions, {"mailbox_full": ProofRule(3, 0.0, 1e9)}, guard, log)
+        learner = Learner(
+            store.evidence, store.suppressions, store.waves, {"mailbox_full": ProofRule(3, 0.0, 1e9)}, guard, log
+        )
         full = [replace(fact(1, "mailbox_full", NOW + day), id=str(day), number=day, proof="after") for day in (1, 2)]
         learned = await learner.learn(full[:1])
         learner.use({"mailbox_full": ProofRule(2, 0.0, 1e9)}, guard)
@@ -94,7 +97,7 @@ def test_a_complaint_counts_at_once_and_no_delivery_lifts_it(tmp_path: Path) -> 
         init_sqlite_store(tmp_path / "shared")
         store = open_sqlite_store(tmp_path / "shared")
         log = Log("debug", lambda level, event, fields: None)
-        learner = Learner(store.evidence, store.suppressions, {}, WaveGuard(20, 60.0, 20), log)
+        learner = Learner(store.evidence, store.suppressions, store.waves, {}, WaveGuard(20, 60.0, 20), log)
         learned = await learner.learn([fact(1, "complaint")])
         learned += await learner.learn([fact(1, "", NOW + 1), fact(1, "complaint")])
         found = await store.suppressions.suppressed([fact(1).recipient.hash], now=NOW + 2)

@@ -12,15 +12,18 @@ from postroom.mail.states import State
 from postroom.store.track.facts import (
     DeliveryTried,
     Fact,
+    ForeignMail,
     GaveUp,
     InstanceStarted,
     InstanceStopping,
     LeftQueue,
+    NoticeQueued,
     SeenInQueue,
     SessionEnded,
     SessionOpened,
 )
 from postroom.watcher.correlate import Correlator
+from postroom.watcher.foreign_arrivals import MAX_ARRIVALS, ForeignArrivals
 from postroom.watcher.lines import Line
 
 JANE = masked_recipient(KEY, "jane@example.net")
@@ -173,3 +176,58 @@ def test_no_address_stays_in_a_reply(local: str, reply: str) -> None:
     text = tried("913AA2144D6", f"{local}@example.net", "5.1.1", "bounced", f"550 5.1.1 {reply.format(local)}")
     assert local not in only_try(line("smtp", text)).reason.replace("…", " ").split()
     assert f"{local}@" not in only_try(line("smtp", text)).reason
+
+
+OURS, NEXT, LAST = "913AA2144D6", "A21F02144D7", "B30002144D8"
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "foreign"),
+    [
+        ([("smtpd", f"{OURS}: client=localhost[127.0.0.1]")], [ForeignMail(token(1), OURS)]),
+        ([("pickup", f"{OURS}: uid=1001 from=<x@b.c>")], [ForeignMail(token(1), OURS)]),
+        ([("smtpd", "NOQUEUE: client=x[192.0.2.1]"), ("smtpd", "connect from x[192.0.2.1]")], []),
+        ([("cleanup", f"{OURS}: message-id=<x@b.c>")], []),
+        # Its queue id is given to a mail of ours, or free again.
+        ([("smtpd", f"{OURS}: client=x[192.0.2.1]"), (LISTENER, f"{OURS}: client=localhost[127.0.0.1]")], []),
+        ([("smtpd", f"{OURS}: client=x[192.0.2.1]"), ("qmgr", f"{OURS}: removed")], []),
+        # Requeued, and through the sendmail door: what it was before decides.
+        ([("pickup", f"{OURS}: uid=108 from=<x@b.c> orig_id={NEXT}")], [ForeignMail(token(1), OURS, NEXT)]),
+        (
+            [("pickup", f"{NEXT}: uid=1001 from=<x@b.c>"), ("smtpd", f"{OURS}: client=l[::1], orig_queue_id={NEXT}")],
+            [ForeignMail(token(1), OURS)],
+        ),
+        (
+            [
+                ("pickup", f"{NEXT}: uid=108 from=<x@b.c> orig_id={LAST}"),
+                ("smtpd", f"{OURS}: client=localhost[127.0.0.1], orig_queue_id={NEXT}, orig_client=x[192.0.2.1]"),
+            ],
+            [ForeignMail(token(1), OURS, NEXT)],
+        ),
+    ],
+)
+def test_a_mail_with_our_token_is_foreign_by_its_way(arrivals: list[tuple[str, str]], foreign: list[Fact]) -> None:
+    """Whoever read the token in the queue can send with it, but not by the hand-over."""
+    correlator = Correlator(KEY, is_relayhosted=False)
+    for program, text in arrivals:
+        written = line("smtpd", text, LISTENER) if program == LISTENER else line(program, text)
+        assert [fact for fact in correlator.facts(written) if not isinstance(fact, LeftQueue)] == []
+    found = list(correlator.facts(line("qmgr", active(OURS, f"{token(1)}@b.c"))))
+    assert found == [*foreign, SeenInQueue(token(1), OURS, "postfix")]
+
+
+def test_a_notice_of_bounce_is_a_fact() -> None:
+    """To the sender, and of a failure: no other changes anything."""
+    said = "{}: {} {} notification: {}"
+    assert facts(line("bounce", said.format(OURS, "sender", "non-delivery", NEXT))) == [NoticeQueued(OURS, NEXT)]
+    for to, kind in (("postmaster", "non-delivery"), ("sender", "delay"), ("sender", "delivery status")):
+        assert facts(line("bounce", said.format(OURS, to, kind, NEXT))) == []
+
+
+def test_foreign_mail_is_remembered_up_to_a_bound() -> None:
+    """Clients that break off leave queue ids behind for ever."""
+    arrivals = ForeignArrivals()
+    for number in range(MAX_ARRIVALS + 3):
+        arrivals.by_smtpd(f"A{number:07X}: client=x[192.0.2.1]")
+    assert arrivals.came_of("A0000002") is None
+    assert arrivals.came_of("A0000003") == ""

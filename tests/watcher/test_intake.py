@@ -5,6 +5,7 @@ import signal
 import socket
 import stat
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from tests.watcher.conftest import MakeWatcher
 from tests.watcher.log_lines import active, in_file, tried
 
 from postroom.mail.tokens import NAME_OCTETS, mint
+from postroom.store.track.reports import MAX_LOCAL
 from postroom.watcher.intake import MAX_SESSIONS_OF_A_USER
 from sandbox.bounce_mails import VACATION, complaint, dsn
-from sandbox.lmtp import deliver
+from sandbox.lmtp import BY_SENDMAIL, LOOPBACK, REMOTE, Arrival, by_bounce, by_smtp, deliver
 from sandbox.process import BedError, until
 from sandbox.watcher import WatcherDaemon
 
@@ -61,8 +63,8 @@ class Host:
     def shared(self) -> list[Any]:
         return rows(self.track, "SELECT queue_id, cause FROM share WHERE cause <> '' ORDER BY number")
 
-    def deliver(self, octets: bytes, *recipients: str, sender: str = "") -> list[str]:
-        return deliver(self.daemon.socket, octets, *recipients, sender=sender)
+    def deliver(self, octets: bytes, *recipients: str, sender: str = "", arrival: Arrival | None = REMOTE) -> list[str]:
+        return deliver(self.daemon.socket, octets, *recipients, sender=sender, arrival=arrival)
 
 
 @pytest.fixture
@@ -75,7 +77,8 @@ def host(bed: Path, make_watcher: MakeWatcher) -> Host:
 
 
 def test_what_mails_say_of_our_mail_is_kept(host: Host) -> None:
-    """A bounce and a complaint have their effect once; delays and answers of people none; each is told in the log."""
+    """A bounce has its effect once, a complaint that nobody has signed waits for review; delays and answers of people
+    have none; each is told in the log."""
     host.delivered(1, 2, 3, 4)
     bounced, complained = dsn("u1@world.test"), complaint(None)
     assert host.deliver(bounced, host.address(1)) == [TAKEN]
@@ -93,14 +96,64 @@ def test_what_mails_say_of_our_mail_is_kept(host: Host) -> None:
     assert host.shared() == [("A00001", "invalid_recipient"), ("A00002", "complaint"), ("A00004", "complaint")]
     taken = [line.partition("watcher.mail_taken ")[2] for line in host.daemon.log().splitlines()]
     assert [line for line in taken if line] == [
-        "kind=bounce effect=counted",
-        "kind=bounce effect=repeated",
-        "kind=complaint effect=counted",
-        "kind=delay effect=nothing",
-        "kind=autoreply effect=nothing",
-        "kind=complaint effect=counted",
+        "kind=bounce effect=counted origin=remote",
+        "kind=bounce effect=repeated origin=remote",
+        "kind=complaint effect=held origin=remote",
+        "kind=delay effect=nothing origin=remote",
+        "kind=autoreply effect=nothing origin=remote",
+        "kind=complaint effect=held origin=remote",
     ]
     assert host.daemon.log().count("watcher.bounced") == 1
+
+
+@pytest.mark.parametrize(
+    ("arrival", "reason"),
+    [
+        (LOOPBACK, "loopback"),
+        (by_smtp("IPV6:::1"), "loopback"),
+        (BY_SENDMAIL, "sendmail"),
+        (by_smtp("203.0.113.25", "ESMTPSA"), "login"),
+        (None, "unknown"),
+        (replace(REMOTE, received=b""), "unknown"),
+    ],
+)
+def test_what_anybody_on_this_host_could_write_counts_for_nothing(
+    host: Host, arrival: Arrival | None, reason: str
+) -> None:
+    """It is taken and kept: nobody is suppressed, `delivered` stays, and the history of the recipient tells it."""
+    host.delivered(1)
+    assert host.deliver(dsn("u1@world.test"), host.address(1), arrival=arrival) == [TAKEN]
+    assert host.deliver(complaint("u1@world.test"), host.address(1), arrival=arrival) == [TAKEN]
+    log = host.daemon.log()
+    assert f"kind=bounce effect=local origin=local by={reason}\n" in log
+    assert f"kind=complaint effect=local origin=local by={reason}\n" in log
+    assert log.count("watcher.origin_unknown") == (reason == "unknown")
+    assert host.states(1) == [("delivered", "2.0.0")]
+    assert host.shared() == [("A00001", "local"), ("A00001", "local")]
+    assert "watcher.bounced" not in log
+    # What is from outside counts all the same.
+    assert host.deliver(dsn("u1@world.test"), host.address(1)) == [TAKEN]
+    assert host.states(1) == [("bounced", "5.1.1")]
+
+
+def test_a_log_that_anybody_can_write_into_proves_no_notice(host: Host) -> None:
+    """It waits, and the log's own word on the delivery stays."""
+    host.delivered(1)
+    host.write(
+        in_file("qmgr", active("A00001", host.address(1))),
+        in_file("bounce", "A00001: sender non-delivery notification: 4CAB11F00E"),
+    )
+    assert host.deliver(dsn("u1@world.test"), host.address(1), arrival=by_bounce("4CAB11F00E")) == [TAKEN]
+    assert "kind=bounce effect=waits origin=notice\n" in host.daemon.log()
+    assert host.states(1) == [("delivered", "2.0.0")]
+
+
+def test_local_reports_are_kept_up_to_a_bound(host: Host) -> None:
+    """Who floods a return address fills no disk."""
+    host.delivered(1)
+    for number in range(MAX_LOCAL + 5):
+        assert host.deliver(dsn("u1@world.test", said=f"550 {number}"), host.address(1), arrival=LOOPBACK) == [TAKEN]
+    assert rows(host.track, "SELECT count(*) FROM report") == [(MAX_LOCAL,)]
 
 
 def test_a_bounce_that_is_quicker_than_the_log_counts_once(host: Host) -> None:

@@ -2,122 +2,26 @@
 
 import re
 import signal
-import smtplib
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.store.outbox.sample_messages import rows
 from tests.watcher.conftest import MakeWatcher
 from tests.watcher.far_end import FarEnd
+from tests.watcher.intake_bed import WITHIN_S, Host, wired_host
 
 from postroom.mail.tokens import mint
 from sandbox.bounce_mails import VACATION, complaint, dsn
-from sandbox.daemon import SubmissionDaemon
-from sandbox.policy import PolicyDaemon
-from sandbox.postfix import CHECKOUT, PrivatePostfix, main_settings
 from sandbox.process import until
-from sandbox.submission_service import PIECE
-from sandbox.watcher import WatcherDaemon
 
 pytestmark = pytest.mark.postfix
 
-PORT = 2525
-WITHIN_S = 20.0
-WIRING = main_settings((CHECKOUT / "postfix-conf" / "watcher.main.cf").read_text(encoding="ascii"))
-
 
 @pytest.fixture
-def far_end() -> Iterator[FarEnd]:
-    with FarEnd() as far_end:
-        yield far_end
-
-
-@pytest.fixture
-def postfix(bed: Path, far_end: FarEnd) -> Iterator[PrivatePostfix]:
-    """Port 25 is wired for policy and for bounce mails; what waits is tried each second."""
-    times = {"minimal_backoff_time": "1s", "maximal_backoff_time": "1s", "queue_run_delay": "1s"}
-    settings = {**PIECE, **WIRING, **times, "transport_retry_time": "1s"}
-    relay = ("127.0.0.1", far_end.port)
-    with PrivatePostfix(bed / "postfix", relay, settings=settings, smtp_ports={PORT: {}}) as postfix:
-        yield postfix
-
-
-class Host:
-    """All that takes part; `sent` are messages of the API."""
-
-    def __init__(
-        self, submission: SubmissionDaemon, watcher: WatcherDaemon, postfix: PrivatePostfix, far_end: FarEnd
-    ) -> None:
-        self.submission = submission
-        self.watcher = watcher
-        self.postfix = postfix
-        self.far_end = far_end
-
-    def sent(self, recipient: str, state: str = "delivered") -> tuple[str, str]:
-        """Send a mail and wait for its state: its id, and its envelope sender where it was taken."""
-        message = {"from": "hello@example.org", "to": [recipient], "subject": "x", "text": "y"}
-        answer = self.submission.post(message)
-        assert answer.status == 202
-        number: str = answer.document["id"]
-        self.comes_to(number, state)
-        senders = [mail.sender for mail in self.far_end.mails if recipient in mail.recipients]
-        return number, senders[-1] if senders else ""
-
-    def state(self, number: str) -> str:
-        state: str = self.submission.message(number)["deliveries"][0]["state"]
-        return state
-
-    def comes_to(self, number: str, state: str) -> None:
-        until(lambda: self.state(number) == state, WITHIN_S, state, self.submission.alive, 0.05)
-
-    def mail(self, octets: bytes, recipient: str, sender: str = "") -> tuple[int, str]:
-        """Send a mail to port 25; the last reply."""
-        with smtplib.SMTP("127.0.0.1", PORT, timeout=30) as client:
-            client.ehlo("mx.world.test")
-            client.docmd(f"MAIL FROM:<{sender}>")
-            code, text = client.docmd(f"RCPT TO:<{recipient}>")
-            if code == 250:
-                code, text = client.data(octets)
-        return code, text.decode("ascii")
-
-    def taken(self, word: str, count: int = 1) -> None:
-        """Wait until the watcher has taken so many mails of which it says this."""
-        until(lambda: self.watcher.log().count(word) == count, WITHIN_S, word, self.watcher.alive, 0.05)
-
-    def suppressed(self, recipient: str) -> bool:
-        """Whether mail to this recipient is refused."""
-        message = {"from": "hello@example.org", "to": [recipient], "subject": "x", "text": "y"}
-        answer = self.submission.post(message)
-        return answer.status == 422 and answer.document["code"] == "suppressed"
-
-    def comes_to_be_suppressed(self, recipient: str) -> None:
-        """Wait for it without asking by a message: one that is delivered meanwhile would lift the suppression."""
-        command = self.submission.command
-        until(lambda: command("suppress", "why", recipient).returncode == 0, WITHIN_S, "suppressed", every_s=0.2)
-        assert self.suppressed(recipient)
-
-    def shared(self) -> list[str]:
-        """The causes that went on to suppression."""
-        track = self.watcher.state_dir / "watcher" / "track.db"
-        return [cause for (cause,) in rows(track, "SELECT cause FROM share WHERE cause <> '' ORDER BY number")]
-
-
-@pytest.fixture
-def host(bed: Path, postfix: PrivatePostfix, far_end: FarEnd, make_watcher: MakeWatcher) -> Iterator[Host]:
-    sockets = postfix.queue_directory / "postroom"
-    with SubmissionDaemon(bed / "s", postfix.handover_socket.parent) as submission:
-        policy = PolicyDaemon(bed / "p", sockets / "policy.sock", state_dir=submission.state_dir)
-        watcher = make_watcher(
-            postfix.handover_socket.parent,
-            f"source: {postfix.maillog}",
-            state_dir=submission.state_dir,
-            socket=sockets / "lmtp.sock",
-        )
-        with policy:
-            watcher.start()
-            yield Host(submission, watcher, postfix, far_end)
+def host(bed: Path, make_watcher: MakeWatcher) -> Iterator[Host]:
+    with FarEnd() as far_end, wired_host(bed, make_watcher, far_end) as host:
+        yield host
 
 
 def test_mail_that_was_delivered_and_bounces_later_is_bounced(host: Host) -> None:
@@ -149,15 +53,22 @@ def test_what_postfix_itself_reports_counts_once(host: Host) -> None:
     assert "User unknown" in host.submission.message(number)["deliveries"][0]["reason"]
 
 
-def test_a_complaint_suppresses_and_other_mails_change_nothing(host: Host) -> None:
-    """Through the address for complaints, or the return path itself."""
+def test_other_mails_change_nothing_and_a_complaint_nobody_signed_is_held(host: Host) -> None:
+    """Until somebody has looked at it: accepted, it is in effect."""
     number, sender = host.sent("ada@world.test")
     for octets in (VACATION, dsn("ada@world.test", "delayed", "4.4.1", said="connection timed out")):
         assert host.mail(octets, sender, "ada@world.test" if octets is VACATION else "")[0] == 250
     host.taken("effect=nothing", 2)
     assert host.shared() == []
     assert host.mail(complaint(None, sender), "complaints@bounces.example.org", "fbl@world.test")[0] == 250
-    host.comes_to_be_suppressed("ada@world.test")
+    host.taken("kind=complaint effect=held origin=remote")
+    command = host.submission.command
+    until(lambda: "1 held" in command("suppress", "waves").stdout, WITHIN_S, "held", every_s=0.2)
+    assert not host.suppressed("ada@world.test")
+    assert "complaint:unsigned  open" in command("suppress", "waves").stdout
+    assert "held in wave 1" in command("suppress", "why", "ada@world.test").stdout
+    assert command("suppress", "wave", "accept", "1").returncode == 0
+    assert host.suppressed("ada@world.test")
     assert host.state(number) == "delivered"
     assert host.shared() == ["complaint"]
 

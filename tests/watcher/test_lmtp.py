@@ -5,9 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postroom.watcher import lmtp
-from postroom.watcher.lmtp import MAX_ERRORS, MAX_LINE_OCTETS, MAX_OCTETS, MAX_RECIPIENTS, LmtpSession, ReceivedMail
+from postroom.watcher.lmtp import (
+    MAX_ERRORS,
+    MAX_LINE_OCTETS,
+    MAX_OCTETS,
+    MAX_RECIPIENTS,
+    ForwardedClient,
+    LmtpSession,
+    ReceivedMail,
+)
 
 ENVELOPE = b"LHLO mail\r\nMAIL FROM:<>\r\nRCPT TO:<one@bounces.example.org>\r\n"
+
+
+FORWARDED = b"XFORWARD NAME=mx ADDR=%s PORT=44\r\nXFORWARD PROTO=ESMTP HELO=a+2Bb IDENT=4CAB11 SOURCE=REMOTE\r\n"
 
 
 def refusal(recipient: str) -> str | None:
@@ -56,7 +67,8 @@ def test_a_session_as_postfix_has_it() -> None:
         "250-PIPELINING",
         "250-ENHANCEDSTATUSCODES",
         "250-8BITMIME",
-        "250 SMTPUTF8",
+        "250-SMTPUTF8",
+        "250 XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE",
         "",
     ]
 
@@ -153,3 +165,24 @@ def test_the_limits_are_those_of_the_reader() -> None:
     from postroom.bounces import mime
 
     assert lmtp.MAX_OCTETS == mime.MAX_OCTETS
+
+
+@pytest.mark.parametrize(
+    ("told", "client"),
+    [
+        (FORWARDED % b"203.0.113.5", ForwardedClient("203.0.113.5", "4CAB11")),
+        (FORWARDED % b"IPV6:2001:db8::5", ForwardedClient("2001:db8::5", "4CAB11")),
+        (FORWARDED % b"[UNAVAILABLE]", ForwardedClient("", "4CAB11")),
+        (b"XFORWARD SOURCE=LOCAL\r\n", ForwardedClient("", "")),
+        (b"", None),
+        (b"XFORWARD ADDR=203.0.113.5\r\nRSET\r\n", None),
+        (b"XFORWARD\r\nXFORWARD ADDR\r\nXFORWARD ADDR=a+\r\n", None),
+    ],
+)
+def test_postfix_tells_where_a_mail_came_from(told: bytes, client: ForwardedClient | None) -> None:
+    """By XFORWARD, before MAIL, of that mail alone; what is no attribute tells nothing."""
+    envelope = ENVELOPE.partition(b"\r\n")[2] + b"DATA\r\nx\r\n.\r\n"
+    _, mails, _ = held(b"LHLO mail\r\n" + told + envelope + envelope)
+    assert [mail.client for mail in mails] == [client, None]
+    assert codes(b"XFORWARD ADDR=203.0.113.5\r\n")[-1] == "503"
+    assert codes(ENVELOPE + b"XFORWARD ADDR=203.0.113.5\r\n")[-1] == "503"

@@ -14,7 +14,7 @@ from postroom.mail.tokens import mint
 from postroom.store.track.bounce_report import BounceReport
 from postroom.store.track.evidence import RecipientFault
 from postroom.watcher.lmtp import ReceivedMail
-from postroom.watcher.reports import MAX_HOPS, MAX_RECIPIENTS, MailReader
+from postroom.watcher.reports import MAX_HOPS, MAX_RECIPIENTS, MailReader, as_signed
 from sandbox.bounce_mails import VACATION, complaint, dsn
 
 KEY, HASH_KEY = b"k" * 32, b"h" * 32
@@ -80,7 +80,20 @@ def test_a_complaint_suppresses_whoever_got_that_mail() -> None:
         kind, (report,) = reports(complaint(named))
         assert (kind, report.kind, report.token) == ("complaint", "complaint", TOKEN)
         assert report.recipients == (() if named is None else hashes(named))
-        assert report.fault == RecipientFault("complaint", "now", "", 0)
+        # Without either it might be a report on other mail, sent once more.
+        assert report.fault == RecipientFault("complaint", "review" if named is None else "now", "", 0)
+    _, (report,) = reports(complaint(None, OURS))
+    assert report.fault == RecipientFault("complaint", "now", "", 0)
+
+
+def test_a_complaint_that_nobody_believed_has_signed_is_for_review() -> None:
+    """Its words say who reported it."""
+    read = READER.read(ReceivedMail("", (OURS,), complaint("jane@world.test")), NOW)
+    (signed,), (unsigned,) = (as_signed(read, signer).reports for signer in ("fbl.example.net", None))
+    assert signed.fault == RecipientFault("complaint", "now", "", 0)
+    assert signed.reason == "the recipient complained, reported by fbl.example.net"
+    assert unsigned.fault == RecipientFault("complaint", "review", "", 0)
+    assert unsigned.reason == "the recipient complained, signed by no reporter that is believed"
 
 
 def test_a_complaint_to_the_address_for_complaints_names_its_mail_itself() -> None:

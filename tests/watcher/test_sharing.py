@@ -85,7 +85,12 @@ async def shared(store: TrackStore, target: Counting, events: list[str], asked: 
 
     log = Log("debug", write)
     learner = Learner(
-        target, target.store.suppressions, {"invalid_recipient": ProofRule(3, 60, 60.0)}, WaveGuard(20, 60.0, 20), log
+        target,
+        target.store.suppressions,
+        target.store.waves,
+        {"invalid_recipient": ProofRule(3, 60, 60.0)},
+        WaveGuard(20, 60.0, 20),
+        log,
     )
     sharing = asyncio.create_task(share_forever(store.sharing, learner, log, Metrics(), lambda: NOW, 0.01))
     async with asyncio.timeout(5):

@@ -243,6 +243,24 @@ def _units(value: object) -> tuple[str, ...] | str:
     return tuple(value)
 
 
+def _reporters(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        text = quoted(as_written(value))
+        raise ValueError(f"{text} is not a list; write each reporter on a line, after a -")  # noqa: TRY004 (pydantic's way)
+    return tuple(_reporter(as_written(entry)) for entry in value)
+
+
+def _reporter(text: str) -> str:
+    if "@" in text:
+        return _address(text).lower()
+    try:
+        return domain_name(text)
+    except ValueError:
+        raise ValueError(
+            f"{quoted(text)} is neither a domain nor an address; write for example fbl.example.net or staff@example.net"
+        ) from None
+
+
 def _words(value: object) -> tuple[Word, ...]:
     if not isinstance(value, list | tuple) or not value:
         raise ValueError(f"{quoted(as_written(value))} is not a list of daemons; write for example [policy, milter]")
@@ -313,6 +331,11 @@ LogSource = Annotated[Path | str, _from_text(_log_source), Kind("`journal`, `std
 Units = Annotated[tuple[str, ...] | str, BeforeValidator(_units), Kind("`auto` or list: unit name")]
 Words = Annotated[
     tuple[Word, ...], BeforeValidator(_words), Kind("list of daemons", lambda words: f"[{', '.join(words)}]")
+]
+Reporters = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_reporters),
+    Kind("list: domain name or mail address", lambda reporters: f"[{', '.join(reporters)}]"),
 ]
 Mode = Annotated[int, _from_text(_mode), Kind("file mode", lambda mode: f'"{mode:04o}"')]
 Switch = Annotated[bool, BeforeValidator(_switch), Kind("true or false", lambda on: str(on).lower())]

@@ -69,5 +69,9 @@ def _show_message(answer: dict[str, Any]) -> None:
         if "reason" in delivery:
             words = [delivery[name] for name in ("enhanced_status", "relay", "reason") if name in delivery]
             click.echo(f"      {' '.join(words)}")
+        if "local_reports" in delivery:
+            click.echo(
+                f"      not believed, for they came from this host or a login: reports {delivery['local_reports']}"
+            )
         if "next_try" in delivery:
             click.echo(f"      next try {delivery['next_try']}")

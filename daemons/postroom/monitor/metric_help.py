@@ -38,8 +38,8 @@ HELP = {
     "postroom_watcher_lines_suppressed_total": "lines of Postfix that journald says it suppressed",
     "postroom_watcher_mails_{kind}_total": "mails to the return path, by what they are: bounce, delay, success,"
     " complaint, autoreply, other, foreign, loop, unreadable",
-    "postroom_watcher_reports_{effect}_total": "bounces and complaints in them, by what they changed: counted, and"
-    " nothing: repeated, waits, unknown",
+    "postroom_watcher_reports_{effect}_total": "bounces and complaints in them, by what they changed: counted, held"
+    " (for review), and nothing: repeated, waits, local, unknown",
     "postroom_watcher_{state}_total": "delivery attempts, all mail, by outcome: delivered, relayed, deferred, bounced",
     "postroom_watcher_suppressed_total": "recipients sent to the suppression list",
     "postroom_watcher_looks_total": "looks into what is in doubt",

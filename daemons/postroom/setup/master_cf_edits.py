@@ -28,7 +28,12 @@ class CannotEdit(ValueError):
 
 
 def edited_master_cf(
-    master: str, main_parameters: Mapping[str, Parameter], pieces: Mapping[str, str], *, sendmail_door: bool
+    master: str,
+    main_parameters: Mapping[str, Parameter],
+    pieces: Mapping[str, str],
+    *,
+    sendmail_door: bool,
+    has_return_path: bool,
 ) -> str:
     """The master.cf with our part.
 
@@ -53,6 +58,8 @@ def edited_master_cf(
     block = [HEAD, *lines_of(handover)]
     if sendmail_door:
         block += _door_services(pieces["sendmail.master.cf"], main_parameters)
+    if has_return_path:
+        block += lines_of(pieces["watcher.master.cf"])
     return "".join(lines + end_region(master, "services", block))
 
 

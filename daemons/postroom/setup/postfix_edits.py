@@ -22,6 +22,7 @@ PIECES = (
     "beside.main.cf",
     "sendmail.main.cf",
     "watcher.main.cf",
+    "watcher.master.cf",
     "submission.master.cf",
     "sendmail.master.cf",
     "sendmail.pickup.master.cf",
@@ -29,7 +30,7 @@ PIECES = (
 """The files of postfix-conf/ that the edits are made of."""
 
 _OURS = re.compile(r"[ \t]*,?[ \t]*\$?postroom_\w+")
-_SET_UP_BY_HAND = re.compile(r"\bpostroom(-in|-door|_\w+|/(policy|milter|lmtp)\.sock)\b")
+_SET_UP_BY_HAND = re.compile(r"\bpostroom(-in|-door|-return|_\w+|/(policy|milter|lmtp)\.sock)\b")
 _SIGNERS = re.compile(r"dkim|:8891\b|:12301\b|rspamd|:11332\b", re.IGNORECASE)
 
 
@@ -72,8 +73,14 @@ def edited_files(main: str, master: str, pieces: Mapping[str, str], options: Edi
     present = parameters(lines_of(main))
     door = options.sendmail_door
     return EditedFiles(
-        edited_main_cf(main, pieces, options.mynetworks, options.return_domains, sendmail_door=door),
-        edited_master_cf(master, present, pieces, sendmail_door=door),
+        edited_main_cf(
+            main,
+            pieces,
+            options.mynetworks,
+            options.return_domains,
+            sendmail_door=door,
+        ),
+        edited_master_cf(master, present, pieces, sendmail_door=door, has_return_path=bool(options.return_domains)),
         tuple(_notices(present, services(lines_of(master)), options.mynetworks)),
     )
 

@@ -20,7 +20,9 @@ OLDEST_POSTFIX = (3, 7)
 """The pieces have small cidr tables in place (cidr:{…}), which is new in 3.7."""
 
 ADDRESS_CLASSES = ("mydestination", "virtual_alias_domains", "virtual_mailbox_domains")
-WATCHER_ROUTE = "lmtp:unix:postroom/lmtp.sock"
+WATCHER_ROUTE = "postroom-return:unix:postroom/lmtp.sock"
+OLDER_ROUTE = "lmtp:unix:postroom/lmtp.sock"
+"""What set-up wrote before that; it is written anew."""
 
 
 def host_problems(host: Host, *, sendmail_door: bool, is_set_up: bool) -> list[str]:
@@ -56,7 +58,11 @@ def domain_conflicts(domain: str) -> list[str]:
     ]
     for table in words(postconf.expanded("transport_maps")):
         # A pattern is asked about the whole address first, before any table about the domain.
-        routes = {_table_answer(table, key) for key in (f"complaints@{domain}", domain)} - {"", WATCHER_ROUTE}
+        routes = {_table_answer(table, key) for key in (f"complaints@{domain}", domain)} - {
+            "",
+            WATCHER_ROUTE,
+            OLDER_ROUTE,
+        }
         found += [
             f"main.cf: transport_maps has {domain} already, {route!r} by {table}; mend: take that entry out (where it "
             f"is a pattern for more, put one before it: {WATCHER_ROUTE} for this domain)"

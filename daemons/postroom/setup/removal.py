@@ -185,8 +185,13 @@ class Removal:
             text = "as it was before set-up" if is_same else "ours is out; what was edited since is kept"
             self._report(f"{path}: {text}")
         # Postfix leaves the sockets and locks of services that are gone.
-        for name in ("public/postroom-in", "pid/unix.postroom-in", "private/postroom-door", "pid/unix.postroom-door"):
-            (SPOOL / name).unlink(missing_ok=True)
+        for folder, service in (
+            ("public", "postroom-in"),
+            ("private", "postroom-door"),
+            ("private", "postroom-return"),
+        ):
+            (SPOOL / folder / service).unlink(missing_ok=True)
+            (SPOOL / "pid" / f"unix.{service}").unlink(missing_ok=True)
         commands.run("postfix", "check")
 
     def _stop_units(self) -> None:

@@ -160,7 +160,12 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         )
         background.start(sweep_forever(shared.sweep))
         learner = Learner(
-            shared.evidence, shared.suppressions, proof_rules(config.suppression), wave_guard(config.suppression), log
+            shared.evidence,
+            shared.suppressions,
+            shared.waves,
+            proof_rules(config.suppression),
+            wave_guard(config.suppression),
+            log,
         )
         background.start(
             Confirmation(store.queries, track, learner, queued_at(config.handover.showq), log).run(),

@@ -9,7 +9,7 @@ Flow:  watcher/sharing.py, submission/handover/confirmation.py -> Learner -> Evi
 from collections.abc import Mapping, Sequence
 
 from postroom.runtime.log import Log
-from postroom.store.shared.interface import Evidence, Suppressions
+from postroom.store.shared.interface import Evidence, Suppressions, Waves
 from postroom.store.shared.values import COMPLAINT, Delivered, Learned, ProofRule, Refused, Suppression, WaveGuard
 from postroom.store.track.evidence import SharedFact
 
@@ -17,10 +17,15 @@ COMPLAINT_KEPT_S = 730 * 86_400.0
 """How long a recipient who complained gets no mail."""
 
 
+UNSIGNED = "complaint:unsigned"
+"""The wave of complaints that no reporter we know has signed."""
+
+
 class Learner:
     """Learns for one process.
 
     Args:
+        waves: holds what is to be reviewed.
         rules: for each class of faults, when it is proof.
         guard: when suppressions are held for review.
     """
@@ -29,12 +34,14 @@ class Learner:
         self,
         evidence: Evidence,
         suppressions: Suppressions,
+        waves: Waves,
         rules: Mapping[str, ProofRule],
         guard: WaveGuard,
         log: Log,
     ) -> None:
         self._evidence = evidence
         self._suppressions = suppressions
+        self._waves = waves
         self._rules, self._guard = rules, guard
         self._log = log
 
@@ -88,26 +95,29 @@ class Learner:
         return learned
 
     async def _complained(self, facts: Sequence[SharedFact]) -> list[Learned]:
-        """No bounces to be counted: one complaint is enough, and no delivery lifts it."""
-        if not facts:
-            return []
-        changed = await self._suppressions.suppress(
-            [
-                Suppression(
-                    recipient_hash=fact.recipient.hash,
-                    domain=fact.recipient.domain,
-                    hint=fact.recipient.hint,
-                    cause=fact.cause,
-                    enhanced_status=None,
-                    evidence=fact.evidence,
-                    source=COMPLAINT,
-                    added_at=fact.at,
-                    expires_at=fact.at + COMPLAINT_KEPT_S,
-                )
-                for fact in facts
-            ]
-        )
-        return [Learned.SUPPRESSED if has_changed else Learned.KNOWN for has_changed in changed]
+        """No bounces to be counted: one signed complaint is enough, and no delivery lifts it."""
+        signed = [_as_suppression(fact) for fact in facts if fact.proof != "review"]
+        unsigned = [_as_suppression(fact) for fact in facts if fact.proof == "review"]
+        changed = iter(await self._suppressions.suppress(signed) if signed else [])
+        held = iter(await self._waves.hold(unsigned, UNSIGNED) if unsigned else [])
+        return [
+            next(held) if fact.proof == "review" else Learned.SUPPRESSED if next(changed) else Learned.KNOWN
+            for fact in facts
+        ]
+
+
+def _as_suppression(fact: SharedFact) -> Suppression:
+    return Suppression(
+        recipient_hash=fact.recipient.hash,
+        domain=fact.recipient.domain,
+        hint=fact.recipient.hint,
+        cause=fact.cause,
+        enhanced_status=None,
+        evidence=fact.evidence,
+        source=COMPLAINT,
+        added_at=fact.at,
+        expires_at=fact.at + COMPLAINT_KEPT_S,
+    )
 
 
 def _as_learned(fact: SharedFact) -> Refused | Delivered:

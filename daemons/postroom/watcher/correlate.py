@@ -15,14 +15,17 @@ from postroom.store.track.evidence import RecipientFault
 from postroom.store.track.facts import (
     DeliveryTried,
     Fact,
+    ForeignMail,
     GaveUp,
     InstanceStarted,
     InstanceStopping,
     LeftQueue,
+    NoticeQueued,
     SeenInQueue,
     SessionEnded,
     SessionOpened,
 )
+from postroom.watcher.foreign_arrivals import ForeignArrivals
 from postroom.watcher.lines import Line
 from postroom.watcher.records import types
 from postroom.watcher.records.parse import parse_record
@@ -30,9 +33,7 @@ from postroom.watcher.records.parse import parse_record
 HANDOVER_LISTENER = "postfix/postroom-in"
 """syslog_name of our listener (postfix-conf/submission.master.cf)."""
 
-_WITHOUT_FACTS = frozenset(
-    {"anvil", "bounce", "pickup", "postscreen", "scache", "tlsproxy", "trivial-rewrite", "verify"}
-)
+_WITHOUT_FACTS = frozenset({"anvil", "postscreen", "scache", "tlsproxy", "trivial-rewrite", "verify"})
 """Programs whose lines say nothing of a delivery's state."""
 _TAKEN_OUT = {"removed": State.DISCARDED, "requeued": None}
 """What of postsuper's actions ends a queue id, and the state of recipients without an outcome."""
@@ -49,26 +50,40 @@ class Correlator:
     def __init__(self, key: bytes, *, is_relayhosted: bool) -> None:
         self._key = key
         self.is_relayhosted = is_relayhosted
+        self._arrivals = ForeignArrivals()
 
     def facts(self, line: Line) -> Iterator[Fact]:
         """The facts in a line; none in most."""
         # What cannot concern us is dropped before it is read: sessions of other listeners above all.
-        if line.daemon in _WITHOUT_FACTS or (line.daemon == "smtpd" and line.syslog_name != HANDOVER_LISTENER):
+        if line.daemon in _WITHOUT_FACTS:
+            return
+        if line.daemon == "smtpd" and line.syslog_name != HANDOVER_LISTENER:
+            self._arrivals.by_smtpd(line.text)
             return
         match parse_record(line):
             case types.Delivery() as delivery:
                 yield from self._tried(delivery, line)
             case types.Active() | types.PutOnHold() as queued:
-                token = tokens.of_sender(queued.sender)
-                if token is not None:
-                    recipients = queued.recipients if isinstance(queued, types.Active) else 1
-                    yield SeenInQueue(token, queued.queue_id, line.syslog_name, recipients)
+                yield from self._queued(queued, line)
             case types.Operated(queue_id, action) if action in _TAKEN_OUT:
                 yield LeftQueue(queue_id, line.at, _TAKEN_OUT[action])
             case types.Removed(queue_id):
+                self._arrivals.forget(queue_id)
                 yield LeftQueue(queue_id, line.at)
             case types.Expired(queue_id):
                 yield GaveUp(queue_id, line.at)
+            case types.Notified(queue_id, "sender", "non-delivery", notice):
+                yield NoticeQueued(queue_id, notice)
+            case types.PickedUp() as picked_up:
+                self._arrivals.by_pickup(picked_up)
+            case record:
+                yield from self._of_session(record, line)
+
+    def _of_session(self, record: types.Record | None, line: Line) -> Iterator[Fact]:
+        """Facts of the hand-over listener, and of the Postfix it is one of."""
+        match record:
+            case types.Received(str(queue_id)):
+                self._arrivals.forget(queue_id)
             case types.Connected():
                 yield SessionOpened(line.pid)
             case types.Disconnected() as disconnected:
@@ -77,6 +92,15 @@ class Correlator:
                 yield InstanceStopping(line.syslog_name)
             case types.Started():
                 yield InstanceStarted(line.syslog_name)
+
+    def _queued(self, queued: types.Active | types.PutOnHold, line: Line) -> Iterator[Fact]:
+        token = tokens.of_sender(queued.sender)
+        if token is None:
+            return
+        if (before := self._arrivals.came_of(queued.queue_id)) is not None:
+            yield ForeignMail(token, queued.queue_id, before)
+        recipients = queued.recipients if isinstance(queued, types.Active) else 1
+        yield SeenInQueue(token, queued.queue_id, line.syslog_name, recipients)
 
     def _tried(self, delivery: types.Delivery, line: Line) -> Iterator[DeliveryTried]:
         state = delivery.state(line.daemon, is_relayhosted=self.is_relayhosted)

@@ -5,13 +5,20 @@ and a refusal here would make Postfix send a bounce to whomever a forger named. 
 in answer. Only two get a temporary refusal: a mail that cannot be stored now, and one for a domain that is not ours,
 which somebody's transport_maps sent here by mistake.
 
-Diagnostics: watcher.mail_taken, watcher.bounced, watcher.mail_waits, watcher.mail_fault, watcher.misrouted.
+Whom a mail is from decides what it can change (origin.py), and who has signed it, where it is a complaint
+(complaint_signature.py). While DNS does not tell, Postfix keeps the complaint.
+
+Diagnostics: watcher.mail_taken, watcher.bounced, watcher.mail_waits, watcher.mail_fault, watcher.misrouted,
+             watcher.origin_unknown, watcher.complaint_waits.
 """
 
 import asyncio
 import socket
 from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import ip_address
 
+from postroom.identity.local_client import is_of_this_host
 from postroom.mail.addresses import domain_of
 from postroom.mail.logsafe import safe
 from postroom.mail.return_addresses import ReturnAddresses
@@ -22,10 +29,13 @@ from postroom.runtime.log import Log, error_fields
 from postroom.runtime.log_once import LogOnce, LogOnceEach
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
+from postroom.store.track.bounce_report import ReportOrigin
 from postroom.store.track.reports import TrackReports
+from postroom.watcher.complaint_signature import KeyUnavailable
 from postroom.watcher.follower import log_bounce
 from postroom.watcher.lmtp import LmtpSession, ReceivedMail
-from postroom.watcher.reports import MailReader, ReadMail
+from postroom.watcher.origin import MailOrigin, origin_of
+from postroom.watcher.reports import MailReader, ReadMail, as_signed
 from postroom.watcher.source import LogSource
 
 READ_OCTETS = 65_536
@@ -41,6 +51,9 @@ UNOCCUPIED_S = 300.0
 MAX_MISROUTED = 100
 """Domains that are logged as misrouted; whatever comes for more of them is refused without a log line."""
 
+MAX_VERIFIED = 4
+"""So many complaints are verified at once."""
+
 TAKEN = b"250 2.0.0 Taken\r\n"
 LATER = b"451 4.3.0 Cannot be stored now, try again later\r\n"
 BUSY = b"421 4.3.2 Too many sessions, try again later\r\n"
@@ -53,6 +66,7 @@ class Intake:
         source: the log that says what became of our mail.
         reader: says what a mail reports.
         postfix: uids of Postfix, which has MAX_SESSIONS to itself.
+        signer: says who of the reporters that are believed has signed a mail; raises KeyUnavailable.
         now:    Unix seconds that never go back.
     """
 
@@ -65,6 +79,7 @@ class Intake:
         hostname: str,
         *,
         postfix: frozenset[int],
+        signer: Callable[[ReceivedMail], str | None],
         faults: FaultPoints,
         log: Log,
         metrics: Metrics,
@@ -75,6 +90,7 @@ class Intake:
         self._reader = reader
         self._returns = returns
         self._hostname = hostname
+        self._signer = signer
         self._faults = faults
         self._log = log
         self._metrics = metrics
@@ -87,7 +103,10 @@ class Intake:
             BUSY,
         )
         self._reading = asyncio.Lock()
+        self._verifying = asyncio.Semaphore(MAX_VERIFIED)
         self._store_loss = LogOnce()
+        self._dns_loss = LogOnce()
+        self._unknown_origin = LogOnce()
         self._misrouted = LogOnceEach(MAX_MISROUTED)
 
     def serve(self, sock: socket.socket) -> Acceptor:
@@ -133,9 +152,16 @@ class Intake:
 
     async def _answer(self, mail: ReceivedMail) -> bytes:
         """The replies to a mail, one for each recipient, once its reports are stored."""
-        read = await self._read(mail)
+        read, origin = await self._read(mail)
         try:
-            effect = await self._store_reports(read)
+            if read.kind == "complaint" and read.reports and origin.kind is ReportOrigin.REMOTE:
+                read = as_signed(read, await self._verified_signer(mail))
+            effect = await self._store_reports(read, origin)
+        except KeyUnavailable as error:
+            if self._dns_loss.is_new():
+                effect = "Postfix keeps complaints and tries again"
+                self._log.warning("watcher.complaint_waits", error=str(error), effect=effect)
+            return LATER * len(mail.recipients)
         except StoreUnavailable as error:
             if self._store_loss.is_new():
                 self._log.error("watcher.mail_waits", error=str(error), effect="Postfix keeps it and tries again")
@@ -143,24 +169,51 @@ class Intake:
         self._store_loss.clear()
         kind = read.kind
         self._metrics.count(f"postroom_watcher_mails_{kind}_total")
-        self._log.info("watcher.mail_taken", kind=kind, effect=effect)
+        self._log.info("watcher.mail_taken", kind=kind, effect=effect, origin=origin.kind, by=origin.reason or None)
+        if read.reports and origin.reason == "unknown":
+            self._warn_of_unknown_origin(is_told=mail.client is not None)
         return TAKEN * len(mail.recipients)
 
-    async def _read(self, mail: ReceivedMail) -> ReadMail:
+    async def _verified_signer(self, mail: ReceivedMail) -> str | None:
+        async with self._verifying:
+            signer = await asyncio.to_thread(self._signer, mail)
+        self._dns_loss.clear()
+        return signer
+
+    def _warn_of_unknown_origin(self, *, is_told: bool) -> None:
+        if not self._unknown_origin.is_new():
+            return
+        mend = (
+            "let header_checks leave Postfix's own Received fields in mail to the return path"
+            if is_told
+            else "run scripts/setup-postfix.sh again, or take over postfix-conf/watcher.*; then `postfix reload`"
+        )
+        self._log.warning(
+            "watcher.origin_unknown",
+            error="no Received field of Postfix's own" if is_told else "Postfix does not tell whose mail it brings",
+            effect="bounces and complaints count as written on this host: they change nothing",
+            mend=mend,
+        )
+
+    async def _read(self, mail: ReceivedMail) -> tuple[ReadMail, MailOrigin]:
         # One at a time, beside the loop: reading a large one takes some tenths of a second.
         async with self._reading:
             try:
-                return await asyncio.to_thread(self._reader.read, mail, self._now())
+                return await asyncio.to_thread(self._read_beside, mail, self._now())
             except Exception as error:  # noqa: BLE001 - a fault of ours must not bring the same mail for ever
                 self._log.error("watcher.mail_fault", effect="it is taken as unreadable", **error_fields(error))
-                return ReadMail("unreadable")
+                return ReadMail("unreadable"), MailOrigin(ReportOrigin.LOCAL)
 
-    async def _store_reports(self, read: ReadMail) -> str:
+    def _read_beside(self, mail: ReceivedMail, now: float) -> tuple[ReadMail, MailOrigin]:
+        return self._reader.read(mail, now), origin_of(mail, lambda address: is_of_this_host(ip_address(address)))
+
+    async def _store_reports(self, read: ReadMail, origin: MailOrigin) -> str:
         """Store the reports of a mail; returns what they have changed, in words."""
         if not read.reports:
             return "nothing"
         self._faults.reach("reports.before_commit")
-        reported = await self._reports.take(read.reports, self._source.name, proven=self._source.proves)
+        reports = [replace(one, origin=origin.kind, notice=origin.notice) for one in read.reports]
+        reported = await self._reports.take(reports, self._source.name, proven=self._source.proves)
         self._faults.reach("reports.committed")
         effects = [one.effect for one in reported]
         for effect in effects:

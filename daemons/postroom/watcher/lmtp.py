@@ -9,7 +9,10 @@ pipeline.
 A mail of any size is taken, and its first MAX_OCTETS kept: what reports is at its head, and a refused report would be
 lost. Only CR LF . CR LF ends a mail, so nothing hidden behind a bare newline is taken for a command.
 
-Source:  RFC 2033 (LMTP), RFC 5321 §4.1 (commands), RFC 2920 (pipelining), RFC 6531 (SMTPUTF8).
+Postfix tells by XFORWARD where it had the mail from; the socket is Postfix's alone, so what it tells is believed.
+
+Source:  RFC 2033 (LMTP), RFC 5321 §4.1 (commands), RFC 2920 (pipelining), RFC 6531 (SMTPUTF8); Postfix XFORWARD_README,
+         RFC 3461 §4 (xtext).
 Limits:  MAX_LINE_OCTETS a command, MAX_RECIPIENTS a mail, MAX_ERRORS a session; past the first and the last the session
          ends with a 421 or 500.
 """
@@ -23,6 +26,17 @@ MAX_RECIPIENTS = 100
 MAX_ERRORS = 20
 MAX_OCTETS = 1_000_000
 
+_OFFERS = (
+    "PIPELINING",
+    "ENHANCEDSTATUSCODES",
+    "8BITMIME",
+    "SMTPUTF8",
+    "XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE",
+)
+_ATTRIBUTE = re.compile(r"[A-Za-z]{1,20}=(?:[^\s+]|\+[0-9A-Fa-f]{2})*")
+_XTEXT = re.compile(r"\+([0-9A-Fa-f]{2})")
+_UNKNOWN = ("[UNAVAILABLE]", "[TEMPUNAVAIL]")
+
 _PATH = r"<((?:\"(?:[^\"\\\r\n]|\\.){0,200}\"|[^<>\s\"]){0,500})>"
 _MAIL = re.compile(rf"MAIL FROM: ?{_PATH}(?: .*)?", re.IGNORECASE)
 _RCPT = re.compile(rf"RCPT TO: ?{_PATH}(?: .*)?", re.IGNORECASE)
@@ -34,6 +48,19 @@ _SEQUENCE = b"503 5.5.1 Out of order\r\n"
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardedClient:
+    """Where Postfix had a mail from, by its XFORWARD.
+
+    Attributes:
+        address: of the client that brought it; "" where no client did: sendmail(1), bounce(8), the command of an alias.
+        ident:   the queue id it had when that client brought it; "" likewise.
+    """
+
+    address: str
+    ident: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReceivedMail:
     """A mail as it came, with its envelope.
 
@@ -41,11 +68,18 @@ class ReceivedMail:
         sender:     of the envelope, "" for the null sender.
         recipients: those that were taken.
         octets:     as it was before it was dot-stuffed, at most MAX_OCTETS of it.
+        client:     where it came from; None where the client did not tell.
     """
 
     sender: str
     recipients: tuple[str, ...]
     octets: bytes
+    client: ForwardedClient | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of it was left out."""
+        return len(self.octets) < MAX_OCTETS
 
 
 class LmtpSession:
@@ -64,6 +98,7 @@ class LmtpSession:
         self._is_greeted = False
         self._sender: str | None = None
         self._recipients: list[str] = []
+        self._forwarded: dict[str, str] = {}
         self._body: bytearray | None = None
         self._errors = 0
         self.is_over = False
@@ -95,13 +130,12 @@ class LmtpSession:
 
     def _command(self, line: bytes) -> None:
         text = line.decode("utf-8", "replace")
-        verb = text[:4].upper()
+        verb = text.partition(" ")[0].upper()
         match verb:
             case "LHLO" if text[4:].strip():
                 self._reset()
                 self._is_greeted = True
-                offers = ("PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME", "SMTPUTF8")
-                lines = [f"250-{self._hostname}", *(f"250-{offer}" for offer in offers[:-1]), f"250 {offers[-1]}"]
+                lines = [f"250-{self._hostname}", *(f"250-{offer}" for offer in _OFFERS[:-1]), f"250 {_OFFERS[-1]}"]
                 self._replies.append("".join(f"{one}\r\n" for one in lines).encode("ascii"))
             case "MAIL":
                 self._mail_from(text)
@@ -109,6 +143,8 @@ class LmtpSession:
                 self._rcpt_to(text)
             case "DATA" if text.strip().upper() == "DATA":
                 self._data()
+            case "XFORWARD":
+                self._forward(text)
             case "RSET":
                 self._reset()
                 self._replies.append(_OK)
@@ -119,6 +155,16 @@ class LmtpSession:
             case _:
                 # HELO and EHLO too: they must not be taken (RFC 2033 §4.1).
                 self._count_error(b"500 5.5.2 No such command\r\n")
+
+    def _forward(self, text: str) -> None:
+        attributes = dict(word.partition("=")[::2] for word in text.split()[1:] if _ATTRIBUTE.fullmatch(word))
+        if not self._is_greeted or self._sender is not None:
+            self._count_error(_SEQUENCE)
+        elif len(attributes) != len(text.split()) - 1 or not attributes:
+            self._count_error(_SYNTAX)
+        else:
+            self._forwarded |= {name.upper(): _without_xtext(value) for name, value in attributes.items()}
+            self._replies.append(_OK)
 
     def _mail_from(self, text: str) -> None:
         found = _MAIL.fullmatch(text)
@@ -167,12 +213,13 @@ class LmtpSession:
             return None
         octets = bytes(self._body).replace(b"\r\n.", b"\r\n")[2 : MAX_OCTETS + 2]
         assert self._sender is not None
-        mail = ReceivedMail(self._sender, tuple(self._recipients), octets + b"\r\n" * (len(octets) < MAX_OCTETS))
+        octets += b"\r\n" * (len(octets) < MAX_OCTETS)
+        mail = ReceivedMail(self._sender, tuple(self._recipients), octets, _client(self._forwarded))
         self._reset()
         return mail
 
     def _reset(self) -> None:
-        self._sender, self._recipients, self._body = None, [], None
+        self._sender, self._recipients, self._body, self._forwarded = None, [], None, {}
 
     def _count_error(self, reply: bytes) -> None:
         self._errors += 1
@@ -184,3 +231,14 @@ class LmtpSession:
     def _end(self, reply: bytes) -> None:
         self._replies.append(reply)
         self.is_over = True
+
+
+def _client(forwarded: dict[str, str]) -> ForwardedClient | None:
+    if not forwarded:
+        return None
+    address = forwarded.get("ADDR", "")
+    return ForwardedClient(address[5:] if address[:5].upper() == "IPV6:" else address, forwarded.get("IDENT", ""))
+
+
+def _without_xtext(value: str) -> str:
+    return "" if value.upper() in _UNKNOWN else _XTEXT.sub(lambda found: chr(int(found[1], 16)), value)

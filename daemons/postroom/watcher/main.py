@@ -35,6 +35,7 @@ from postroom.store.track.track_store import TrackStore
 from postroom.suppression.configured import proof_rules, wave_guard
 from postroom.suppression.learner import Learner
 from postroom.watcher.clock import ForwardClock
+from postroom.watcher.complaint_signature import ask_dns, signer_of
 from postroom.watcher.correlate import Correlator
 from postroom.watcher.file_source import FileSource
 from postroom.watcher.follower import Follower
@@ -109,6 +110,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             await follower.start()
         except SourceUnavailable as error:
             raise StartRefused(str(error)) from error
+        in_force = config
         intake = Intake(
             store.reports,
             source,
@@ -116,6 +118,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             returns,
             config.hostname,
             postfix=postfix_uids(),
+            signer=lambda mail: signer_of(mail, in_force.suppression.complaint_reporters, ask_dns),
             faults=faults,
             log=log,
             metrics=metrics,
@@ -135,10 +138,10 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             clock=clock,
             first_count=secrets.randbelow(MAX_NOOPS),
         )
-        in_force = config
         learner = Learner(
             shared.evidence,
             shared.suppressions,
+            shared.waves,
             proof_rules(config.suppression),
             wave_guard(config.suppression),
             log,

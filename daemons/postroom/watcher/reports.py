@@ -8,13 +8,16 @@ an effect is not decided here: track.db knows what became of the mail (store/tra
 Only the address it came to tells which mail a bounce speaks of: what stands in it may have been written by anybody. A
 complaint that came to the address for complaints names that mail itself, by a token that only it bore.
 
+A complaint that names neither its recipient nor the token waits for review even when it is signed: whoever has such a
+report of his own could send it once more, to any token.
+
 Limits:  MAX_RECIPIENTS recipients of a mail: a token's mail has one, a report names it and perhaps what it became.
 """
 
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from postroom.bounces.mime import ParseError
@@ -67,9 +70,14 @@ class MailReader:
             returned = read_report(mail.octets)
         except ParseError:
             return ReadMail("unreadable")
+        named = [token for each in returned.senders if (token := self._returns.token(each, now)) is not None]
         if returned.kind == "complaint" and takes_complaints:
-            tokens += [token for each in returned.senders if (token := self._returns.token(each, now)) is not None]
-        made = [one for token in dict.fromkeys(tokens) for one in self._reports(returned, token, mail.octets, now)]
+            tokens += named
+        made = [
+            one
+            for token in dict.fromkeys(tokens)
+            for one in self._reports(returned, token, mail.octets, now, is_named=token in named)
+        ]
         return ReadMail(returned.kind, tuple(made))
 
     def _is_loop(self, mail: ReceivedMail) -> bool:
@@ -77,13 +85,15 @@ class MailReader:
         head = mail.octets.partition(b"\r\n\r\n")[0]
         return self._returns.serve(mail.sender) or len(_HOP.findall(head)) > MAX_HOPS
 
-    def _reports(self, returned: ReturnedMail, token: str, octets: bytes, now: float) -> Iterable[BounceReport]:
+    def _reports(
+        self, returned: ReturnedMail, token: str, octets: bytes, now: float, *, is_named: bool
+    ) -> Iterable[BounceReport]:
         digest = hashlib.sha256(token.encode("ascii") + octets).hexdigest()[:32]
         if returned.kind == "complaint":
             # One even where nobody is named: providers hide who complained (RFC 6590).
             if not returned.recipients or any(each.suppress == "now" for each in returned.recipients):
                 named = tuple(self._hash(each.address) for each in returned.recipients[:MAX_RECIPIENTS])
-                fault = RecipientFault(COMPLAINT, "now", "", 0)
+                fault = RecipientFault(COMPLAINT, "now" if named or is_named else "review", "", 0)
                 yield BounceReport(
                     digest,
                     token,
@@ -109,6 +119,19 @@ class MailReader:
 
     def _hash(self, address: str) -> str:
         return recipient_hash(self._key, address)
+
+
+def as_signed(read: ReadMail, signer: str | None) -> ReadMail:
+    """Complaints as they count: signed by a reporter that is believed, or for an operator to look at."""
+    by = "signed by no reporter that is believed" if signer is None else f"reported by {signer}"
+    return replace(read, reports=tuple(_as_signed(report, signer, by) for report in read.reports))
+
+
+def _as_signed(report: BounceReport, signer: str | None, by: str) -> BounceReport:
+    fault = report.fault
+    if fault is not None and signer is None:
+        fault = replace(fault, proof="review")
+    return replace(report, fault=fault, reason=f"{report.reason}, {by}")
 
 
 def _fault(failed: ReportedRecipient) -> RecipientFault | None:

@@ -162,3 +162,41 @@ def test_bursts_are_the_plain_models(
     assert [(wave.subject, wave.state) for wave in reversed(waves)] == [
         (wave.subject, wave.state) for wave in model.waves
     ]
+
+
+COMPLAINT = Suppression("", "example.net", "j…", "complaint", None, "the recipient complained", "complaint", NOW, None)
+
+
+def complained(number: int) -> Suppression:
+    return replace(COMPLAINT, recipient_hash=f"{number:02x}")
+
+
+def test_what_is_held_for_review_waits_in_a_wave_of_its_own(shared_store: SharedStore, run: Run) -> None:
+    """Accepted, it is in effect; what comes then is looked at anew. What is known already stays as it is."""
+
+    def hold(*numbers: int) -> list[str]:
+        entries = [complained(number) for number in numbers]
+        return [str(what) for what in run(shared_store.waves.hold(entries, "complaint:unsigned", now=NOW))]
+
+    assert told(shared_store, run, refused(9)) == ["suppressed"]
+    assert hold(1, 2, 9) == ["held", "held", "known"]
+    assert hold(2) == ["known"]
+    assert in_effect(shared_store, run, 1, 2, 9) == [9]
+    (wave,) = run(shared_store.waves.latest(now=NOW))
+    assert (wave.subject, wave.state, wave.held) == ("complaint:unsigned", "open", 2)
+    assert run(shared_store.waves.accept(wave.number)) == 2
+    assert hold(3) == ["held"]
+    assert in_effect(shared_store, run, 1, 2, 3) == [1, 2]
+    assert run(shared_store.waves.undo(wave.number + 1, now=NOW)) == 1
+    assert run(shared_store.suppressions.suppress([complained(3)], now=NOW)) == [True]
+
+
+def test_a_complaint_that_is_held_stands_in_the_way_of_nothing(shared_store: SharedStore, run: Run) -> None:
+    """Neither of a proof by bounces nor of a complaint that counts; no delivery lifts it."""
+    run(shared_store.waves.hold([complained(1), complained(2)], "complaint:unsigned", now=NOW))
+    assert told(shared_store, run, refused(1)) == ["suppressed"]
+    assert run(shared_store.suppressions.suppress([complained(2)], now=NOW)) == [True]
+    assert in_effect(shared_store, run, 1, 2) == [1, 2]
+    run(shared_store.waves.hold([complained(3)], "complaint:unsigned", now=NOW))
+    assert told(shared_store, run, Delivered("03", "example.net", NOW)) == ["nothing"]
+    assert run(shared_store.evidence.history("03", now=NOW)).entries[0].is_held

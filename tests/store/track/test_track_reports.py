@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from postroom.mail.recipients import MaskedRecipient, masked_recipient
 from postroom.mail.states import State
 from postroom.mail.tokens import NAME_OCTETS, mint
 from postroom.store.errors import StoreUnavailable
-from postroom.store.track.bounce_report import BounceReport, Effect
+from postroom.store.track.bounce_report import BounceReport, Effect, ReportOrigin
 from postroom.store.track.evidence import Bounce, RecipientFault
-from postroom.store.track.facts import DeliveryTried, Fact, LeftQueue, SeenInQueue
+from postroom.store.track.facts import DeliveryTried, Fact, ForeignMail, LeftQueue, NoticeQueued, SeenInQueue
+from postroom.store.track.reports import MAX_LOCAL, NOTICE_WAIT_S
 from postroom.store.track.schema import TRACK
 from postroom.store.track.track_store import TrackStore
 
@@ -219,3 +221,83 @@ def test_a_file_of_before_reports_is_brought_up_to_date(tmp_path: Path, run: Run
     bed.log(tried(State.DELIVERED))
     assert bed.report(bounce()) == [Effect.COUNTED]
     run(bed.store.close())
+
+
+def notice(number: str = "n") -> BounceReport:
+    return replace(bounce(number), origin=ReportOrigin.NOTICE, notice="B2C3D4")
+
+
+QUEUED = SeenInQueue(TOKEN, "A1B2C3", "postfix")
+SHOWN = NoticeQueued("A1B2C3", "B2C3D4")
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_notice_counts_once_the_log_shows_it_to_be_of_that_mail(bed: Bed, is_first: bool) -> None:
+    """Whichever of the two is read first."""
+    bed.log(QUEUED, tried(State.DELIVERED))
+    if is_first:
+        assert bed.report(notice()) == [Effect.WAITS]
+        assert [made.by for made in bed.log(SHOWN)] == ["report"]
+    else:
+        assert bed.log(SHOWN) == []
+        assert bed.report(notice()) == [Effect.COUNTED]
+    assert bed.states() == [("bounced", "the report's words")]
+    assert bed.causes() == ["invalid_recipient"]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        (NoticeQueued("A1B2C3", "F00000"),),
+        (NoticeQueued("E00000", "B2C3D4"),),
+        (SeenInQueue(mint(KEY, b"8 others", NOW), "E00000", "postfix"), NoticeQueued("E00000", "B2C3D4")),
+        (ForeignMail(TOKEN, "E00000"), SeenInQueue(TOKEN, "E00000", "postfix"), NoticeQueued("E00000", "B2C3D4")),
+    ],
+)
+def test_a_notice_of_other_mail_never_counts(bed: Bed, facts: tuple[Fact, ...]) -> None:
+    """Another notice, or one on somebody's own mail; it is local evidence in the end."""
+    bed.log(QUEUED, tried(State.DELIVERED))
+    assert bed.report(notice()) == [Effect.WAITS]
+    assert bed.log(*facts) == []
+    bed.run(bed.store.sweep(NOW - 1e6, NOW + 9 + NOTICE_WAIT_S, 9))
+    assert rows(bed.path, "SELECT origin, waits FROM report") == [("notice", 1)]
+    bed.run(bed.store.sweep(NOW - 1e6, NOW + 10 + NOTICE_WAIT_S, 9))
+    assert rows(bed.path, "SELECT origin, waits FROM report") == [("local", 0)]
+    assert bed.states() == [("delivered", "the log's reply")]
+    assert bed.causes() == ["local"]
+
+
+def test_mail_of_others_under_our_token_changes_nothing(bed: Bed) -> None:
+    """Also when it is taken up again later, and when it comes back under another queue id; a requeued mail of ours is
+    ours."""
+    bed.log(QUEUED, tried(State.DELIVERED), LeftQueue("A1B2C3", NOW))
+    theirs = replace(tried(State.BOUNCED), queue_id="E00000")
+    bed.log(ForeignMail(TOKEN, "E00000"), SeenInQueue(TOKEN, "E00000", "postfix"), theirs)
+    bed.log(SeenInQueue(TOKEN, "E00000", "postfix"), theirs)
+    again = replace(theirs, queue_id="E00001")
+    bed.log(ForeignMail(TOKEN, "E00001", "E00000"), SeenInQueue(TOKEN, "E00001", "postfix"), again)
+    assert bed.states() == [("delivered", "the log's reply")]
+    ours = replace(tried(State.BOUNCED), queue_id="A00001")
+    bed.log(ForeignMail(TOKEN, "A00001", "A1B2C3"), SeenInQueue(TOKEN, "A00001", "postfix"), ours)
+    assert [state for state, _ in bed.states()] == ["delivered", "bounced"]
+
+
+def test_local_reports_change_nothing_and_are_few(bed: Bed) -> None:
+    """Nothing of the delivery; as evidence of no weight they go on, but for one that the log has said already."""
+    bed.log(QUEUED, tried(State.DELIVERED))
+    local = [replace(bounce(str(number)), origin=ReportOrigin.LOCAL) for number in range(MAX_LOCAL + 2)]
+    assert set(bed.report(*local)) == {Effect.LOCAL}
+    assert bed.report(replace(complaint(), origin=ReportOrigin.LOCAL)) == [Effect.LOCAL]
+    assert bed.states() == [("delivered", "the log's reply")]
+    assert rows(bed.path, "SELECT count(*) FROM report") == [(MAX_LOCAL,)]
+    assert set(rows(bed.path, "SELECT cause, proof FROM share WHERE cause <> ''")) == {("local", "after")}
+
+
+def test_a_complaint_for_review_does_not_hide_one_that_counts(bed: Bed) -> None:
+    """Held once; then one that is signed counts."""
+    bed.log(QUEUED, tried(State.DELIVERED))
+    unsigned = replace(SPAM, proof="review")
+    assert bed.report(complaint("c1", fault=unsigned)) == [Effect.HELD]
+    assert bed.report(complaint("c2", fault=unsigned)) == [Effect.REPEATED]
+    assert bed.report(complaint("c3")) == [Effect.COUNTED]
+    assert bed.report(complaint("c4")) == [Effect.REPEATED]

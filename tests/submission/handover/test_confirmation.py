@@ -79,10 +79,12 @@ async def test_a_bounce_counts_when_it_is_of_mail_we_handed_over_and_that_is_gon
             return set(tokens) if next(looks, False) else set()
 
         if counts:
-            learner = Learner(away.evidence, away.suppressions, RULES, WaveGuard(20, 60.0, 20), log)
+            learner = Learner(away.evidence, away.suppressions, away.waves, RULES, WaveGuard(20, 60.0, 20), log)
             with pytest.raises(StoreUnavailable):
                 await Confirmation(at.store.queries, reader, learner, queued, log).confirm(0.0, 0.0)
-        learner = Learner(at.shared.evidence, at.shared.suppressions, RULES, WaveGuard(20, 60.0, 20), log)
+        learner = Learner(
+            at.shared.evidence, at.shared.suppressions, at.shared.waves, RULES, WaveGuard(20, 60.0, 20), log
+        )
         for _ in range(2):
             await Confirmation(at.store.queries, reader, learner, queued, log).confirm(0.0, 0.0)
         hints = [suppression.hint for suppression in await at.shared.suppressions.page(("", ""), 9, NOW)]
@@ -121,7 +123,9 @@ async def test_a_delivery_lifts_when_it_is_of_mail_we_handed_over(bed: Path, to:
         await at.shared.evidence.learn([refused], RULES, WaveGuard(20, 60.0, 20), NOW)
         tried = DeliveryTried(QUEUE_ID, recipient, None, State.DELIVERED, "2.0.0", "250 ok", "mx:25", NOW)
         await track.log.apply("log", None, "1", [SeenInQueue(token, QUEUE_ID, "postfix"), tried], NOW, proven=False)
-        learner = Learner(at.shared.evidence, at.shared.suppressions, RULES, WaveGuard(20, 60.0, 20), log)
+        learner = Learner(
+            at.shared.evidence, at.shared.suppressions, at.shared.waves, RULES, WaveGuard(20, 60.0, 20), log
+        )
 
         async def queued(tokens: Collection[str]) -> set[str]:
             raise AssertionError(f"a delivery needs no look into the queue: {tokens}")

@@ -66,6 +66,27 @@ class WaveSection(Section):
         return value
 
 
+COMPLAINT_REPORTERS = (
+    # Documented by Yahoo (Sender Hub, FAQ): its reports, for AOL too, are signed by this domain.
+    "arf.mail.yahoo.com",
+    # Microsoft's JMRP forwards complaints From this address. hotmail.com signs its users' mail as well.
+    "staff@hotmail.com",
+    # Validity runs the loops of many providers (Comcast, Mail.ru, Yandex, …) under names below this one.
+    "senderscore.net",
+    # Names that providers, or Validity for them, use for feedback loops alone (feedbackloop@…).
+    "fbl.apps.rackspace.com",
+    "fbl.cox.net",
+    "fbl.fastmail.com",
+    "fbl.hostedemail.com",
+    "fbl.synacor.com",
+    "fbl.usa.net",
+    "fbl.xs4all.net",
+    "fbl.zoho.com",
+    "feedback.bluetie.com",
+)
+"""Whose reports are known to be sent, and under which name; a name that does not sign its own changes nothing."""
+
+
 class SuppressionSection(Section):
     """When bounces put an end to mail to a recipient, by the class of the fault."""
 
@@ -74,3 +95,9 @@ class SuppressionSection(Section):
     inactive: InactiveSection = Field(InactiveSection())
     mailbox_full: MailboxFullSection = Field(MailboxFullSection())
     wave: WaveSection = Field(WaveSection())
+    complaint_reporters: values.Reporters = Field(
+        COMPLAINT_REPORTERS,
+        description="Whose complaints suppress by themselves, by a DKIM signature that holds: a domain (or one below "
+        "it), or an address whose domain signs its users' mail too. All others are held for review. A list here "
+        "replaces the one shipped.",
+    )

@@ -5,6 +5,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from postroom.store.track.bounce_report import LOCAL_REPORT
+
 if TYPE_CHECKING:
     from postroom.store.shared.values import KeptRefusal, RecipientHistory, Suppression, Wave
 
@@ -26,12 +28,21 @@ def history_text(recipient_hash: str, history: "RecipientHistory") -> str:
     lines = [f"#{recipient_hash}: {'suppressed' if history.is_suppressed else 'not suppressed'}"]
     for entry in history.entries:
         lines += [f"  {entry_text(entry)}", *_evidence_lines(entry)]
-    if history.refusals:
+    counting = [refusal for refusal in history.refusals if refusal.cause != LOCAL_REPORT]
+    local = [refusal for refusal in history.refusals if refusal.cause == LOCAL_REPORT]
+    if counting:
         lines.append("what counts against it:")
-    for refusal in history.refusals:
+    for refusal in counting:
         proof = "is proof" if refusal.is_proof else "counts"
         lines += [
             f"  {time_text(refusal.at)}  {refusal.cause} {refusal.enhanced_status}  {proof}",
+            *_evidence_lines(refusal),
+        ]
+    if local:
+        lines.append("what anybody on this host could write, and counts for nothing:")
+    for refusal in local:
+        lines += [
+            f"  {time_text(refusal.at)}  {' '.join(filter(None, (refusal.cause, refusal.enhanced_status)))}",
             *_evidence_lines(refusal),
         ]
     if history.good_at is not None:

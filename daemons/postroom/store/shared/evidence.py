@@ -18,6 +18,7 @@ import apsw
 from postroom.store.shared.file import SharedFile
 from postroom.store.shared.suppressions import entries, forget, known_entry, put
 from postroom.store.shared.values import (
+    COMPLAINT,
     GOOD_KEPT_S,
     MOST_REFUSALS,
     REFUSAL_KEPT_S,
@@ -145,7 +146,9 @@ def _refused(connection: apsw.Connection, fact: Refused, proofs: _Proofs, guard:
         return Learned.COUNTED
     known = known_entry(connection, fact.recipient_hash, "", now_ms)
     if known is not None and known.source != "bounce":
-        return Learned.KNOWN
+        if not (known.is_held and known.source == COMPLAINT):
+            return Learned.KNOWN
+        known = None  # a complaint nobody has looked at yet does not stand in the way of what is proof
     entry = Suppression(
         recipient_hash=fact.recipient_hash,
         domain=fact.domain,

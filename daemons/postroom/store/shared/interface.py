@@ -126,6 +126,13 @@ class Waves(Protocol):
     alone is too much, else the rule.
     """
 
+    async def hold(self, suppressions: Sequence[Suppression], subject: str, now: float | None = None) -> list[Learned]:
+        """Hold these for review, in the open wave of this subject, or a new one.
+
+        What is said against a recipient already stays as it is (KNOWN). An accepted wave takes no more of them: each
+        is to be looked at.
+        """
+
     async def latest(self, limit: int = 100, now: float | None = None) -> list[Wave]:
         """The waves, the latest first."""
 

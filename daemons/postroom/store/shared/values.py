@@ -191,7 +191,7 @@ class Wave:
 
     Attributes:
         number:    its name.
-        subject:   what they have in common: `domain:example.net` or `rule:recipient.unknown`.
+        subject:   what they have in common: `domain:example.net`, `rule:recipient.unknown`, or `complaint:unsigned`.
         state:     `open` holds what comes; once `accepted`, what comes is in effect; `undone` is lifted.
         began_at:  when the burst was noticed.
         last_at:   when the last one came.

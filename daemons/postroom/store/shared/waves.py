@@ -1,11 +1,12 @@
 """shared.db: bursts of suppressions, held for review (interface.py says what a wave is)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import apsw
 
 from postroom.store.shared.file import SharedFile
-from postroom.store.shared.suppressions import forget
+from postroom.store.shared.suppressions import forget, known_entry, put
 from postroom.store.shared.values import WAVE_KEPT_S, Learned, Suppression, Wave, WaveGuard
 
 
@@ -14,6 +15,13 @@ class SqliteWaves:
 
     def __init__(self, file: SharedFile) -> None:
         self._file = file
+
+    async def hold(self, suppressions: Sequence[Suppression], subject: str, now: float | None = None) -> list[Learned]:
+        def transaction(connection: apsw.Connection) -> list[Learned]:
+            now_ms = self._file.now_ms(now)
+            return [_hold(connection, suppression, subject, now_ms) for suppression in suppressions]
+
+        return await self._file.write(transaction)
 
     async def latest(self, limit: int = 100, now: float | None = None) -> list[Wave]:
         def transaction(connection: apsw.Connection) -> list[Wave]:
@@ -69,6 +77,21 @@ class SqliteWaves:
         return await self._file.sweep(remove, budget)
 
 
+def _hold(connection: apsw.Connection, entry: Suppression, subject: str, now_ms: int) -> Learned:
+    if known_entry(connection, entry.recipient_hash, entry.stream, now_ms) is not None:
+        return Learned.KNOWN
+    row = connection.execute(
+        "SELECT number FROM waves WHERE subject = ? AND state = 'open' ORDER BY number DESC LIMIT 1", (subject,)
+    ).fetchone()
+    if row is None:
+        number = _new_wave(connection, subject, entry.added_at)
+    else:
+        number = int(row[0])
+        connection.execute("UPDATE waves SET last_at = max(last_at, ?) WHERE number = ?", (entry.added_at, number))
+    put(connection, replace(entry, wave=number, is_held=True))
+    return Learned.HELD
+
+
 def with_wave(connection: apsw.Connection, entry: Suppression, guard: WaveGuard) -> tuple[Suppression, Learned]:
     """A new entry with the wave it belongs to, if any; and whether it is in effect, held, or held as the first."""
     subjects = [(f"domain:{entry.domain}", "domain", entry.domain), (f"rule:{entry.rule}", "rule", entry.rule)]
@@ -117,13 +140,16 @@ def _count(connection: apsw.Connection, what: str, *bindings: str | float) -> in
 def _begun(
     connection: apsw.Connection, entry: Suppression, subject: str, column: str, value: str, guard: WaveGuard
 ) -> int:
-    connection.execute(
-        "INSERT INTO waves (subject, state, began_at, last_at) VALUES (?, 'open', ?, ?)",
-        (subject, entry.added_at, entry.added_at),
-    )
-    number = connection.last_insert_rowid()
+    number = _new_wave(connection, subject, entry.added_at)
     connection.execute(
         f"UPDATE suppressions SET wave = ? WHERE {column} = ? AND added_at > ? AND source = 'bounce' AND wave IS NULL",
         (number, value, entry.added_at - guard.within_s),
     )
     return number
+
+
+def _new_wave(connection: apsw.Connection, subject: str, at: float) -> int:
+    connection.execute(
+        "INSERT INTO waves (subject, state, began_at, last_at) VALUES (?, 'open', ?, ?)", (subject, at, at)
+    )
+    return connection.last_insert_rowid()

@@ -7,6 +7,21 @@ from typing import Literal
 from postroom.store.track.evidence import Bounce, RecipientFault
 
 
+class ReportOrigin(StrEnum):
+    """Who wrote the mail that reports, as far as this host can tell."""
+
+    REMOTE = "remote"
+    """Another host brought it."""
+    NOTICE = "notice"
+    """Perhaps bounce(8) of this host. Its log tells."""
+    LOCAL = "local"
+    """Somebody on this host, or who had logged in: they can write what they like."""
+
+
+LOCAL_REPORT: Literal["local"] = "local"
+"""The cause of evidence that counts for nothing, for it came from this host or from a login."""
+
+
 @dataclass(frozen=True, slots=True)
 class BounceReport:
     """What a mail to the return path says of one recipient of the mail with this token.
@@ -17,6 +32,8 @@ class BounceReport:
         reason:     its words, masked.
         at:         when it was taken, Unix seconds.
         fault:      set when it speaks against the recipient.
+        origin:     who wrote it.
+        notice:     with origin `notice`: the queue id of that mail.
     """
 
     id: str
@@ -27,6 +44,8 @@ class BounceReport:
     reason: str
     at: float
     fault: RecipientFault | None = None
+    origin: ReportOrigin = ReportOrigin.REMOTE
+    notice: str = ""
 
 
 class Effect(StrEnum):
@@ -37,9 +56,13 @@ class Effect(StrEnum):
     REPEATED = "repeated"
     """Nothing: that was known."""
     WAITS = "waits"
-    """Nothing yet: the log does not say yet what became of the delivery."""
+    """Nothing yet: the log does not say yet what became of the delivery, or who wrote the report."""
     UNKNOWN = "unknown"
     """Nothing: the mail of that token never went to that recipient."""
+    LOCAL = "local"
+    """Nothing: it came from this host, or from somebody who had logged in. It is kept as evidence."""
+    HELD = "held"
+    """Nothing yet: a complaint that no reporter we know has signed waits for an operator's review."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from postroom.mail.recipients import MaskedRecipient
 from postroom.mail.states import State
 from postroom.store.sqlite.rows import insert_row, named_rows
 from postroom.store.track.evidence import Bounce, RecipientFault
-from postroom.store.track.facts import DeliveryTried, GaveUp, LeftQueue
+from postroom.store.track.facts import DeliveryTried, ForeignMail, GaveUp, LeftQueue
 from postroom.store.track.reports import settle_reports
 from postroom.store.track.sharing import share
 
@@ -35,6 +35,8 @@ def seen(
         return
     if alive is not None:
         end_queue_life(connection, alive[0], now, State.UNTRACKED, now)
+    if _is_foreign(connection, token, queue_id):
+        return
     if _goes_on(connection, token, queue_id, now):
         return
     insert_row(
@@ -42,6 +44,29 @@ def seen(
         "queue",
         {"queue_id": queue_id, "token": token, "seen_at": now, "instance": instance, "recipients": recipients},
     )
+
+
+def note_foreign(connection: apsw.Connection, fact: ForeignMail, now: float) -> None:
+    """A mail of somebody else has this token as its envelope sender: what becomes of it says nothing of ours."""
+    if not fact.before or _is_foreign(connection, fact.token, fact.before):
+        connection.execute(
+            "REPLACE INTO foreign_mail (queue_id, token, seen_at) VALUES (?, ?, ?)", (fact.queue_id, fact.token, now)
+        )
+
+
+def noticed(connection: apsw.Connection, queue_id: str, notice: str, source: str, now: float) -> Bounce | None:
+    """bounce(8) has written a notice; returns the bounce it makes where a report waited for that."""
+    alive = connection.execute(_ALIVE, (queue_id,)).fetchone()
+    if alive is None:
+        return None
+    token = alive[1]
+    connection.execute("REPLACE INTO notice (queue_id, token, seen_at) VALUES (?, ?, ?)", (notice, token, now))
+    return settle_reports(connection, token, source, proven=True)
+
+
+def _is_foreign(connection: apsw.Connection, token: str, queue_id: str) -> bool:
+    foreign = "SELECT 1 FROM foreign_mail WHERE queue_id = ? AND token = ?"
+    return connection.execute(foreign, (queue_id, token)).fetchone() is not None
 
 
 def _goes_on(connection: apsw.Connection, token: str, queue_id: str, now: float) -> bool:

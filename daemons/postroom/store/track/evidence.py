@@ -6,7 +6,7 @@ from typing import Literal
 
 from postroom.mail.recipients import MaskedRecipient
 
-Proof = Literal["now", "after"]
+Proof = Literal["now", "after", "review"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class RecipientFault:
 
     Attributes:
         cause:        the class of the fault.
-        proof:        whether it is proof `now`, or `after` it has repeated.
+        proof:        whether it is proof `now`, `after` it has repeated, or when a `review` by an operator says so.
         rule:         id of the rule that judged.
         rule_version: of that rule.
     """

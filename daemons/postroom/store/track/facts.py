@@ -21,6 +21,26 @@ class SeenInQueue:
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignMail:
+    """A mail with this token in its envelope sender came in by another way than the hand-over: it is not our mail.
+
+    `before` is the queue id it had before, where it had one: then it is foreign only if that one was.
+    """
+
+    token: str
+    queue_id: str
+    before: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeQueued:
+    """bounce(8) has told the sender of a mail that it could not be delivered, by a mail with the queue id `notice`."""
+
+    queue_id: str
+    notice: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryTried:
     """A delivery was tried. Facts of queue ids that no `SeenInQueue` named are passed over: they are not our mail.
 
@@ -102,6 +122,8 @@ class LogGap:
 
 Fact = (
     SeenInQueue
+    | ForeignMail
+    | NoticeQueued
     | DeliveryTried
     | GaveUp
     | LeftQueue

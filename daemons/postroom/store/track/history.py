@@ -9,7 +9,10 @@ from postroom.mail.states import State
 
 @dataclass(frozen=True, slots=True)
 class LoggedDelivery:
-    """What Postfix's log says of one recipient of one queue id; `reason` is masked, `changed_at` Unix seconds."""
+    """What Postfix's log says of one recipient of one queue id; `reason` is masked, `changed_at` Unix seconds.
+
+    `local_reports`: so many mails to its return path changed nothing, for they came from this host or a login.
+    """
 
     queue_id: str
     recipient: MaskedRecipient
@@ -20,6 +23,7 @@ class LoggedDelivery:
     relay: str
     attempts: int
     changed_at: float
+    local_reports: int = 0
 
 
 @dataclass(frozen=True, slots=True)

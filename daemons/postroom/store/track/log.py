@@ -10,11 +10,13 @@ from postroom.store.track.evidence import Bounce
 from postroom.store.track.facts import (
     DeliveryTried,
     Fact,
+    ForeignMail,
     GaveUp,
     InstanceStarted,
     InstanceStopping,
     LeftQueue,
     LogGap,
+    NoticeQueued,
     SeenInQueue,
     SessionEnded,
     SessionOpened,
@@ -106,6 +108,11 @@ def _apply_fact(connection: apsw.Connection, fact: Fact, source: str, now: float
         case SeenInQueue(token, queue_id, instance, recipients):
             deliveries.seen(connection, token, queue_id, now, instance, recipients)
             meta.set_value(connection, meta.INSTANCE, instance)
+        case ForeignMail():
+            deliveries.note_foreign(connection, fact, now)
+        case NoticeQueued(queue_id, notice):
+            # Of a log that anybody can write into it proves nothing; what it tells stands there anyway.
+            return deliveries.noticed(connection, queue_id, notice, source, now) if proven else None
         case DeliveryTried():
             return deliveries.tried(connection, fact, source, proven=proven)
         case GaveUp():

@@ -114,7 +114,9 @@ def _deliveries(connection: apsw.Connection, token: str) -> list[LoggedDelivery]
     rows = named_rows(
         connection,
         "SELECT q.queue_id, recipient_hash, domain, hint, original_hash AS original, state, enhanced_status, reason,"
-        " relay, attempts, changed_at FROM delivery d JOIN queue q ON q.id = d.queue WHERE q.token = ?"
+        " relay, attempts, changed_at,"
+        " (SELECT count(*) FROM report WHERE token = q.token AND origin = 'local') AS local_reports"
+        " FROM delivery d JOIN queue q ON q.id = d.queue WHERE q.token = ?"
         " ORDER BY q.id, changed_at",
         (token,),
     )

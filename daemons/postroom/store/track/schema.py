@@ -112,4 +112,28 @@ TRACK = (
     CREATE INDEX report_waiting ON report (token) WHERE waits = 1;
     CREATE INDEX report_taken_at ON report (taken_at);
     """,
+    """
+    -- Who wrote it (bounce_report.ReportOrigin), and where that may be bounce(8) the queue id of its mail.
+    ALTER TABLE report ADD COLUMN origin TEXT NOT NULL DEFAULT 'remote';
+    ALTER TABLE report ADD COLUMN notice TEXT NOT NULL DEFAULT '';
+    CREATE INDEX report_token ON report (token);
+    CREATE INDEX report_unproven ON report (taken_at) WHERE waits = 1 AND origin = 'notice';
+
+    -- Mails by which bounce(8) has told the sender of a mail of ours, as the log says.
+    CREATE TABLE notice (
+        queue_id TEXT PRIMARY KEY,
+        token    TEXT NOT NULL,
+        seen_at  REAL NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX notice_seen_at ON notice (seen_at);
+
+    -- Mail of others with a token of ours as its envelope sender: anybody on this host can read one in the queue.
+    CREATE TABLE foreign_mail (
+        queue_id TEXT NOT NULL,
+        token    TEXT NOT NULL,
+        seen_at  REAL NOT NULL,
+        PRIMARY KEY (queue_id, token)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX foreign_mail_seen_at ON foreign_mail (seen_at);
+    """,
 )

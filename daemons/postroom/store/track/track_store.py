@@ -22,7 +22,7 @@ from postroom.store.sqlite.thread import StoreThread
 from postroom.store.track import meta
 from postroom.store.track.log import TrackLog
 from postroom.store.track.reconciliation import TrackReconciliation
-from postroom.store.track.reports import TrackReports
+from postroom.store.track.reports import TrackReports, end_unproven
 from postroom.store.track.schema import TRACK
 from postroom.store.track.sharing import TrackSharing
 from postroom.store.track.witness import TrackWitness
@@ -107,7 +107,10 @@ class TrackStore:
             connection.execute(
                 "DELETE FROM share WHERE added_at < ? AND cause = '' AND proven = 0", (now - UNPROVEN_DELIVERY_KEPT_S,)
             )
+            end_unproven(connection, now, budget)
             connection.execute("DELETE FROM report WHERE taken_at < ?", (before,))
+            connection.execute("DELETE FROM notice WHERE seen_at < ?", (before,))
+            connection.execute("DELETE FROM foreign_mail WHERE seen_at < ?", (before,))
             connection.execute("DELETE FROM checkpoint WHERE began_at < ?", (before,))
             row = connection.execute("SELECT max(seen_at) FROM session WHERE seen_at < ?", (now - SESSION_KEPT_S,))
             forgotten = row.fetchall()[0][0]

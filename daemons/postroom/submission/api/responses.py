@@ -92,6 +92,7 @@ def _at_postfix(delivery: DeliveryView, fact: LoggedDelivery) -> dict[str, objec
         reason=fact.reason,
         relay=fact.relay or None,
         tries=fact.attempts,
+        local_reports=fact.local_reports or None,
     )
 
 
