@@ -9,6 +9,9 @@
 #   --return-path DOMAIN a name of its own below DOMAIN, such as bounces.example.org, where mails that bounce later come to
 #                        and Postroom reads them; needs an MX record that leads here. Without it they go to a mailbox.
 #                        Only for the first configuration: from then on postroom.yaml tells
+#   --queue-readers USERS who may list Postfix's queue beside root, as in root,anna: the queue shows everybody's
+#                        recipients and return addresses. Without it everybody may, or who may now; `everybody` gives
+#                        main.cf its own line back. Their mailq(1) and postqueue(1) then fail for all others
 #   --no-sendmail-door   leave the mail of sendmail(1) alone
 #   --selector NAME      of the signing key; without it year and month
 #   --recipient ADDRESS  who gets the test mails; without it root on this host

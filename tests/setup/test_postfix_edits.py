@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postroom.setup.main_cf_edits import RETURN_PATH_REGIONS, own_networks, wired_return_domains
+from postroom.setup.main_cf_edits import RETURN_PATH_REGIONS, own_networks, wired_queue_readers, wired_return_domains
 from postroom.setup.marks import MarksBroken, lines_of
 from postroom.setup.master_cf_edits import CannotEdit
 from postroom.setup.postfix_edits import PIECES, EditedFiles, EditOptions, edited_files, restored
@@ -41,9 +41,10 @@ def edited(
     networks: str = LOCAL,
     door: bool = True,
     return_domains: tuple[str, ...] = (),
+    queue_readers: tuple[str, ...] | None = None,
 ) -> EditedFiles:
     """Both files with our part; both give back what they were."""
-    options = EditOptions(networks, door, return_domains)
+    options = EditOptions(networks, door, return_domains, queue_readers)
     made = edited_files(main, master, TEXTS, options)
     assert restored(made.main).text == main
     assert restored(made.master).text == master
@@ -414,3 +415,15 @@ def test_bounce_mails_have_a_transport_that_tells_where_they_came_from() -> None
         "lmtp_send_xforward_command"
     ] == ("yes")
     assert "postroom-return" not in edited().master
+
+
+@pytest.mark.parametrize("site", ["", "authorized_mailq_users =\n static:anyone\n"])
+def test_who_lists_the_queue_is_left_to_the_site_unless_it_is_asked_for(site: str) -> None:
+    """In place of the site's list, for all of its people might; a later run finds what was chosen."""
+    plain = edited(main=site)
+    assert wired_queue_readers(plain.main) is None
+    assert in_force(plain.main).get("authorized_mailq_users") == ("static:anyone" if site else None)
+    chosen = edited(main=site, queue_readers=("root", "anna"))
+    assert in_force(chosen.main)["authorized_mailq_users"] == "root, anna"
+    assert len(re.findall("^authorized_mailq_users", chosen.main, re.MULTILINE)) == 1
+    assert wired_queue_readers(chosen.main) == ("root", "anna")

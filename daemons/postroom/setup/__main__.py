@@ -32,6 +32,7 @@ from postroom.setup.steps import perform
 from postroom.setup.trial_mail import TrialMail
 
 CHECKOUT = Path(__file__).resolve().parents[3]
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
 
 
@@ -39,6 +40,16 @@ def _domain(text: str) -> str:
     if _DOMAIN.fullmatch(text.lower()) is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a domain name; write, for example, example.org")
     return text.lower()
+
+
+def _queue_readers(text: str) -> tuple[str, ...]:
+    """Users, parted by commas; `everybody` is none in particular."""
+    users = tuple(dict.fromkeys(filter(None, re.split(r"[,\s]+", text))))
+    if users == ("everybody",):
+        return ()
+    if not users or not all(map(_USER.fullmatch, users)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of users; write for example root,anna, or everybody")
+    return users
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
@@ -50,6 +61,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
         command.add_argument("--hostname", type=_domain)
         command.add_argument("--selector", default=time.strftime("%Y%m", time.gmtime()))
         command.add_argument("--return-path", type=_domain)
+        command.add_argument("--queue-readers", type=_queue_readers)
         command.add_argument("--recipient")
         command.add_argument("--no-sendmail-door", action="store_true")
         command.add_argument("--no-test-mail", action="store_true")
@@ -77,7 +89,7 @@ def main(words: Sequence[str]) -> int:
         return removal.perform(given.purge)
     host = inspect()
     hostname, door = given.hostname or host.hostname, not given.no_sendmail_door
-    choices = Choices(CHECKOUT, given.domain, hostname, given.selector, door, given.return_path)
+    choices = Choices(CHECKOUT, given.domain, hostname, given.selector, door, given.return_path, given.queue_readers)
     if not _may_set_up(choices, host):
         return 1
     if given.command == "check":

@@ -12,7 +12,7 @@ from pathlib import Path
 from postroom.postfix import commands
 from postroom.postfix.commands import PostfixCommandFailed
 from postroom.setup.host import POSTFIX, Host, SetupFailed, missing_names, run, succeeds
-from postroom.setup.main_cf_edits import networks_beyond_loopback, wired_return_domains
+from postroom.setup.main_cf_edits import networks_beyond_loopback, wired_queue_readers, wired_return_domains
 from postroom.setup.postfix_edits import PIECES, EditedFiles, EditOptions, edited_files, restored
 from postroom.setup.record import SetupRecord, read_octets, write_whole
 from postroom.setup.steps import RunCommand, Step, WriteFile
@@ -36,6 +36,8 @@ class Choices:
     selector: str
     sendmail_door: bool
     return_path: str | None = None
+    queue_readers: tuple[str, ...] | None = None
+    """Users who may list Postfix's queue beside root; empty is everybody, None leaves it as it is."""
 
 
 @dataclass
@@ -91,7 +93,10 @@ def edited_postfix_files(choices: Choices, host: Host, return_domains: tuple[str
     """
     folder = choices.checkout / "postfix-conf"
     pieces = {name: (folder / name).read_text(encoding="ascii") for name in PIECES}
-    options = EditOptions(host.mynetworks, choices.sendmail_door, return_domains)
+    readers = choices.queue_readers
+    if readers is None:
+        readers = wired_queue_readers(MAIN_CF.read_text(encoding="latin-1"))
+    options = EditOptions(host.mynetworks, choices.sendmail_door, return_domains, readers or None)
     return edited_files(_original(MAIN_CF), _original(MASTER_CF), pieces, options)
 
 

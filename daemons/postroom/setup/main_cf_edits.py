@@ -1,4 +1,4 @@
-"""Postroom's part of main.cf: limits and signing at port 25, the sendmail door, the return path.
+"""Postroom's part of main.cf: limits and signing at port 25, the sendmail door, the return path, who lists the queue.
 
     a parameter the site does not set    into a block at the end
     a list the site sets already         edited in its place, the original kept above it as a comment
@@ -6,7 +6,7 @@
 Pure; the values are those of the pieces in postfix-conf/, where the reasons stand.
 
 Source:  Postfix SMTPD_POLICY_README, MILTER_README; postconf(5) relay_domains, relay_recipient_maps,
-         compatibility_level; transport(5).
+         compatibility_level, authorized_mailq_users; transport(5).
 """
 
 import ipaddress
@@ -19,6 +19,8 @@ from postroom.setup.postfix_files import Parameter, parameters, words
 
 LISTS = ("smtpd_recipient_restrictions", "smtpd_end_of_data_restrictions")
 """The lists of smtpd in which Postroom's policy service is asked."""
+
+QUEUE_READERS = "authorized_mailq_users"
 
 RETURN_PATH_REGIONS = ("return", "list relay_domains")
 """The regions by which Postfix takes mail for the return-path domains from the world."""
@@ -34,13 +36,20 @@ _OURS_LAST = {"smtpd_milters", "smtpd_restriction_classes", CONNECT_MACROS}
 
 
 def edited_main_cf(
-    main: str, pieces: Mapping[str, str], mynetworks: str, return_domains: Sequence[str], *, sendmail_door: bool
+    main: str,
+    pieces: Mapping[str, str],
+    mynetworks: str,
+    return_domains: Sequence[str],
+    *,
+    sendmail_door: bool,
+    queue_readers: Sequence[str] | None = None,
 ) -> str:
     """The main.cf with our part.
 
     Args:
-        pieces:     the files of postfix-conf/ by their names.
-        mynetworks: `postconf -xh mynetworks`.
+        pieces:        the files of postfix-conf/ by their names.
+        mynetworks:    `postconf -xh mynetworks`.
+        queue_readers: users who may list the queue beside root and Postfix; None leaves it to the site.
     """
     present = parameters(lines_of(main))
     ours = _policy_and_milter(present, pieces, mynetworks, has_return_path=bool(return_domains))
@@ -48,6 +57,8 @@ def edited_main_cf(
         ours |= _values(pieces["sendmail.main.cf"])
     if return_domains:
         ours |= _return_path(present, pieces, return_domains)
+    if queue_readers:
+        ours[QUEUE_READERS] = ", ".join(queue_readers)
     lines = lines_of(ended(main)) if main else []
     # From the end, so that the line numbers of those before stay right.
     for parameter in sorted((present[name] for name in ours if name in present), key=lambda found: -found.first):
@@ -92,6 +103,13 @@ def wired_return_domains(main: str) -> frozenset[str]:
     return frozenset() if parameter is None else frozenset(words(parameter.value))
 
 
+def wired_queue_readers(main: str) -> tuple[str, ...] | None:
+    """Who may list the queue by our part of a main.cf; None where it says nothing of that."""
+    regions = re.findall(r"^# BEGIN postroom .*?^# END postroom", main, re.MULTILINE | re.DOTALL)
+    ours = [parameters(lines_of(text)).get(QUEUE_READERS) for text in regions]
+    return next((tuple(re.split(r"[,\s]+", one.value)) for one in ours if one is not None), None)
+
+
 def _policy_and_milter(
     present: Mapping[str, Parameter], pieces: Mapping[str, str], mynetworks: str, *, has_return_path: bool
 ) -> dict[str, str]:
@@ -134,6 +152,10 @@ def _return_path(
 
 def _edited_list(parameter: Parameter, ours: str, lines: Sequence[str]) -> list[str]:
     """The region that replaces a list of the site."""
+    if parameter.name == QUEUE_READERS:
+        # Beside those of the site, all of whom may, ours would change nothing.
+        line = f"{parameter.name} = {ours}\n"
+        return region(f"list {parameter.name}", [line], lines[parameter.first : parameter.end])
     # Last among milters, for what changes a mail after ours breaks the signature; first where a permit ends the list.
     both = (parameter.value, ours) if parameter.name in _OURS_LAST else (ours, parameter.value)
     line = f"{parameter.name} = {', '.join(part.strip(', ') for part in both if part)}\n"

@@ -42,11 +42,13 @@ class EditOptions:
         mynetworks:     `postconf -xh mynetworks`.
         sendmail_door:  whether sendmail(1)'s mail goes through the door.
         return_domains: the return-path domains, whose mail goes to the watcher.
+        queue_readers:  users who may list the queue beside root and Postfix; None leaves it to the site.
     """
 
     mynetworks: str
     sendmail_door: bool = True
     return_domains: tuple[str, ...] = ()
+    queue_readers: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def edited_files(main: str, master: str, pieces: Mapping[str, str], options: Edi
             options.mynetworks,
             options.return_domains,
             sendmail_door=door,
+            queue_readers=options.queue_readers,
         ),
         edited_master_cf(master, present, pieces, sendmail_door=door, has_return_path=bool(options.return_domains)),
         tuple(_notices(present, services(lines_of(master)), options.mynetworks)),
