@@ -57,7 +57,7 @@ def test_an_object_of_plain_values_is_read_as_it_was_written(value: dict[str, An
         (b'{"a": -Infinity}', "-Infinity is not a JSON number"),
         (b'{"a": 1e999}', "out of range"),
         (b'{"a": -1e999}', "out of range"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "out of range"),
+        (b'{"a": ' + b"9" * 6000 + b"}", "a number has more than 300 digits"),
         (b'{"a": 1, "a": 2}', "'a' appears twice"),
         (b'{"t": {"a": 1, "\\u0061": 2}}', "'a' appears twice"),
         (b'{"\xc3\xa9": 1, "\\u00e9": 2}', r"'\\xe9' appears twice"),
@@ -82,11 +82,40 @@ def test_what_is_no_plain_json_object_is_malformed(octets: bytes, word: str) -> 
     assert word.replace(r"\\", "\\") in problem.detail
 
 
+@pytest.mark.parametrize(
+    ("octets", "pointer"),
+    [
+        (b'{"template": {"data": {"n": ' + b"9" * 6000 + b"}}}", "/template/data/n"),
+        (b'{"template": {"data": {"n": [1, -' + b"9" * 6000 + b"]}}}", "/template/data/n/1"),
+        (b'{"a": {"b": 1e999}}', "/a/b"),
+        (b'{"a/b": [[NaN]]}', "/a~1b/0/0"),
+        (b'{"to": [{"a": 1, "a": 2}]}', "/to/0"),
+        (b'{"a": 1, "a": 2}', ""),
+    ],
+)
+def test_what_is_ambiguous_is_named_by_its_place(octets: bytes, pointer: str) -> None:
+    """A client that builds its body from data learns which of them it was."""
+    problem = refusal(octets)
+    assert (problem.status, [(fault.pointer, fault.code) for fault in problem.errors]) == (
+        400,
+        [(pointer, "ambiguous")],
+    )
+
+
+def test_all_that_is_ambiguous_is_named_at_once() -> None:
+    """Not one with each try."""
+    problem = refusal(b'{"a": NaN, "b": {"c": 1e999, "d": ' + b"1" * 301 + b"}}")
+    assert [fault.pointer for fault in problem.errors] == ["/a", "/b/c", "/b/d"]
+
+
 @pytest.mark.parametrize("octets", [b"[" * 1_000_000, b'{"a":' * 1_000_000, b'{"a":' + b"[" * 40 + b"]" * 40 + b"}"])
 def test_a_body_nested_too_deep_is_refused_as_such(octets: bytes) -> None:
     """Depth bombs cost no more than reading them, whole or broken off."""
     problem = refusal(octets)
-    assert (problem.status, problem.detail) == (400, f"the body is nested deeper than {MAX_DEPTH} levels")
+    assert problem.status == 400
+    column = {b"[": MAX_DEPTH + 1, b'{"a":{': 5 * MAX_DEPTH + 1, b'{"a":[': MAX_DEPTH + 5}
+    (wanted,) = (number for beginning, number in column.items() if octets.startswith(beginning))
+    assert problem.detail == f"the body is nested deeper than {MAX_DEPTH} levels (line 1, column {wanted})"
 
 
 def test_the_deepest_body_that_is_allowed_is_read() -> None:

@@ -3,10 +3,10 @@
 Two steps: `document` reads JSON (any octets give a document or an ApiProblem),
 `message_request` checks it against the fields of the API.
 
-Limits:  MAX_DEPTH levels of nesting, MAX_KEYS keys in an object, MAX_KEY characters in a key, MAX_RECIPIENTS
-         mailboxes in a list: a request within the size limit must not cost more than reading it. A key twice in
-         one object, a number that is not a finite number, a NUL and half a surrogate pair anywhere are refused,
-         because the ways they are understood differ.
+Limits:  MAX_DEPTH levels of nesting, MAX_KEYS keys in an object, MAX_KEY characters in a key, MAX_DIGITS in a whole
+         number, MAX_RECIPIENTS mailboxes in a list: a request within the size limit must not cost more than reading
+         it. A key twice in one object, a number that is not a finite number, a NUL and half a surrogate pair anywhere
+         are refused, because the ways they are understood differ.
 """
 
 import json
@@ -33,11 +33,13 @@ from postroom.submission.api.problem import ApiProblem, FieldError
 MAX_DEPTH = 32
 MAX_KEYS = 200
 MAX_KEY = 200
+MAX_DIGITS = 300
 MAX_RECIPIENTS = 50
 MAX_SUBJECT = 998
 MAX_FAULTS = 100
 
 _TEXT_NEVER = re.compile("[\x00\ud800-\udfff]")
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]')
 _KEY = re.compile(r"[!-~]{1,255}")
 
 
@@ -60,69 +62,96 @@ def document(octets: bytes) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        ApiProblem: 400 for what is not JSON, 422 for text that no mail can carry.
+        ApiProblem: 400 for what is not JSON, 422 for text that no mail can carry; both with the place.
     """
     try:
-        read = json.loads(
-            octets.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refused, parse_float=_float
-        )
+        text = octets.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ApiProblem(400, "malformed", f"the body is not UTF-8 (octet {error.start})") from None
-    except RecursionError:
-        raise ApiProblem(400, "malformed", f"the body is nested deeper than {MAX_DEPTH} levels") from None
+    try:
+        read = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_integer
+        )
+        if not isinstance(read, dict):
+            raise ApiProblem(400, "malformed", "the body must be a JSON object")
+        faults = [fault for fault, _ in zip(_faults(read, "", 0), range(MAX_FAULTS), strict=False)]
+    except (RecursionError, _TooDeep):
+        raise ApiProblem(
+            400, "malformed", f"the body is nested deeper than {MAX_DEPTH} levels ({_deep_place(text)})"
+        ) from None
     except json.JSONDecodeError as error:
         raise ApiProblem(
             400, "malformed", f"the body is not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
         ) from None
-    except _Doubtful as error:
-        raise ApiProblem(400, "malformed", f"the body is ambiguous JSON: {error}") from None
-    except ValueError:
-        # An integer of more digits than Python reads; its words are for the programmer of this program.
-        raise ApiProblem(400, "malformed", "the body holds a number that is out of range") from None
-    if not isinstance(read, dict):
-        raise ApiProblem(400, "malformed", "the body must be a JSON object")
-    faults = [fault for fault, _ in zip(_text_faults(read, "", 0), range(MAX_FAULTS), strict=False)]
+    ambiguous = [fault for fault in faults if fault.code == "ambiguous"]
+    if ambiguous:
+        raise ApiProblem(400, "malformed", f"the body is ambiguous JSON: {ambiguous[0].detail}", ambiguous)
     if faults:
         raise invalid(faults)
     return read
 
 
-class _Doubtful(ValueError):
-    """JSON that two readers may understand in two ways."""
+class _TooDeep(ValueError):
+    """More than MAX_DEPTH levels."""
+
+
+class _Ambiguous(str):
+    """Stands where there is JSON that two readers may understand in two ways, and says what; where it stands is known
+    only when all is read."""
+
+    __slots__ = ()
+
+
+class _KeyTwice(dict[str, Any]):
+    """An object with a key twice; `key` is that one."""
+
+    key = ""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     read = dict(pairs)
     if len(read) != len(pairs):
         seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _Doubtful(f"the key {twice[:64]!a} appears twice in one object")
+        read = _KeyTwice(pairs)
+        read.key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
     return read
 
 
-def _refused(constant: str) -> float:
-    raise _Doubtful(f"{constant} is not a JSON number")
+def _constant(constant: str) -> object:
+    return _Ambiguous(f"{constant} is not a JSON number")
 
 
-def _float(text: str) -> float:
+def _float(text: str) -> object:
     value = float(text)
-    if not math.isfinite(value):
-        raise _Doubtful("a number is out of range")
-    return value
+    return value if math.isfinite(value) else _Ambiguous("a number is out of range")
 
 
-def _text_faults(value: object, pointer: str, depth: int) -> Iterator[FieldError]:
+def _integer(text: str) -> object:
+    # Python reads no more than 4,300 digits, and the time that takes grows with their square.
+    return int(text) if len(text) <= MAX_DIGITS else _Ambiguous(f"a number has more than {MAX_DIGITS} digits")
+
+
+def _deep_place(text: str) -> str:
+    """Where the level begins that is one too many."""
+    depth = 0
+    for found in _STRING_OR_BRACKET.finditer(text):
+        depth += 1 if found[0] in "[{" else -1 if found[0] in "]}" else 0
+        if depth > MAX_DEPTH:
+            line_start = text.rfind("\n", 0, found.start()) + 1
+            return f"line {text.count(chr(10), 0, found.start()) + 1}, column {found.start() - line_start + 1}"
+    return "line 1"
+
+
+def _faults(value: object, pointer: str, depth: int) -> Iterator[FieldError]:
     if depth > MAX_DEPTH:
-        raise ApiProblem(400, "malformed", f"the body is nested deeper than {MAX_DEPTH} levels")
+        raise _TooDeep
     if isinstance(value, str):
-        found = _TEXT_NEVER.search(value)
-        if found is not None:
-            yield FieldError(
-                pointer, "control_character", f"holds U+{ord(found[0]):04X}, which no mail can carry; leave it out"
-            )
+        yield from _text_faults(value, pointer)
     elif isinstance(value, dict) and len(value) > MAX_KEYS:
         yield FieldError(pointer, "too_many", f"has more than {MAX_KEYS} keys")
     elif isinstance(value, dict):
+        if isinstance(value, _KeyTwice):
+            yield FieldError(pointer, "ambiguous", f"the key {value.key[:64]!a} appears twice in one object")
         for key, below in value.items():
             if len(key) > MAX_KEY:
                 # Never part of a pointer: each fault below would repeat it.
@@ -130,10 +159,19 @@ def _text_faults(value: object, pointer: str, depth: int) -> Iterator[FieldError
             elif _TEXT_NEVER.search(key):
                 yield FieldError(pointer, "control_character", "a key holds a NUL or half a surrogate pair; rename it")
             else:
-                yield from _text_faults(below, f"{pointer}/{_escaped(key)}", depth + 1)
+                yield from _faults(below, f"{pointer}/{_escaped(key)}", depth + 1)
     elif isinstance(value, list):
         for index, below in enumerate(value):
-            yield from _text_faults(below, f"{pointer}/{index}", depth + 1)
+            yield from _faults(below, f"{pointer}/{index}", depth + 1)
+
+
+def _text_faults(text: str, pointer: str) -> Iterator[FieldError]:
+    if isinstance(text, _Ambiguous):
+        yield FieldError(pointer, "ambiguous", str(text))
+    elif (found := _TEXT_NEVER.search(text)) is not None:
+        yield FieldError(
+            pointer, "control_character", f"holds U+{ord(found[0]):04X}, which no mail can carry; leave it out"
+        )
 
 
 def _escaped(key: str) -> str:
