@@ -153,10 +153,11 @@ class StoreThread:
 
     def _transaction(self, jobs: list[_Job]) -> None:
         try:
-            connection = self._opened()
-            jobs = self._allowed(jobs)
-            if not jobs:
-                return
+            connection, is_gone = self._opened()
+            if is_gone:
+                jobs = self._only_those_that_need_not_last(jobs)
+                if not jobs:
+                    return
             connection.execute(self._begin)
             try:
                 for job in jobs:
@@ -173,11 +174,13 @@ class StoreThread:
         except StoreUnavailable as error:
             _fail_all(jobs, error)
 
-    def _opened(self) -> apsw.Connection:
-        """The connection, opened if need be."""
+    def _opened(self) -> tuple[apsw.Connection, bool]:
+        """The connection, opened if need be; whether its file has no name any more."""
+        standing = Standing.OURS
         if self._connection is not None:
             if self._sole is not None:
-                self._look_after(self._sole, self._sole.standing())
+                standing = self._sole.standing()
+                self._look_after(self._sole, standing)
             elif identity_of(self._path) != self._identity:
                 # Others who have the file open do the same, so that all work on one.
                 self._connection.close()
@@ -187,7 +190,7 @@ class StoreThread:
             self._identity = identity_of(self._path)
             if self._sole is not None:
                 self._sole.opened()
-        return self._connection
+        return self._connection, standing is Standing.GONE
 
     def _look_after(self, sole: SoleFile, standing: Standing) -> None:
         """Refuse to go on with a file that is not ours any more; save what its WAL holds when that lost its name."""
@@ -197,10 +200,9 @@ class StoreThread:
             sole.rescue(self._connection)
             self._connection = None
 
-    def _allowed(self, jobs: list[_Job]) -> list[_Job]:
-        """Those that may be carried out with the file as it is; the others are refused."""
-        if self._sole is None or self._sole.standing() is not Standing.GONE:
-            return jobs
+    def _only_those_that_need_not_last(self, jobs: list[_Job]) -> list[_Job]:
+        """Refuse the others: the file has no name any more."""
+        assert self._sole is not None
         _fail_all([job for job in jobs if job.lasting], self._sole.error(Standing.GONE))
         return [job for job in jobs if not job.lasting]
 
