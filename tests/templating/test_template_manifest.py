@@ -43,3 +43,33 @@ def test_yaml_cannot_make_python_objects() -> None:
     """A tag that names code is refused, not called."""
     with pytest.raises(TemplatesBroken, match="could not determine a constructor"):
         read("template.yaml", "stream: !!python/object/apply:os.getcwd []")
+
+
+HEAD = """stream: transactional
+description: d
+default_locale: en
+variables:
+  n: {type: integer, description: d, example: 3}
+samples:
+  a:
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("    n: " + "9" * 6000, "a number or date cannot be read"),
+        ("    n: 2026-99-99", "a number or date cannot be read"),
+        ("    n: !!timestamp 2026-13-01", "a number or date cannot be read"),
+        ("    <<: {n: 1}", "merge keys are not read"),
+        ("    n: " + "[" * 40 + "]" * 40, "it is nested deeper than 32 levels"),
+        ("    n: !!python/object/apply:os.system [id]", "could not determine a constructor"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_named_by_its_line(line: str, what: str) -> None:
+    """Python's own words for it name no place, and merges of merges would be read for ever."""
+    with pytest.raises(TemplatesBroken) as broken:
+        read("template.yaml", f"{HEAD}{line}\n")
+    (problem,) = broken.value.problems
+    assert problem.line == HEAD.count("\n") + 1
+    assert what in problem.what

@@ -123,3 +123,61 @@ def test_filter_cannot_blow_up_what_it_is_given(name: str, brand: Brand) -> None
     with account(locale("en")):
         written = environment({"t.html": (source, "t.html")}, brand).get_template("t.html").render(given)
     assert 0 < len(written) <= 9 * max(len(value), 5)
+
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "{% autoescape false %}{{ name }}{% endautoescape %}",
+        "{% autoescape true %}{{ name }}{% endautoescape %}",
+        "{% autoescape count > 9 %}{{ name }}{% endautoescape %}",
+        "{% macro m() %}{% autoescape false %}{{ name }}{% endautoescape %}{% endmacro %}{{ m() }}",
+        "{{ name|safe }}",
+        "{{ name|forceescape }}",
+        "{{ name|e|striptags }}",
+        "{{ (name|e).unescape() }}",
+        "{{ Markup(name) }}",
+        "{{ name|xmlattr }}",
+        "{{ name|tojson }}",
+        "{% filter safe %}{{ name }}{% endfilter %}",
+        '{% extends "_layout/raw.txt" %}{% block body %}x{% endblock %}',
+    ],
+)
+def test_a_template_that_turns_escaping_off_is_refused_at_load(make: MakeTemplate, attempt: str) -> None:
+    """Also where nobody comes by: what it would write is seen in its source."""
+    raw = {"_layout/raw.txt": "{{ brand.name }}{% block body %}{% endblock %}"}
+    with pytest.raises(TemplatesBroken):
+        make({**raw, "en/body.html": attempt if "extends" in attempt else HIDDEN % attempt})
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "{% set x = name %}{{ x }}",
+        "{% set x %}{{ name }}{% endset %}{{ x }}",
+        "{% set x %}<b>{{ name }}</b>{% endset %}{{ x ~ name }}",
+        "{% set x | upper %}{{ name }}{% endset %}{{ x }}",
+        "{{ '<b>'|e ~ name }}",
+        "{{ name|e|string }}",
+        "{{ name|string|trim|title }}",
+        "{% macro m(x) %}{{ x }}{% endmacro %}{{ m(name) }}",
+        "{% macro m() %}{{ caller() }}{% endmacro %}{% call m() %}{{ name }}{% endcall %}",
+        '{% from "_layout/raw.txt" import say %}{{ say(name) }}',
+        '{% import "_layout/raw.txt" as raw %}{{ raw.say(name) }}',
+        '{% from "_layout/raw.txt" import say %}{% set x %}{{ say(name) }}{% endset %}{{ x }}',
+        '{% from "_layout/raw.txt" import around %}{% call around() %}{{ name }}{% endcall %}',
+        '{% from "_layout/raw.txt" import around, say %}{% call around() %}{{ say(name) }}{% endcall %}',
+        '{% from "_layout/raw.txt" import say %}{% macro m(x) %}{{ say(x) }}{% endmacro %}{{ m(name) }}',
+        "{{ subject }} {{ preheader }}",
+    ],
+)
+def test_no_value_comes_unescaped_into_html(make: MakeTemplate, written: str) -> None:
+    """Whatever way it takes: variables, blocks, macros, also those of a text file."""
+    raw = "{% macro say(x) %}{{ x }}{% endmacro %}{% macro around() %}{{ caller() }}{% endmacro %}"
+    template = make({"_layout/raw.txt": raw, "en/preheader.txt": "{{ name }}", "en/body.html": f"<p>{written}</p>"})
+    html = template.render("en", {"name": SCRIPT}).html
+    assert "script" in html.lower(), "the value is there"
+    assert "<script" not in html.lower()

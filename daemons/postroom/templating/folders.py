@@ -6,17 +6,24 @@ A file is named by its place below the folder: `welcome/en/body.html`. The first
 that has a name wins, file by file, so that one file can be replaced and the rest kept.
 Hidden files and editors' backups (`*~`) are passed over; a folder that does not exist is empty.
 
-Limits:  a file has at most FILE_BYTES; folders deeper than TEMPLATE/LOCALE/ are refused.
+Whoever may write a file there may not read others by it: what is no regular file is not opened, for a FIFO would be
+waited for, and a link that leads out of the folder is refused. The folder itself may be a link.
+
+Limits:  a file has at most FILE_BYTES, a folder FILES files; folders deeper than TEMPLATE/LOCALE/ are refused.
 """
 
 import hashlib
+import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from postroom.templating.problems import TemplateProblem
 
 FILE_BYTES = 256 * 1024
+FILES = 5_000
 _DEPTH = 3
 
 
@@ -36,8 +43,13 @@ def gather(folders: Sequence[Path]) -> tuple[dict[str, SourceFile], list[Templat
     for folder in folders:
         # An unreadable override must not let the shipped file show through as if nothing were wrong:
         # it is reported, and with any problem nothing is loaded.
-        for name, path in _walk(folder, "", _DEPTH, problems):
-            if name not in files and (text := _read(path, problems)) is not None:
+        within = Path(os.path.realpath(folder))
+        found = list(islice(_walk(folder, "", _DEPTH, problems), FILES + 1))
+        if len(found) > FILES:
+            problems.append(TemplateProblem(str(folder), 0, f"holds more than {FILES} files", "name the right folder"))
+            continue
+        for name, path in found:
+            if name not in files and (text := _read(path, within, problems)) is not None:
                 files[name] = SourceFile(name, str(path), text)
     return files, problems
 
@@ -70,12 +82,37 @@ def _walk(folder: Path, prefix: str, depth: int, problems: list[TemplateProblem]
             problems.append(TemplateProblem(str(path), 0, "is nested too deep", "keep to TEMPLATE/LOCALE/FILE"))
 
 
-def _read(path: Path, problems: list[TemplateProblem]) -> str | None:
+def read_regular(path: Path, most: int, within: Path | None = None) -> bytes:
+    """The first `most` octets of a regular file, without waiting for anybody.
+
+    Args:
+        within: the folder it must lie in once all links are followed, itself without links.
+
+    Raises:
+        OSError:    it cannot be read.
+        ValueError: it is something else than a file, or lies elsewhere; the text says which.
+    """
+    # Asked before it is opened: opening some devices does something by itself.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("is not a regular file")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    with open(descriptor, "rb") as file:
+        # Asked again of what was opened, which may be another by now.
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("is not a regular file")
+        if within is not None and not Path(os.readlink(f"/proc/self/fd/{descriptor}")).is_relative_to(within):
+            raise ValueError("is a link that leads out of the template folder")
+        return file.read(most)
+
+
+def _read(path: Path, within: Path, problems: list[TemplateProblem]) -> str | None:
     try:
-        with path.open("rb") as file:
-            content = file.read(FILE_BYTES + 1)
+        content = read_regular(path, FILE_BYTES + 1, within)
     except OSError as error:
         problems.append(TemplateProblem(str(path), 0, f"cannot be read: {error.strerror}", "let Postroom read it"))
+        return None
+    except ValueError as error:
+        problems.append(TemplateProblem(str(path), 0, str(error), "remove it, or put the file itself there"))
         return None
     if len(content) > FILE_BYTES:
         problems.append(

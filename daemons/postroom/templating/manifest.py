@@ -21,6 +21,7 @@ LOCALE = r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?"
 # Names every template is given (render.py) or that Jinja gives a meaning of its own.
 GIVEN = frozenset({"brand", "locale", "dir", "subject", "preheader"})
 SYNTAX = frozenset({"loop", "self", "super", "caller", "varargs", "kwargs", "range"})
+MAX_DEPTH = 32
 _WORDS = frozenset({"and", "else", "false", "if", "in", "is", "none", "not", "or", "true"})
 
 
@@ -32,6 +33,37 @@ def _free(name: str) -> str:
 
 _VariableName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$"), AfterValidator(_free)]
 _Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe reader, which names the place of each value it cannot read, and whose work is bounded."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise yaml.MarkedYAMLError(
+                problem=f"it is nested deeper than {MAX_DEPTH} levels", problem_mark=self.get_mark()
+            )
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError:
+            # A date that is none, more digits than Python reads: its words name no place.
+            raise yaml.MarkedYAMLError(
+                problem="a number or date cannot be read", problem_mark=node.start_mark
+            ) from None
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        # PyYAML copies what is merged, so that merges of merges double each other.
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise yaml.MarkedYAMLError(problem="merge keys are not read", problem_mark=key.start_mark)
 
 
 class Manifest(BaseModel):
@@ -70,9 +102,9 @@ def read(file: str, text: str) -> Manifest:
         TemplatesBroken: no YAML, a key twice, or every key that is missing, unknown or wrong, each with its line.
     """
     try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        tree = yaml.compose(text, Loader=_Loader)
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or "a value cannot be read"
         at = mark.line + 1 if mark else 0

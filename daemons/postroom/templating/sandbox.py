@@ -3,7 +3,8 @@
 What a template may do is listed, not what it may not: the filters in FILTERS, calls of
 macros, blocks, `range`, `loop.cycle` and `loop.changed`. No method of a value can be called, no
 name that begins with an underscore can be read, and no file or address can be opened: the
-loader knows the sources it was given. HTML is escaped; `|safe` does not exist.
+loader knows the sources it was given. HTML is escaped, whatever a template says: there is no `|safe` and no
+`{% autoescape %}`, and what a macro of a .txt file gives is text in HTML like any other.
 
 Bounded, for one mail (a template that goes over ends in TemplateFault):
     WORK_UNITS      one for each character (or item) written, joined or filtered, 16 for each turn
@@ -23,11 +24,21 @@ from types import SimpleNamespace
 from typing import Any
 
 from babel import Locale
-from jinja2 import BaseLoader, Environment, StrictUndefined, Template, TemplateNotFound, nodes, pass_context
+from jinja2 import (
+    BaseLoader,
+    Environment,
+    StrictUndefined,
+    Template,
+    TemplateNotFound,
+    TemplateSyntaxError,
+    nodes,
+    pass_context,
+)
 from jinja2.exceptions import TemplateRuntimeError
 from jinja2.runtime import BlockReference, Context, LoopContext, Macro, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
+from markupsafe import Markup
 
 from postroom.templating import formats
 from postroom.templating.brand import Brand
@@ -126,6 +137,9 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         if not self.is_safe_callable(obj):
             raise TemplateFault("only macros, blocks, range() and loop.cycle() can be called")
         result = context.call(obj, *args, **kwargs)
+        if isinstance(obj, Macro) and isinstance(result, Markup) and not obj._default_autoescape:  # noqa: SLF001
+            # Jinja takes what a macro gives for HTML if its caller writes HTML; this one has escaped nothing.
+            result = str(result)
         _account.get().charge(CALL_UNITS + _size(result))
         return result
 
@@ -262,6 +276,10 @@ class _Metered(BaseLoader):
 
 
 class _Meter(NodeTransformer):
+    def visit_ScopedEvalContextModifier(self, node: nodes.ScopedEvalContextModifier) -> nodes.Node:  # noqa: N802
+        # sources.py says it in full, before anything is compiled.
+        raise TemplateSyntaxError("{% autoescape %} is not available in mail", node.lineno)
+
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - the visitor's spelling
         text = sum(len(data.data) for data in node.find_all(nodes.TemplateData))
         self.generic_visit(node)

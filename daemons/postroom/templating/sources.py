@@ -32,7 +32,7 @@ def examine(
     try:
         tree = environment.parse(source.text, source.name, source.path)
         read = _read(tree)
-        found = [*_forbidden(tree, environment), *_references(tree, references)]
+        found = [*_forbidden(tree, environment), *_references(source.name, tree, references)]
         if not found and names is not None:
             found = list(_undeclared(tree, read, names))
         if not found:
@@ -46,6 +46,7 @@ def examine(
 
 
 _Fault = tuple[int, str, str]
+_ESCAPED = ("{% autoescape %} is not available in mail: every value is escaped in HTML", "remove it")
 
 
 def _forbidden(tree: nodes.Template, environment: Environment) -> Iterator[_Fault]:
@@ -56,6 +57,8 @@ def _forbidden(tree: nodes.Template, environment: Environment) -> Iterator[_Faul
         nodes.Getitem: _subscript,
         nodes.Name: lambda node: _private(node.name),
         nodes.Call: _call,
+        nodes.EvalContextModifier: lambda _: _ESCAPED,
+        nodes.ScopedEvalContextModifier: lambda _: _ESCAPED,
         nodes.Include: lambda _: ("{% include %} is not available in mail", "write a macro and import it"),
     }
     for node in tree.find_all(tuple(checks)):
@@ -94,7 +97,7 @@ def _call(node: nodes.Call) -> tuple[str, str] | None:
     return "only macros, blocks, range() and loop.cycle() can be called", "use a filter or a macro"
 
 
-def _references(tree: nodes.Template, allowed: Collection[str]) -> Iterator[_Fault]:
+def _references(source: str, tree: nodes.Template, allowed: Collection[str]) -> Iterator[_Fault]:
     for node in tree.find_all((nodes.Extends, nodes.Import, nodes.FromImport)):
         wanted = getattr(node, "template")  # noqa: B009 - all three have it; find_all promises only Node
         name = wanted.value if isinstance(wanted, nodes.Const) else None
@@ -102,6 +105,9 @@ def _references(tree: nodes.Template, allowed: Collection[str]) -> Iterator[_Fau
             yield node.lineno, "which file is meant would be known only when it is rendered", "write its name in quotes"
         elif name not in allowed:
             yield node.lineno, f"there is no file {name!r} to use here", "name a file of _layout"
+        elif isinstance(node, nodes.Extends) and source.endswith(".html") and not name.endswith(".html"):
+            # What stands in the blocks would be escaped, what the layout itself writes would not.
+            yield node.lineno, f"{name!r} is no HTML, and nothing is escaped in it", "extend an .html file"
 
 
 def _undeclared(tree: nodes.Template, read: set[str], names: Collection[str]) -> Iterator[_Fault]:
