@@ -37,6 +37,11 @@ COMMANDS = (
     "return-path domains",
 )
 
+MOVED = {
+    "delivery": "(SELECT d.*, coalesce(recipient, '') AS recipient FROM delivery d LEFT JOIN address ON delivery = id)"
+}
+"""Tables of mail.db with a column that has one of its own by now, put together as they were."""
+
 
 class OlderState:
     """A folder with this state, and the daemon submission over it.
@@ -79,7 +84,10 @@ class OlderState:
                 for (table,) in older.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
                     columns = ", ".join(row[1] for row in older.execute(f"PRAGMA table_info({table})"))
                     rows = f"SELECT {columns} FROM {table} ORDER BY {columns}"
-                    if older.execute(rows).fetchall() != now.execute(rows).fetchall():
+                    rows_now = (
+                        rows if table not in MOVED else f"SELECT {columns} FROM ({MOVED[table]}) ORDER BY {columns}"
+                    )
+                    if older.execute(rows).fetchall() != now.execute(rows_now).fetchall():
                         found.append(f"{name}: {table}")
         return found
 

@@ -28,6 +28,7 @@ from postroom.milter.libmilter import LibMilter
 from postroom.milter.master import Master, Work
 from postroom.milter.message import Signer
 from postroom.milter.session import MilterSession
+from postroom.milter.sign import SigningKey
 from postroom.postfix import postconf
 from postroom.postfix.commands import PostfixCommandFailed
 from postroom.postfix.rewriting import known_rewriting
@@ -120,9 +121,10 @@ def findings(config: Config) -> Sequence[str]:
 
 
 def _settings(config: Config, log: Log) -> Settings:
-    key, rewriting = read_key(paths.recipient_hash_key(config)), known_rewriting(log)
+    keys, key = _signing_keys(config, log), read_key(paths.recipient_hash_key(config))
+    rewriting = known_rewriting(log)
     return Settings(
-        _signer(config, None if rewriting is None else rewriting.myorigin, log),
+        _signer(config, keys, None if rewriting is None else rewriting.myorigin),
         rules(config.limits),
         key,
         RecipientResolver(key, rewriting, config.recipients.plus_addresses),
@@ -133,14 +135,18 @@ def _settings(config: Config, log: Log) -> Settings:
     )
 
 
-def _signer(config: Config, origin: str | None, log: Log) -> Signer:
-    networks = config.milter.networks
+def _signing_keys(config: Config, log: Log) -> Mapping[str, Sequence[SigningKey]]:
     try:
         keys = load_keys(_key_files(config))
     except KeysUnusable as unusable:
         raise StartRefused(str(unusable)) from unusable
     for key in (key for listed in keys.values() for key in listed if is_weak(key)):
         log.warning("milter.key_weak", domain=key.domain, selector=key.selector, bits=key.bits)
+    return keys
+
+
+def _signer(config: Config, keys: Mapping[str, Sequence[SigningKey]], origin: str | None) -> Signer:
+    networks = config.milter.networks
     return Signer(
         keys,
         _mynetworks() if networks is None else Networks.of(networks),
