@@ -24,14 +24,26 @@ class Step:
     instance: str
     demands: tuple[Demand, ...]
     at_ms: int
+    gives_back: str | None = None
+    """The instance whose take is given back before this request."""
+
+
+@dataclass(eq=False)
+class _Take:
+    """What was put into a counter, in slot and bucket; where `counts` is false, into the bucket only."""
+
+    at_ms: int
+    cost: int | Fraction
+    counts: bool = True
 
 
 @dataclass
 class PlainLimits:
-    """Every allowed take of each counter as (time in ms, cost), and the verdict of each allowed instance."""
+    """Every allowed take of each counter, and verdict and takes of each allowed instance."""
 
-    takes: dict[tuple[str, str, int], list[tuple[int, int]]] = field(default_factory=dict)
+    takes: dict[tuple[str, str, int], list["_Take"]] = field(default_factory=dict)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
+    parts: dict[str, list[tuple[Demand, "_Take"]]] = field(default_factory=dict)
 
     def take(self, instance: str, demands: Sequence[Demand], now_ms: int) -> Verdict:
         if instance in self.verdicts:
@@ -43,12 +55,26 @@ class PlainLimits:
         longest = max(demands, key=lambda demand: waits[demand])
         if waits[longest]:
             return self._refusal(longest, waits[longest], False, demands, now_ms)
-        for demand in demands:
-            takes = self._of(demand)
-            takes.append((self._time(demand, now_ms), demand.cost))
+        self.parts[instance] = [(demand, _Take(self._time(demand, now_ms), demand.cost)) for demand in demands]
+        for demand, take in self.parts[instance]:
+            self._of(demand).append(take)
         usages = tuple(self._usage(demand, now_ms) for demand in demands)
         self.verdicts[instance] = Verdict(True, None, None, 0.0, False, usages)
         return self.verdicts[instance]
+
+    def give_back(self, instance: str) -> bool:
+        """Undo the take of an instance. What a bucket has drained since was all of this take, nothing of others."""
+        if self.verdicts.pop(instance, None) is None:
+            return False
+        for demand, take in self.parts.pop(instance):
+            latest_ms = max(other.at_ms for other in self._of(demand))
+            drained = Fraction(latest_ms - take.at_ms) * demand.limit / (demand.window_s * 1000)
+            take.counts = False
+            self._of(demand).append(_Take(latest_ms, -max(Fraction(0), take.cost - drained), counts=False))
+        return True
+
+    def usages(self, demands: Sequence[Demand], now_ms: int) -> list[Usage]:
+        return [self._usage(demand, now_ms) for demand in demands]
 
     def _refusal(
         self, demand: Demand, wait_ms: int, never_fits: bool, demands: Sequence[Demand], now_ms: int
@@ -56,17 +82,17 @@ class PlainLimits:
         usages = tuple(self._usage(each, now_ms) for each in demands)
         return Verdict(False, demand.rule, demand.key, wait_ms / 1000, never_fits, usages)
 
-    def _of(self, demand: Demand) -> list[tuple[int, int]]:
+    def _of(self, demand: Demand) -> list["_Take"]:
         return self.takes.setdefault((demand.key, demand.rule, demand.window_s), [])
 
     def _time(self, demand: Demand, at_ms: int) -> int:
-        return max([at_ms, *(taken_ms for taken_ms, _ in self._of(demand))])
+        return max([at_ms, *(take.at_ms for take in self._of(demand))])
 
     def _used(self, demand: Demand, at_ms: int) -> int:
         """The costs whose slot of a 60th window is the present one or one of the 60 before."""
         slot_ms = Fraction(demand.window_s * 1000, 60)
         present = self._time(demand, at_ms) // slot_ms
-        return sum(cost for taken_ms, cost in self._of(demand) if taken_ms // slot_ms >= present - 60)
+        return sum(int(take.cost) for take in self._of(demand) if take.counts and take.at_ms // slot_ms >= present - 60)
 
     def _level(self, demand: Demand, at_ms: int) -> Fraction:
         """The burst bucket: each take fills it, and between them `limit` a window drains."""
@@ -74,9 +100,9 @@ class PlainLimits:
             return Fraction(0)
         drain = Fraction(demand.limit, demand.window_s * 1000)
         level, before_ms = Fraction(0), 0
-        for taken_ms, cost in [*self._of(demand), (self._time(demand, at_ms), 0)]:
-            level = max(Fraction(0), level - (taken_ms - before_ms) * drain) + cost
-            before_ms = taken_ms
+        for take in [*self._of(demand), _Take(self._time(demand, at_ms), 0)]:
+            level = max(Fraction(0), max(Fraction(0), level - (take.at_ms - before_ms) * drain) + take.cost)
+            before_ms = take.at_ms
         return level
 
     def _fits(self, demand: Demand, cost: int, at_ms: int) -> bool:
@@ -112,7 +138,7 @@ class PlainLimits:
 
 
 @st.composite
-def histories(draw: st.DrawFn, forward_only: bool = False) -> list[Step]:
+def histories(draw: st.DrawFn, forward_only: bool = False, gives_back: bool = False) -> list[Step]:
     """Requests of two keys under one to three rules: bursts, pauses, repeats, and a clock that slips back."""
     rules = draw(
         st.lists(
@@ -138,5 +164,6 @@ def histories(draw: st.DrawFn, forward_only: bool = False) -> list[Step]:
             Demand(f"rule{index}", key, cost, limit, window_s, burst)
             for index, (limit, window_s, burst) in enumerate(rules)
         )
-        steps.append(Step(instance, demands, at_ms))
+        returned = draw(st.none() | st.integers(0, number)) if gives_back else None
+        steps.append(Step(instance, demands, at_ms, None if returned is None else f"{returned}"))
     return steps

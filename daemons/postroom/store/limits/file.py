@@ -24,6 +24,7 @@ class LimitsFile:
         file = TimedFile(path, LIMITS, _latest_ms, sources)
         self._loop_file = LoopFile(path, file.connect)
         self.now_ms = file.now_ms
+        self.logged_ms = file.logged_ms
         self.run = self._loop_file.run
         """Runs a transaction that takes less than a millisecond."""
         self.run_aside = self._loop_file.run_aside

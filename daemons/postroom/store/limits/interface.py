@@ -31,6 +31,10 @@ NOTE_KEPT_S = 600
 WAIT_KEPT_S = 21_600
 """Mail that waits is forgotten when Postfix has not brought it again for so long (maximal_backoff_time, 4000s)."""
 
+LOG_CLOCK_SLACK_S = 0.5
+"""How far the time of a log line may lie from the store's. Postfix cannot use a queue id again within a second: the
+microsecond of its making is part of it."""
+
 HELD_KEPT_S = 90 * 86_400
 """Mail that is held for a limit and was never released is forgotten after so long; Postfix keeps it."""
 
@@ -172,6 +176,19 @@ class Takes(Protocol):
             StoreUnavailable: no answer in the store's time; nothing is known about the take, ask again.
             ValueError:       two demands for one counter.
         Source: Postfix SMTPD_POLICY_README, "Protocol description" (instance).
+        """
+
+    async def give_back(self, queue_id: str, began_at: float, ended_at: float, now: float | None = None) -> bool:
+        """Undo the take of a mail that was not queued, so that it has cost nothing; return whether there was one.
+
+        Each counter loses what that take put into it and what still counts: the units of its slot, and of the
+        burst bucket what cannot have drained since. A counter that was reset meanwhile, or is made anew, loses
+        nothing. The take is forgotten: repeated, this changes nothing, and the same instance is decided anew.
+
+        Args:
+            queue_id: under which it was taken. Postfix uses queue ids again, so the time tells whose it is.
+            began_at, ended_at: it was taken between these, give or take LOG_CLOCK_SLACK_S; Unix seconds of the
+                      system's clock, as Postfix's log has them. With `now`, of the clock `now` is of.
         """
 
     async def peek(self, demands: Sequence[Demand], now: float | None = None) -> tuple[Usage, ...]:

@@ -54,4 +54,13 @@ CREATE INDEX waiting_by_time ON waiting (at_ms);
 CREATE INDEX waiting_by_queue_id ON waiting (held_as) WHERE held_as IS NOT NULL;
 CREATE INDEX takes_by_queue_id ON takes (queue_id) WHERE queue_id IS NOT NULL;
 """,
+    """
+-- Of each of the usages: units, those of them that went into the burst bucket, and the counter's time, 64 bit
+-- little-endian. Empty in takes made before this column: they are not given back.
+ALTER TABLE takes ADD COLUMN costs BLOB NOT NULL DEFAULT x'';
+-- When it was asked for under its queue id.
+ALTER TABLE takes ADD COLUMN named_ms INTEGER NOT NULL DEFAULT 0;
+-- The take that made the counter: those before it went into one that was forgotten.
+ALTER TABLE counters ADD COLUMN first_take INTEGER NOT NULL DEFAULT 0;
+""",
 )

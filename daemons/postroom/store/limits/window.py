@@ -42,6 +42,20 @@ class Counter(NamedTuple):
 EMPTY = Counter(0, 0, ())
 
 
+class Taken(NamedTuple):
+    """What one take has put into one counter.
+
+    Args:
+        units:     in the slot of `at_ms`.
+        in_bucket: units in the burst bucket: the same, or 0 where the rule had no burst.
+        at_ms:     the counter's time then.
+    """
+
+    units: int
+    in_bucket: int
+    at_ms: int
+
+
 def decide(demands: Sequence[Demand], counters: Sequence[Counter], now_ms: int) -> tuple[Verdict, list[Counter]]:
     """Decide a take of all demands or none.
 
@@ -111,6 +125,26 @@ def taken(counter: Counter, demand: Demand) -> Counter:
     return Counter(counter.at_ms, level, slots)
 
 
+def given_back(counter: Counter, part: Taken, limit: int, window_s: int) -> Counter:
+    """The counter without what this take put into it, as far as it still counts there.
+
+    All that has drained since may have been of this take, so the bucket loses no more than what was left then: with
+    other takes in between it may stay a little fuller than it would be, never emptier.
+
+    Args:
+        limit, window_s: of the rule, when it was taken.
+    """
+    window_ms = window_s * 1000
+    at_slot = part.at_ms * SLOTS // window_ms
+    slots = tuple(
+        (slot, units - part.units if slot == at_slot else units)
+        for slot, units in counter.slots
+        if slot != at_slot or units > part.units
+    )
+    left = max(0, part.in_bucket * window_ms - (counter.at_ms - part.at_ms) * limit)
+    return Counter(counter.at_ms, max(0, counter.level - left), slots)
+
+
 def usage(demand: Demand, counter: Counter, now_ms: int) -> Usage:
     """How the aged counter stands, for a reader whose time is now."""
     used = _used(counter)
@@ -130,11 +164,9 @@ def usage(demand: Demand, counter: Counter, now_ms: int) -> Usage:
 
 
 def empty_at(demand: Demand, counter: Counter) -> int:
-    """The moment in ms from which the aged counter is as good as EMPTY."""
-    at_ms = counter.at_ms
-    if counter.slots:
-        at_ms = _free_at(counter.slots[-1][0], demand)
-    if demand.burst is not None and demand.limit:
+    """The moment in ms from which the aged counter is as good as EMPTY; 0 when it is."""
+    at_ms = _free_at(counter.slots[-1][0], demand) if counter.slots else 0
+    if demand.burst is not None and demand.limit and counter.level:
         at_ms = max(at_ms, counter.at_ms + _ceil(counter.level, demand.limit))
     return at_ms
 

@@ -62,6 +62,12 @@ class TimedFile:
         assert self._clock is not None, "operations run only on an open file"
         return self._clock.now_ms()
 
+    def logged_ms(self, at: float, now: float | None) -> int:
+        """A time by the system's clock in the file's own; with `now` it is of the clock `now` is of."""
+        if now is not None:
+            return milliseconds(at)
+        return self.now_ms(None) - (self._sources.realtime_ms() - milliseconds(at))
+
 
 class _Run(Protocol):
     def __call__(self, operation: Operation[int], /) -> Awaitable[int]: ...
