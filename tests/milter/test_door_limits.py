@@ -34,6 +34,7 @@ class Door:
         limiter = Limiter(self.store.takes, rules, LocalLimiter(lambda: 0.0), breaker, 1.0)
         self._limits = DoorLimits(
             self.store.waiting,
+            self.store.takes,
             limiter,
             breaker,
             1.0,

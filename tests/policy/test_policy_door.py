@@ -61,6 +61,15 @@ def test_a_request_asked_again_is_counted_once(make_policy: MakePolicy) -> None:
         assert client.ask(end_of_message("1.2.3")) == "DUNNO", "the first verdict holds over the limit"
 
 
+def test_another_try_in_one_transaction_is_counted(make_policy: MakePolicy) -> None:
+    """Postfix gives it the same instance and another queue id; it may have other recipients."""
+    daemon = make_policy(settings=limited("{name: r, key: sender, counts: recipients, rate: 5/1h}"))
+    with PolicyClient(daemon.socket) as client:
+        assert client.ask(end_of_message("1.2.3", queue_id="4First0", recipient_count=1)) == "DUNNO"
+        assert client.ask(end_of_message("1.2.3", queue_id="4Second", recipient_count=4)) == "DUNNO"
+        assert client.ask(end_of_message("1.2.3", queue_id="4Third0", recipient_count=1)).startswith("450 ")
+
+
 def test_recipients_noted_at_rcpt_are_counted_at_the_end_by_whoever_is_asked(
     make_policy: MakePolicy, bed: Path
 ) -> None:

@@ -9,7 +9,8 @@ Memory:  bounded. Of `max_counters` the one unused for longest makes room. It is
          comes (back) starts from the floor. So pressure never over-admits; it makes limits
          stricter for keys not seen of late, as if each were the busiest of those lost,
          and by one message more each time as many new keys as there is room for have passed.
-BUGS:    each process counts alone: several together may let through a limit each; and
+BUGS:    what is given back in the store (Takes.give_back) stays counted here: too strict, never too lax.
+         each process counts alone: several together may let through a limit each; and
          the store never learns what was let through here.
 """
 

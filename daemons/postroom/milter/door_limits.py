@@ -29,7 +29,7 @@ from postroom.recipients.resolver import RecipientResolver
 from postroom.runtime.circuit_breaker import CircuitBreaker
 from postroom.senders.envelope import counted_together
 from postroom.store.errors import StoreUnavailable
-from postroom.store.limits.interface import Door, Usage, Verdict, Waiting
+from postroom.store.limits.interface import Door, Takes, Usage, Verdict, Waiting
 
 T = TypeVar("T")
 
@@ -104,6 +104,7 @@ class DoorLimits:
     def __init__(
         self,
         waiting: Waiting,
+        takes: Takes,
         limiter: Limiter,
         breaker: CircuitBreaker,
         budget_s: float,
@@ -115,6 +116,7 @@ class DoorLimits:
         clock: Callable[[], float],
     ) -> None:
         self._waiting = waiting
+        self._takes = takes
         self._limiter = limiter
         self._breaker = breaker
         self._budget_s = budget_s
@@ -137,6 +139,13 @@ class DoorLimits:
                 return DoorDecision("pass", "requeued", uid)
         decision = await self._limiter.decide(instance, DOOR, self._subject(mail, uid), mail.queue_id)
         return await self._outcome(mail, instance, uid, decision)
+
+    async def give_back(self, queue_id: str, began_at: float) -> bool:
+        """Make a mail cost nothing that policy has counted at the door `smtp` and the milter refuses.
+
+        Where the store is lost the watcher does it, which reads of the refusal in the journal.
+        """
+        return bool(await self._asked(lambda: self._takes.give_back(queue_id, began_at, self._clock())))
 
     def _subject(self, mail: DoorMail, uid: str) -> Subject:
         sender = counted_sender(mail.sender)

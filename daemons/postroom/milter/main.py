@@ -197,11 +197,15 @@ def _work(
     def decide(mail: DoorMail) -> DoorDecision:
         return asyncio.run_coroutine_threadsafe(door_limits.decide(mail), loop).result(COUNT_TIMEOUT_S)
 
+    def give_back(queue_id: str, began_at: float) -> bool:
+        given_back = door_limits.give_back(queue_id, began_at)
+        return asyncio.run_coroutine_threadsafe(given_back, loop).result(COUNT_TIMEOUT_S)
+
     sendmail_door = SendmailDoor(settings.postfix_uid, decide)
     threading.Thread(target=beside, daemon=True).start()
     users, port_untold = HostUsers(), settings.port_untold
     libmilter.serve(
-        lambda: MilterSession(settings.signer, users, sendmail_door, port_untold.is_new, log, metrics.count)
+        lambda: MilterSession(settings.signer, users, sendmail_door, give_back, port_untold.is_new, log, metrics.count)
     )
 
 
@@ -209,6 +213,7 @@ def _door_limits(store: SharedStore, settings: Settings, log: Log) -> DoorLimits
     breaker = CircuitBreaker("limits", LIMITS_LOST, log)
     return DoorLimits(
         store.waiting,
+        store.takes,
         Limiter(store.takes, settings.rules, LocalLimiter(boottime_s), breaker, STORE_BUDGET_S),
         breaker,
         STORE_BUDGET_S,

@@ -38,6 +38,8 @@ from postroom.senders.table import SenderIdentity
 
 P = ParamSpec("P")
 Callback: TypeAlias = "Callable[Concatenate[MilterSession, P], int]"
+GiveBack = Callable[[str, float], object]
+"""Makes a mail cost nothing that policy has counted, by queue id and the Unix seconds it began at."""
 Count = Callable[[str], object]
 """Counts a metric by its name; may be called on any thread."""
 
@@ -67,6 +69,7 @@ class MilterSession(Milter.Base):
         signer: Signer,
         users: HostUsers,
         sendmail_door: SendmailDoor,
+        give_back: GiveBack,
         is_port_to_log: Callable[[], bool],
         log: Log,
         count: Count,
@@ -75,6 +78,7 @@ class MilterSession(Milter.Base):
         self._users = users
         self._sendmail_door = sendmail_door
         self._is_port_to_log = is_port_to_log
+        self._give_back = give_back
         self._log = log
         self._count = count
         self._daemon_name: str | None = None
@@ -83,6 +87,7 @@ class MilterSession(Milter.Base):
         self._door: Door = "inbound"
         self._login = ""
         self._uid: str | None = None
+        self._began_at = 0.0
         self._sender = ""
         self._recipients: list[str] = []
         self._message: CollectedMessage | None = None
@@ -111,7 +116,7 @@ class MilterSession(Milter.Base):
         self._is_broken, self._message, self._unsigned, self._uid = False, None, None, None
         if not self._is_connected:
             raise LookupError("the connection's own callback did not come, or failed")
-        self._sender, self._recipients = _path(sender), []
+        self._began_at, self._sender, self._recipients = time.time(), _path(sender), []
         # Of each message again: a client may log in between two.
         self._login = self.getsymval("{auth_authen}") or ""
         self._door = door_of(self._daemon_name, self._login, self._client.address, self._signer.networks)
@@ -227,7 +232,11 @@ class MilterSession(Milter.Base):
         who = self._client.identity(self._login, self._signer.senders)
         if not self._login and self._client.is_of_this_host:
             self._uid = UNKNOWN_UID if who.uid is None else str(who.uid)
-        return self._not_allowed(who)
+        refusal = self._not_allowed(who)
+        if refusal is not None:
+            # Postfix asks policy before it asks us.
+            self._give_back(self._queue_id, self._began_at)
+        return refusal
 
     def _not_allowed(self, who: SenderIdentity) -> int | None:
         """Leave unsigned, or refuse, what this sender may not write."""

@@ -42,6 +42,7 @@ HELP = {
     " (for review), and nothing: repeated, waits, local, unknown",
     "postroom_watcher_{state}_total": "delivery attempts, all mail, by outcome: delivered, relayed, deferred, bounced",
     "postroom_watcher_suppressed_total": "recipients sent to the suppression list",
+    "postroom_watcher_given_back_total": "mails that were refused after they were counted, and are uncounted",
     "postroom_watcher_looks_total": "looks into what is in doubt",
     "postroom_watcher_lag_seconds": "seconds the watcher is behind the log; 0 at its end",
     "postroom_monitor_requests_total": "requests answered, by path",

@@ -27,7 +27,8 @@ A return address is refused where it is named, at RCPT: once Postfix has taken s
 to whoever the forger chose.
 
 Source:  SMTPD_POLICY_README; RFC 3463 (4.7.1 and 5.7.1: policy; 5.1.x: the address).
-BUGS:    a recipient that a later restriction of Postfix's refuses was noted all the same and is counted under
+BUGS:    with `count_at: rcpt` no queue id is kept, so what is refused later stays counted.
+         a recipient that a later restriction of Postfix's refuses was noted all the same and is counted under
          `recipient` and `recipient_domain` if others of that message pass: wire the policy last.
 """
 
@@ -202,7 +203,10 @@ class Decisions:
             recipients = {}
         singles = await self._singles(request, client)
         subject = of_mail(singles, recipients, max(1, request.recipient_count))
-        return _answer(await self._limiter.decide(request.instance, "smtp", subject, request.queue_id or None), client)
+        # A client that is refused at the end may go on in the same transaction, with other recipients: Postfix tells
+        # that by another queue id alone. What is asked again after a lost reply has the same.
+        instance = f"{request.instance}/{request.queue_id}"
+        return _answer(await self._limiter.decide(instance, "smtp", subject, request.queue_id or None), client)
 
     async def _one_more(self, request: PolicyRequest, client: SmtpClient, recipient: str, domain: str) -> Answer:
         counted = dict(await self._notes.of(request.instance, "smtp"))

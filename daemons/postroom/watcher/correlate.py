@@ -20,6 +20,8 @@ from postroom.store.track.facts import (
     InstanceStarted,
     InstanceStopping,
     LeftQueue,
+    MailBegan,
+    MailRefused,
     NoticeQueued,
     SeenInQueue,
     SessionEnded,
@@ -29,9 +31,15 @@ from postroom.watcher.foreign_arrivals import ForeignArrivals
 from postroom.watcher.lines import Line
 from postroom.watcher.records import types
 from postroom.watcher.records.parse import parse_record
+from postroom.watcher.records.refused import MailBegins, WholeRefusal, mail_refused
 
 HANDOVER_LISTENER = "postfix/postroom-in"
 """syslog_name of our listener (postfix-conf/submission.master.cf)."""
+
+MAX_BEGUN = 20_000
+"""Mails whose beginning is remembered."""
+UNSEEN_BEGAN_S = 300.0
+"""How long before its refusal a mail began at most, where its beginning was not seen."""
 
 _WITHOUT_FACTS = frozenset({"anvil", "postscreen", "scache", "tlsproxy", "trivial-rewrite", "verify"})
 """Programs whose lines say nothing of a delivery's state."""
@@ -49,16 +57,20 @@ class Correlator:
 
     def __init__(self, key: bytes, *, is_relayhosted: bool) -> None:
         self._key = key
+        self._began_at: dict[str, float] = {}
         self.is_relayhosted = is_relayhosted
         self._arrivals = ForeignArrivals()
 
     def facts(self, line: Line) -> Iterator[Fact]:
         """The facts in a line; none in most."""
-        # What cannot concern us is dropped before it is read: sessions of other listeners above all.
-        if line.daemon in _WITHOUT_FACTS:
-            return
-        if line.daemon == "smtpd" and line.syslog_name != HANDOVER_LISTENER:
+        is_others = line.daemon == "smtpd" and line.syslog_name != HANDOVER_LISTENER
+        if is_others:
             self._arrivals.by_smtpd(line.text)
+        if line.daemon in {"smtpd", "cleanup"} and (fact := self._refused(line)) is not None:
+            yield fact
+            return
+        # What cannot concern us is dropped before it is read: sessions of other listeners above all.
+        if is_others or line.daemon in _WITHOUT_FACTS:
             return
         match parse_record(line):
             case types.Delivery() as delivery:
@@ -101,6 +113,19 @@ class Correlator:
             yield ForeignMail(token, queued.queue_id, before)
         recipients = queued.recipients if isinstance(queued, types.Active) else 1
         yield SeenInQueue(token, queued.queue_id, line.syslog_name, recipients)
+
+    def _refused(self, line: Line) -> MailBegan | MailRefused | None:
+        match mail_refused(line):
+            case MailBegins(queue_id):
+                if len(self._began_at) >= MAX_BEGUN:
+                    del self._began_at[next(iter(self._began_at))]
+                self._began_at.pop(queue_id, None)
+                self._began_at[queue_id] = line.at
+                return MailBegan(queue_id, line.at)
+            case WholeRefusal(queue_id, is_over):
+                began_at = self._began_at.get(queue_id, line.at - UNSEEN_BEGAN_S)
+                return MailRefused(queue_id, began_at, line.at, is_over)
+        return None
 
     def _tried(self, delivery: types.Delivery, line: Line) -> Iterator[DeliveryTried]:
         state = delivery.state(line.daemon, is_relayhosted=self.is_relayhosted)

@@ -39,6 +39,7 @@ _FIELDS = (
     "SYSLOG_IDENTIFIER",
     "MESSAGE",
     "__REALTIME_TIMESTAMP",
+    "_SOURCE_REALTIME_TIMESTAMP",
     "__CURSOR",
 )
 
@@ -151,7 +152,8 @@ class JournalSource:
         text, pid = entry.get("MESSAGE"), entry.get("_PID")
         if isinstance(text, bytes):
             text = text.decode("utf-8", "replace")
-        at = entry["__REALTIME_TIMESTAMP"]
+        # When it was sent, as the kernel says: journald may read it seconds later.
+        at = entry.get("_SOURCE_REALTIME_TIMESTAMP") or entry["__REALTIME_TIMESTAMP"]
         if not isinstance(text, str) or not isinstance(pid, int) or not isinstance(at, datetime):
             return None
         return line_of_entry(str(entry.get("SYSLOG_IDENTIFIER", "")), pid, at.timestamp(), text)

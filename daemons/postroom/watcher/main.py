@@ -43,6 +43,7 @@ from postroom.watcher.intake import Intake
 from postroom.watcher.journal_source import JournalSource
 from postroom.watcher.probe import MAX_NOOPS
 from postroom.watcher.reports import MailReader
+from postroom.watcher.settlement import settle_forever
 from postroom.watcher.sharing import share_forever
 from postroom.watcher.source import LogSource, SourceUnavailable
 from postroom.watcher.stdin_source import StdinSource
@@ -150,9 +151,11 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         background = Background()
         background.start(witness.run())
         background.start(share_forever(store.sharing, learner, log, metrics, clock.now))
+        background.start(settle_forever(store.refusals, shared.takes, log, metrics, clock.now))
         background.start(beat_forever(WORD, shared.beats, _samples(follower, metrics), log))
-        sweep = _sweep(store, lambda: in_force, clock)
-        background.start(sweep_forever(sweep, budget=SWEEP_BUDGET, lost=old_rows_stay("track", log)))
+        background.start(
+            sweep_forever(_sweep(store, lambda: in_force, clock), budget=SWEEP_BUDGET, lost=old_rows_stay("track", log))
+        )
 
         def take(new: Config) -> Sequence[str]:
             nonlocal in_force

@@ -84,6 +84,29 @@ class LeftQueue:
 
 
 @dataclass(frozen=True, slots=True)
+class MailBegan:
+    """smtpd has given a mail this queue id; whatever had it before is over."""
+
+    queue_id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class MailRefused:
+    """A mail that smtpd was taking is refused whole, and was not queued.
+
+    Attributes:
+        began_at: it has its queue id since then, at the earliest.
+        is_over:  its content was read whole by then; else it may still be counted when it is.
+    """
+
+    queue_id: str
+    began_at: float
+    at: float
+    is_over: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SessionOpened:
     """A session of the hand-over listener began in this smtpd process."""
 
@@ -127,6 +150,8 @@ Fact = (
     | DeliveryTried
     | GaveUp
     | LeftQueue
+    | MailBegan
+    | MailRefused
     | SessionOpened
     | SessionEnded
     | InstanceStopping

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import apsw
 
 from postroom.store.sqlite.thread import StoreThread
-from postroom.store.track import deliveries, meta
+from postroom.store.track import deliveries, meta, refusals
 from postroom.store.track.evidence import Bounce
 from postroom.store.track.facts import (
     DeliveryTried,
@@ -16,6 +16,8 @@ from postroom.store.track.facts import (
     InstanceStopping,
     LeftQueue,
     LogGap,
+    MailBegan,
+    MailRefused,
     NoticeQueued,
     SeenInQueue,
     SessionEnded,
@@ -119,6 +121,20 @@ def _apply_fact(connection: apsw.Connection, fact: Fact, source: str, now: float
             deliveries.gave_up(connection, fact, source, proven=proven)
         case LeftQueue():
             deliveries.left(connection, fact, now)
+        case MailBegan() | MailRefused():
+            refusals.note(connection, fact, proven=proven)
+        case SessionOpened() | SessionEnded() | InstanceStopping() | InstanceStarted():
+            _apply_session(connection, fact, now)
+        case LogGap():
+            meta.add_gap(connection)
+    return None
+
+
+def _apply_session(
+    connection: apsw.Connection, fact: SessionOpened | SessionEnded | InstanceStopping | InstanceStarted, now: float
+) -> None:
+    """Store which sessions of the hand-over listener are open."""
+    match fact:
         case SessionOpened(pid):
             # The one before of this process, whose end was not logged, has ended: it has one at a time.
             connection.execute("REPLACE INTO session (pid, seen_at) VALUES (?, ?)", (pid, now))
@@ -132,6 +148,3 @@ def _apply_fact(connection: apsw.Connection, fact: Fact, source: str, now: float
                 # sessions so far were the old one's.
                 connection.execute("DELETE FROM session")
             connection.execute("DELETE FROM meta WHERE name = ? AND value = ?", (meta.STOPPING, instance))
-        case LogGap():
-            meta.add_gap(connection)
-    return None

@@ -136,4 +136,17 @@ TRACK = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX foreign_mail_seen_at ON foreign_mail (seen_at);
     """,
+    """
+    -- Mail that was refused when it may have been counted: until the shared store has given it back.
+    CREATE TABLE refusal (
+        number   INTEGER PRIMARY KEY,
+        queue_id TEXT NOT NULL,
+        began_at REAL NOT NULL,
+        at       REAL NOT NULL,    -- of the line
+        ended_at REAL,             -- it was counted before, if at all; NULL until that is known
+        due_at   REAL NOT NULL     -- when it is looked for
+    ) STRICT;
+    CREATE INDEX refusal_queue_id ON refusal (queue_id) WHERE ended_at IS NULL;
+    CREATE INDEX refusal_due_at ON refusal (due_at);
+    """,
 )

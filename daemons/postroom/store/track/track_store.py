@@ -6,7 +6,8 @@ killed at any moment reads each line once. The file is 0640 in a folder 2750: a 
 cursor and facts together, and the lines are read again.
 
 Operations: log.py (position and facts), reports.py (mails to the return path), sharing.py (what goes on to the shared
-store), witness.py (what shows that something was not queued), reconciliation.py (after a gap).
+store), refusals.py (takes to be given back), witness.py (what shows that something was not queued), reconciliation.py
+(after a gap).
 """
 
 import os
@@ -22,6 +23,7 @@ from postroom.store.sqlite.thread import StoreThread
 from postroom.store.track import meta
 from postroom.store.track.log import TrackLog
 from postroom.store.track.reconciliation import TrackReconciliation
+from postroom.store.track.refusals import TrackRefusals
 from postroom.store.track.reports import TrackReports, end_unproven
 from postroom.store.track.schema import TRACK
 from postroom.store.track.sharing import TrackSharing
@@ -43,6 +45,7 @@ class TrackStore:
         self.log = TrackLog(self._thread)
         self.reports = TrackReports(self._thread, path)
         self.sharing = TrackSharing(self._thread)
+        self.refusals = TrackRefusals(self._thread)
         self.witness = TrackWitness(self._thread)
         self.reconciliation = TrackReconciliation(self._thread)
 

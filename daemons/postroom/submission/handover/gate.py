@@ -6,6 +6,8 @@ any more, however long ago that was.
 
 Waiting: deliveries held by one counter are asked for again one after the other, as units come free at the
 limit's even pace; were all to ask at the first free unit, each would be refused over and over.
+
+BUGS:    a message that Postfix or a milter refuses for good at the hand-over stays counted.
 """
 
 from collections.abc import Callable, Sequence
