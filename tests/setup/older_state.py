@@ -38,9 +38,11 @@ COMMANDS = (
 )
 
 MOVED = {
-    "delivery": "(SELECT d.*, coalesce(recipient, '') AS recipient FROM delivery d LEFT JOIN address ON delivery = id)"
+    ("submission/mail.db", "delivery"): (
+        "(SELECT d.*, coalesce(recipient, '') AS recipient FROM delivery d LEFT JOIN address ON delivery = id)"
+    )
 }
-"""Tables of mail.db with a column that has one of its own by now, put together as they were."""
+"""Tables with a column that has a table of its own by now, put together as they were."""
 
 
 class OlderState:
