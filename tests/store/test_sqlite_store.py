@@ -236,10 +236,10 @@ def test_init_makes_files_for_a_group_of_users(tmp_path: Path) -> None:
         os.umask(umask)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o2770
     assert folder.stat().st_gid == group
-    assert {file.name: (stat.S_IMODE(file.stat().st_mode), file.stat().st_gid) for file in folder.iterdir()} == {
-        "limits.db": (0o660, group),
-        "shared.db": (0o660, group),
-    }
+    names = {f"{name}.db{what}" for name in ("limits", "shared") for what in ("", "-wal", "-shm")}
+    assert {file.name: (stat.S_IMODE(file.stat().st_mode), file.stat().st_gid) for file in folder.iterdir()} == (
+        dict.fromkeys(names, (0o660, group))
+    )
     assert [(file.stat().st_ino, file.stat().st_size) for file in sorted(folder.iterdir())] == first
 
 

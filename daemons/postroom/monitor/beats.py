@@ -1,10 +1,13 @@
 """The beats of this host's daemons, read from the shared store as often as they come.
 
 Only those of this host: where several share a store each has its own monitor, and Prometheus, which asks them
-all, would count the others' twice.
+all, would count the others' twice. What the monitor has counted itself is put beside them: it writes no beat, for it
+may not write the store.
 """
 
 import asyncio
+import os
+import time
 from collections.abc import Callable, Mapping
 
 from postroom.monitor.counters import CounterTotals
@@ -21,13 +24,24 @@ class HostBeats:
     """Keeps the latest beats of one host, and the totals of their counters.
 
     Args:
-        host:  as the daemons name it in their beats.
-        clock: seconds that never go back.
+        host:    as the daemons name it in their beats.
+        word:    of the daemon this runs in.
+        samples: what that daemon has counted.
+        clock:   seconds that never go back.
     """
 
-    def __init__(self, beats: Beats, host: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        beats: Beats,
+        host: str,
+        word: str,
+        samples: Callable[[], Mapping[str, float]],
+        clock: Callable[[], float],
+    ) -> None:
         self._store = beats
         self._host = host
+        self._word = word
+        self._samples = samples
         self._clock = clock
         self._beats: list[Beat] = []
         self._read_at = 0.0
@@ -45,9 +59,14 @@ class HostBeats:
             self.trouble = Unanswered(str(error))
         else:
             self._read_at = self._clock()
-            self._beats = [beat for beat in beats if beat.host == self._host]
+            # A beat of our word was written by a monitor of before, which is not this one.
+            self._beats = [beat for beat in beats if beat.host == self._host and beat.word != self._word]
+            self._beats.append(self._own())
             self.totals.observe(self._beats, self._read_at)
             self.trouble = None
+
+    def _own(self) -> Beat:
+        return Beat(self._word, self._host, os.getpid(), at=time.time(), samples=self._samples(), age_s=0.0)
 
     async def read_forever(self) -> None:
         """Read them again and again, until cancelled."""

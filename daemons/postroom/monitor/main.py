@@ -1,12 +1,12 @@
 """postroom-monitor: health, metrics and the dashboard of this host, wired.
 
-Reads from top to bottom: stores, beats, collector, socket, beat, ready, drain. It starts whatever is missing, since
-it is there to report that; it writes nothing but its own beat.
+Reads from top to bottom: stores, beats, collector, socket, ready, drain. It starts whatever is missing, since
+it is there to report that; it writes nothing at all.
 """
 
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 from aiohttp import web
@@ -23,9 +23,9 @@ from postroom.runtime.background import Background
 from postroom.runtime.lifecycle import Life
 from postroom.runtime.listeners import listen_unix
 from postroom.runtime.log import Log
-from postroom.runtime.metrics import Metrics, beat_forever
+from postroom.runtime.metrics import Metrics
 from postroom.store.clock import boottime_s
-from postroom.store.configured import open_shared_store
+from postroom.store.configured import open_shared_store_to_read
 from postroom.store.track.reader import TrackReader
 
 WORD = "monitor"
@@ -57,9 +57,9 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
     """
     settings, metrics = config.monitor, Metrics()
     async with AsyncExitStack() as at_end:
-        shared = open_shared_store(config)
+        shared = open_shared_store_to_read(config)
         at_end.push_async_callback(shared.close)
-        beats = HostBeats(shared.beats, socket.gethostname(), boottime_s)
+        beats = HostBeats(shared.beats, socket.gethostname(), WORD, metrics.samples, boottime_s)
         track, showq = TrackReader(paths.track_db(config)), config.handover.showq
         collector = Collector(beats, shared.takes, shared.waves, track, showq, now=time.time, clock=boottime_s)
         at_end.callback(collector.close)
@@ -73,13 +73,9 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         await runner.setup()
         at_end.push_async_callback(runner.cleanup)
 
-        async def samples() -> Mapping[str, float]:
-            return metrics.samples()
-
         await beats.read()
         background = Background()
         background.start(beats.read_forever())
-        background.start(beat_forever(WORD, shared.beats, samples, log))
         handlers = runner.server
         assert handlers is not None, "the runner is set up"
         acceptor = Acceptor(lambda _uid: handlers(), ConnectionBounds(MOST_OF_A_USER, MOST_CONNECTIONS), log)

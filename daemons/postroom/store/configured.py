@@ -11,6 +11,11 @@ def open_shared_store(config: Config) -> SharedStore:
     return open_sqlite_store(paths.shared_db(config).parent)
 
 
+def open_shared_store_to_read(config: Config) -> SharedStore:
+    """The same for who may not write it; what writes raises StoreUnavailable."""
+    return open_sqlite_store(paths.shared_db(config).parent, read_only=True)
+
+
 def init_shared_store(config: Config) -> None:
     """Make what the shared store needs where it is missing; safe to repeat.
 

@@ -7,7 +7,9 @@ They are apart so that nobody who writes knowledge makes Postfix wait for a limi
 are synchronous=NORMAL: a power cut may cost the last counts, the end of a process none.
 
 Several unix users write these files: `init_sqlite_store` makes them 0660 in a folder 2770
-whose group all of them share. The files are opened at the first use and again after a
+whose group all of them share. The monitor only reads them (its unit gives it no more): that
+takes a WAL and its index that are there already, so they are kept when everybody has closed
+the file. The files are opened at the first use and again after a
 fault, so a daemon starts, and recovers, without its store.
 
 Diagnostics: StoreUnavailable and its kinds, with path and how to mend.
@@ -37,16 +39,17 @@ LIMITS_FILE = "limits.db"
 SHARED_FILE = "shared.db"
 
 
-def open_sqlite_store(folder: Path, sources: TimeSources = SYSTEM) -> SharedStore:
+def open_sqlite_store(folder: Path, sources: TimeSources = SYSTEM, *, read_only: bool = False) -> SharedStore:
     """The store in this folder, for one event loop.
 
     Args:
-        folder:  where `init_sqlite_store` made the files.
-        sources: what the store's clock is made of; tests bring their own.
+        folder:    where `init_sqlite_store` made the files.
+        sources:   what the store's clock is made of; tests bring their own.
+        read_only: for a process that may read the folder and not write it; what writes raises StoreUnavailable.
     """
-    limits = LimitsFile(folder / LIMITS_FILE, sources)
+    limits = LimitsFile(folder / LIMITS_FILE, sources, read_only=read_only)
     takes, notes, waiting = SqliteTakes(limits), SqliteNotes(limits), SqliteWaiting(limits)
-    shared = SharedFile(folder / SHARED_FILE, sources)
+    shared = SharedFile(folder / SHARED_FILE, sources, read_only=read_only)
     beats, suppressions, evidence = SqliteBeats(shared), SqliteSuppressions(shared), SqliteEvidence(shared)
     waves = SqliteWaves(shared)
     return SharedStore(
@@ -91,7 +94,7 @@ def init_sqlite_store(folder: Path, group: int | None = None) -> None:
         ) from error
     for name, schema in ((LIMITS_FILE, LIMITS), (SHARED_FILE, SHARED)):
         _make(folder / name, group)
-        open_file(folder / name, schema, synchronous="NORMAL").close()
+        open_file(folder / name, schema, synchronous="NORMAL", keeps_wal=True).close()
 
 
 def _make(path: Path, group: int | None) -> None:

@@ -12,23 +12,32 @@ import apsw
 from postroom.store.clock import TimeSources
 from postroom.store.limits.schema import LIMITS
 from postroom.store.sqlite.loop_file import LoopFile
+from postroom.store.sqlite.thread import Operation
 from postroom.store.sqlite.timed_file import TimedFile, sweep_in_steps
 
 T = TypeVar("T")
 
 
 class LimitsFile:
-    """The file, for one event loop."""
+    """The file, for one event loop.
 
-    def __init__(self, path: Path, sources: TimeSources) -> None:
-        file = TimedFile(path, LIMITS, _latest_ms, sources)
-        self._loop_file = LoopFile(path, file.connect)
-        self.now_ms = file.now_ms
-        self.logged_ms = file.logged_ms
-        self.run = self._loop_file.run
-        """Runs a transaction that takes less than a millisecond."""
-        self.run_aside = self._loop_file.run_aside
-        """Runs a longer one, in the thread."""
+    Args:
+        read_only: what writes raises StoreUnavailable.
+    """
+
+    def __init__(self, path: Path, sources: TimeSources, *, read_only: bool = False) -> None:
+        self._file = TimedFile(path, LIMITS, _latest_ms, sources, read_only=read_only)
+        self._loop_file = LoopFile(path, self._file.connect, writes=not read_only)
+        self.now_ms = self._file.now_ms
+        self.logged_ms = self._file.logged_ms
+
+    async def run(self, operation: Operation[T]) -> T:
+        """Run a transaction that takes less than a millisecond."""
+        return await self._loop_file.run(self._file.timed(operation))
+
+    async def run_aside(self, operation: Operation[T]) -> T:
+        """Run a longer one, in the thread."""
+        return await self._loop_file.run_aside(self._file.timed(operation))
 
     async def sweep(self, remove: Callable[[apsw.Connection, int], int], budget: int) -> int:
         """Remove at most `budget` rows in small transactions; see sweep_in_steps."""

@@ -14,26 +14,34 @@ import apsw
 from postroom.store.clock import TimeSources
 from postroom.store.shared.schema import SHARED
 from postroom.store.sqlite.loop_file import BUSY_IN_THREAD_MS, LoopFile
-from postroom.store.sqlite.thread import StoreThread
+from postroom.store.sqlite.thread import Operation, StoreThread
 from postroom.store.sqlite.timed_file import TimedFile, sweep_in_steps
 
 T = TypeVar("T")
 
 
 class SharedFile:
-    """The file, for one event loop."""
+    """The file, for one event loop.
 
-    def __init__(self, path: Path, sources: TimeSources) -> None:
-        file = TimedFile(path, SHARED, _latest_ms, sources)
-        self._writer = StoreThread(path, lambda: file.connect(BUSY_IN_THREAD_MS))
-        self._reader = LoopFile(path, file.connect, writes=False)
-        self.now_ms = file.now_ms
+    Args:
+        read_only: what writes raises StoreUnavailable.
+    """
+
+    def __init__(self, path: Path, sources: TimeSources, *, read_only: bool = False) -> None:
+        self._file = TimedFile(path, SHARED, _latest_ms, sources, read_only=read_only)
+        self._writer = StoreThread(path, lambda: self._file.connect(BUSY_IN_THREAD_MS))
+        self._reader = LoopFile(path, self._file.connect, writes=False)
+        self.now_ms = self._file.now_ms
         self.write = self._writer.run
         """Runs a transaction in the thread, with one commit for all that wait."""
-        self.ask = self._reader.run
-        """Runs one that only reads, and takes less than a millisecond."""
-        self.ask_aside = self._reader.run_aside
-        """Runs a longer one that only reads, in a thread of its own."""
+
+    async def ask(self, operation: Operation[T]) -> T:
+        """Run one that only reads, and takes less than a millisecond."""
+        return await self._reader.run(self._file.timed(operation))
+
+    async def ask_aside(self, operation: Operation[T]) -> T:
+        """Run a longer one that only reads, in a thread of its own."""
+        return await self._reader.run_aside(self._file.timed(operation))
 
     async def sweep(self, remove: Callable[[apsw.Connection, int], int], budget: int) -> int:
         """Remove at most `budget` rows in small transactions; see sweep_in_steps."""

@@ -6,6 +6,7 @@ Limits:  SQLite before 3.51.3 can corrupt a WAL that several processes write and
          sqlite3 must never open these files.
 """
 
+import ctypes
 import errno
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ def open_file(
     synchronous: str,
     busy_timeout_ms: int = BUSY_TIMEOUT_MS,
     secure_delete: bool = False,
+    keeps_wal: bool = False,
 ) -> apsw.Connection:
     """Open a store file and bring its schema up to date.
 
@@ -46,6 +48,8 @@ def open_file(
         synchronous: FULL (a commit is on the disk) or NORMAL (a power cut may cost the last commits).
         busy_timeout_ms: how long to wait for another process's write.
         secure_delete:   overwrite deleted rows with zeros.
+        keeps_wal:       leave the WAL, copied back and emptied, and its index when the last process closes the file:
+                         who may only read cannot make them (open_file_to_read).
 
     Raises:
         StoreUnavailable: missing, or not ours to open or to write.
@@ -60,12 +64,43 @@ def open_file(
             raise StoreUnavailable(_not_writable(path))
         connection.set_busy_timeout(busy_timeout_ms)
         connection.pragma("journal_mode", "wal")
+        if keeps_wal:
+            yes = ctypes.c_int(1)  # it reads an int at this address
+            connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(yes))
         connection.pragma("synchronous", synchronous)
         connection.pragma("foreign_keys", True)
         connection.pragma("secure_delete", secure_delete)
         # The WAL is cut back after a checkpoint, so that a burst does not keep its space for ever.
         connection.pragma("journal_size_limit", 64 * 1024 * 1024)
         _migrate(connection, path, schema)
+    except apsw.Error as error:
+        trouble = translated(error, path, connection)
+        if connection is not None:
+            connection.close()
+        raise trouble from error
+    except StoreUnavailable:
+        assert connection is not None
+        connection.close()
+        raise
+    return connection
+
+
+def open_file_to_read(path: Path, schema: Sequence[str], *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> apsw.Connection:
+    """Open a store file that others write, for one who may not write it; its folder may be read-only as well.
+
+    Raises:
+        StoreUnavailable: missing, not ours to read, or not yet of this Postroom's schema.
+        StoreBroken:      not a SQLite file, damaged, or of a newer Postroom.
+    """
+    connection = None
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, statementcachesize=200)
+        connection.set_busy_timeout(busy_timeout_ms)
+        version = connection.pragma("user_version")
+        if version > len(schema):
+            raise _newer(path, version, schema)
+        if version < len(schema):
+            raise StoreUnavailable(f"{path}: is of an older Postroom; mend: `postroom store init`")
     except apsw.Error as error:
         trouble = translated(error, path, connection)
         if connection is not None:
@@ -106,6 +141,13 @@ def identity_of(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
+def _newer(path: Path, version: int, schema: Sequence[str]) -> StoreBroken:
+    return StoreBroken(
+        f"{path}: was written by a newer Postroom (schema {version}, this one knows {len(schema)}); "
+        "mend: upgrade Postroom, or restore the backup made before the upgrade"
+    )
+
+
 def _not_writable(path: Path) -> str:
     return f"{path}: cannot be written; mend: check its owner and mode, and its file system"
 
@@ -118,10 +160,7 @@ def _migrate(connection: apsw.Connection, path: Path, schema: Sequence[str]) -> 
         # Read again: another process may have migrated while we waited for the lock.
         version = connection.pragma("user_version")
         if version > len(schema):
-            raise StoreBroken(
-                f"{path}: was written by a newer Postroom (schema {version}, this one knows {len(schema)}); "
-                "mend: upgrade Postroom, or restore the backup made before the upgrade"
-            )
+            raise _newer(path, version, schema)
         for statements in schema[version:]:
             # Fetched to the end: apsw stops at a statement that gives a row (a PRAGMA) until somebody asks for it.
             connection.execute(statements).fetchall()

@@ -2,13 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import apsw
 
 from postroom.store.clock import Anchor, Clock, TimeSources, anchored, milliseconds
-from postroom.store.sqlite.file import open_file
+from postroom.store.sqlite.file import open_file, open_file_to_read
 from postroom.store.sqlite.thread import Operation
+
+T = TypeVar("T")
 
 CLOCK_SCHEMA = """
 CREATE TABLE clock (
@@ -29,6 +31,7 @@ class TimedFile:
         schema:    its migrations; the first has CLOCK_SCHEMA.
         latest_ms: the latest time the file has seen, 0 when it is new; asked only at a new boot.
         sources:   what the clock is made of; tests bring their own.
+        read_only: others write it; this process may not.
     """
 
     def __init__(
@@ -37,22 +40,42 @@ class TimedFile:
         schema: tuple[str, ...],
         latest_ms: Callable[[apsw.Connection], int],
         sources: TimeSources,
+        *,
+        read_only: bool = False,
     ) -> None:
         self._path = path
+        self._read_only = read_only
         self._schema = schema
         self._latest_ms = latest_ms
         self._sources = sources
         self._clock: Clock | None = None
 
     def connect(self, busy_timeout_ms: int) -> apsw.Connection:
-        """Open a connection; see open_file."""
-        connection = open_file(self._path, self._schema, synchronous="NORMAL", busy_timeout_ms=busy_timeout_ms)
+        """Open a connection; see open_file, and open_file_to_read."""
+        if self._read_only:
+            return open_file_to_read(self._path, self._schema, busy_timeout_ms=busy_timeout_ms)
+        connection = open_file(
+            self._path, self._schema, synchronous="NORMAL", busy_timeout_ms=busy_timeout_ms, keeps_wal=True
+        )
         try:
             self._clock = _open_clock(connection, self._sources, lambda: self._latest_ms(connection))
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def timed(self, operation: Operation[T]) -> Operation[T]:
+        """The operation, with the clock at hand that it reads. Who only reads the file cannot set that clock for this
+        boot, and looks each time whether another process has."""
+        if not self._read_only:
+            return operation
+
+        def run(connection: apsw.Connection) -> T:
+            anchor = anchored(_kept(connection), self._sources, lambda: self._latest_ms(connection))
+            self._clock = Clock(anchor, self._sources)
+            return operation(connection)
+
+        return run
 
     def now_ms(self, now: float | None) -> int:
         """The time `now` in Unix seconds, or the file's own. Read inside the transaction: who has the lock last has
