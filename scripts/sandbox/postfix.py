@@ -29,6 +29,7 @@ from sandbox.process import BedError, Identity, until
 CHECKOUT = Path(__file__).resolve().parents[2]
 HANDOVER_PIECE = CHECKOUT / "postfix-conf" / "submission.master.cf"
 RETURN_PIECE = CHECKOUT / "postfix-conf" / "watcher.master.cf"
+PROBE_PIECE = CHECKOUT / "postfix-conf" / "probe.master.cf"
 SENDMAIL_PIECES = {
     name: CHECKOUT / "postfix-conf" / f"sendmail.{name}" for name in ("main.cf", "master.cf", "pickup.master.cf")
 }
@@ -123,7 +124,7 @@ class PrivatePostfix:
         folder: absolute; holds conf/, queue/ and maillog. Made when missing.
         relay: host and port all mail is sent to.
         hostname: myhostname.
-        handover: with the hand-over listener of postfix-conf/submission.master.cf.
+        handover: with the hand-over listener of postfix-conf/submission.master.cf, and the watcher's services.
         smtp_ports: smtpds on TCP as well: port to its own settings, name to value.
         smtp_addresses: of this host, where those listen; IPv6 in brackets.
         milter: socket of a milter that all mail from smtpd(8) passes, as postfix-conf/milter.main.cf says.
@@ -218,7 +219,7 @@ class PrivatePostfix:
         if self._door_port is not None and self._milter is not None:
             text = with_sendmail_door(text, self._door_port, self._milter)
         if self._handover:
-            text += HANDOVER_PIECE.read_text(encoding="ascii") + RETURN_PIECE.read_text(encoding="ascii")
+            text += "".join(piece.read_text(encoding="ascii") for piece in (HANDOVER_PIECE, RETURN_PIECE, PROBE_PIECE))
         self._write_aged("master.cf", text)
         if self._handover and self._milter is not None:
             setting = f"postroom-in/unix/smtpd_milters=unix:{self._milter}"

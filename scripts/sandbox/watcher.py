@@ -17,7 +17,7 @@ class WatcherDaemon(Daemon):
 
     Args:
         folder:    as for Daemon.
-        handover:  folder of Postfix's sockets postroom-in and showq (its queue/public).
+        handover:  folder of Postfix's sockets postroom-probe and showq (its queue/public).
         watcher:   lines of the section `watcher`.
         settings:  text of more YAML sections; the defaults are one domain, example.org.
         state_dir: of another daemon, to share its store.
@@ -39,8 +39,9 @@ class WatcherDaemon(Daemon):
         self.socket = socket or folder / "run" / "lmtp.sock"
         text = (
             f"{settings}\n"
-            f"handover:\n  socket: {handover / 'postroom-in'}\n  showq: {handover / 'showq'}\n"
-            f"watcher:\n  socket: {self.socket}\n  socket_group: null\n  socket_mode: 0666\n{indented(watcher)}"
+            f"handover: {{showq: {handover / 'showq'}}}\n"
+            f"watcher:\n  probe: {handover / 'postroom-probe'}\n"
+            f"  socket: {self.socket}\n  socket_group: null\n  socket_mode: 0666\n{indented(watcher)}"
         )
         super().__init__("watcher", folder, text, state_dir)
 

@@ -22,6 +22,7 @@ TRANSCRIPT = (
     b"sender\0MAILER-DAEMON\0recipient\0c@example.net\0reason\0" + REFUSED + b"\0"
     b"recipient\0d@example.net\0reason\0" + REFUSED + b"\0\0\0"
 )
+EMPTY_QUEUE = b"protocol\0mail_queue_list_protocol\0\0\0"
 
 
 def read(pieces: list[bytes]) -> tuple[list[list[tuple[str, str]]], bool] | str:
@@ -136,12 +137,14 @@ def test_what_names_another_queue_is_not_postfix(bed: Path) -> None:
 def test_the_senders_asked_for_are_found_over_the_socket(bed: Path) -> None:
     """Only those asked for; a queue without them gives none."""
     assert asyncio.run(_asked(bed / "q", TRANSCRIPT)) == {"prabc@bounces.example.org": "1783D20E2F1"}
-    assert asyncio.run(_asked(bed / "e", b"")) == {}
+    assert asyncio.run(_asked(bed / "e", EMPTY_QUEUE)) == {}
 
 
 def test_a_queue_that_cannot_be_read_says_why(bed: Path) -> None:
     """Nothing is known then, which is another thing than an empty queue."""
-    assert asyncio.run(_asked(bed / "b", TRANSCRIPT[:-9])) == "the answer ended early"
+    for number, cut in enumerate((TRANSCRIPT[:-9], TRANSCRIPT[:-1], EMPTY_QUEUE[:-1], b"")):
+        # None at all is what a proxy gives that does not find Postfix.
+        assert asyncio.run(_asked(bed / f"b{number}", cut)) == "the answer ended early"
     assert asyncio.run(_asked(bed / "s", TRANSCRIPT, silent=True)) == f"{bed / 's'}: no answer in time"
     with pytest.raises(ShowqError, match="No such file"):
         asyncio.run(queue_ids(bed / "nobody", {"a@example.org"}.__contains__, 1))

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from tests.setup import late_bounces, logins, ordinary_user, rebooted, upgraded
+from tests.setup import late_bounces, logins, ordinary_user, rebooted, rights, upgraded
 from tests.setup.doors import arrived, post, sendmail, smtp, state, wait_arrived
 from tests.setup.scripts import BEFORE, FILES, SET_UP, SIGNED_AND_DELIVERED, nothing_is_left, script
 from tests.systemd.asking import (
@@ -110,7 +110,10 @@ def every_door_refuses_whom_it_should() -> None:
         MILTER: set[str](),
         LMTP: set[str](),
         SPOOL / "public/postroom-in": set[str](),
+        SPOOL / "public/postroom-probe": set[str](),
         SPOOL / "public/showq": set[str](),
+        rights.RUN / "showq.sock": set[str](),
+        rights.RUN / "probe.sock": set[str](),
         SPOOL / "private/postroom-door": set[str](),
     }
     print(f"{'socket':<45} {'ada, a client':<14} ben, any user")
@@ -273,6 +276,8 @@ FIRST: tuple[Callable[[], None], ...] = (
     a_second_run_changes_nothing,
     partial(late_bounces.postroom_yaml_decides_which_domains_are_wired, *SET_UP),
     every_door_refuses_whom_it_should,
+    rights.each_daemon_reaches_what_it_needs_and_no_more,
+    rights.what_they_need_serves_them,
     a_user_is_limited_and_another_is_not,
     ordinary_user.eve_writes_from_the_domain_and_it_is_not_signed,
     logins.a_login_is_asked_for_counted_and_signed,

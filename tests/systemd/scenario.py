@@ -55,6 +55,8 @@ def sockets_and_folders_are_as_they_should_be() -> None:
     assert owned(STATE / "watcher") == ("2750", "postroom-watcher", "postroom-watcher")
     assert owned(STATE / "keys") == ("0700", "root", "root")
     assert owned(STATE / "shared") == ("2770", "root", "postroom")
+    assert owned(Path("/run/postroom/showq.sock")) == ("0660", "root", "postroom-queue")
+    assert owned(Path("/run/postroom/probe.sock")) == ("0600", "postroom-watcher", "postroom-watcher")
     for name in ("limits.db", "shared.db"):
         assert owned(STATE / "shared" / name) == ("0660", "root", "postroom")
     for path in (POLICY, MILTER, API, MONITOR, LMTP):

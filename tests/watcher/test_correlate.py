@@ -18,11 +18,12 @@ from postroom.store.track.facts import (
     InstanceStopping,
     LeftQueue,
     NoticeQueued,
+    ProbeEnded,
     SeenInQueue,
     SessionEnded,
     SessionOpened,
 )
-from postroom.watcher.correlate import Correlator
+from postroom.watcher.correlate import PROBE_LISTENER, Correlator
 from postroom.watcher.foreign_arrivals import MAX_ARRIVALS, ForeignArrivals
 from postroom.watcher.lines import Line
 
@@ -145,6 +146,13 @@ def test_sessions_of_our_listener_count_and_no_others() -> None:
     assert facts(line("smtpd", ended, LISTENER, 543)) == [SessionEnded(543, noops=7)]
     for written in (line("smtpd", opened), line("smtpd", ended)):
         assert facts(written) == []
+
+
+def test_a_session_of_the_listener_that_takes_no_mail_marks_the_log_alone() -> None:
+    """No attempt is made in it, so nobody waits for its end but who began it."""
+    opened, ended = "connect from localhost[127.0.0.1]", "disconnect from localhost[127.0.0.1] noop=7 commands=7"
+    assert facts(line("smtpd", opened, PROBE_LISTENER, 543)) == []
+    assert facts(line("smtpd", ended, PROBE_LISTENER, 543)) == [ProbeEnded(7)]
 
 
 def test_the_life_of_a_queue_id_and_of_an_instance() -> None:

@@ -327,6 +327,7 @@ UidRange = Annotated[range, PlainValidator(_uid_range), Kind(f"whole number from
 AbsolutePath = Annotated[Path, _from_text(_path), Kind("path")]
 OptionalPath = Annotated[Path | None, _from_text_or_null(_path), Kind("path or null")]
 SocketPath = Annotated[Path, _from_text(socket_path), Kind("path")]
+OptionalSocketPath = Annotated[Path | None, _from_text_or_null(socket_path), Kind("path or null")]
 LogSource = Annotated[Path | str, _from_text(_log_source), Kind("`journal`, `stdin` or path")]
 Units = Annotated[tuple[str, ...] | str, BeforeValidator(_units), Kind("`auto` or list: unit name")]
 Words = Annotated[

@@ -138,7 +138,7 @@ def _postfix(snapshot: Snapshot, expected: Expected) -> Iterator[HealthFinding]:
         yield HealthFinding(
             "Postfix's queue cannot be read",
             snapshot.queue.reason,
-            "`postfix status`; check `handover.showq`, and that postroom-monitor is in group postdrop",
+            "`postfix status`, `systemctl status postroom-showq.socket`; check `handover.showq`, best left out",
         )
     elif not snapshot.queue.is_whole:
         yield HealthFinding(

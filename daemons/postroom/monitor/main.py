@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from aiohttp import web
 
@@ -18,6 +19,7 @@ from postroom.monitor.collector import Collector
 from postroom.monitor.dashboard import Dashboard
 from postroom.monitor.health import Expected
 from postroom.monitor.server import MonitorServer
+from postroom.postfix.sockets import showq_socket
 from postroom.runtime.acceptor import Acceptor, ConnectionBounds
 from postroom.runtime.background import Background
 from postroom.runtime.lifecycle import Life
@@ -37,6 +39,7 @@ DRAIN_S = 10.0
 NEEDS_RESTART = (
     "hostname",
     "state_dir",
+    "run_dir",
     "log",
     "handover.showq",
     "monitor.socket",
@@ -60,10 +63,12 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         shared = open_shared_store_to_read(config)
         at_end.push_async_callback(shared.close)
         beats = HostBeats(shared.beats, socket.gethostname(), WORD, metrics.samples, boottime_s)
-        track, showq = TrackReader(paths.track_db(config)), config.handover.showq
+        track, showq = TrackReader(paths.track_db(config)), showq_socket(config.handover.showq, config.run_dir)
         collector = Collector(beats, shared.takes, shared.waves, track, showq, now=time.time, clock=boottime_s)
         at_end.callback(collector.close)
-        server = MonitorServer(collector, _expected(config), _names(config), Dashboard(config.hostname), log, metrics)
+        server = MonitorServer(
+            collector, _expected(config, showq), _names(config), Dashboard(config.hostname), log, metrics
+        )
 
         listener = listen_unix(settings.socket, settings.socket_mode, settings.socket_group)
         at_end.callback(listener.close)
@@ -83,7 +88,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         at_end.callback(acceptor.close)
 
         def take(new: Config) -> Sequence[str]:
-            server.expected, server.names = _expected(new), _names(new)
+            server.expected, server.names = _expected(new, showq), _names(new)
             return new.changed_from(config, NEEDS_RESTART)
 
         life.on_reload(reread, take)
@@ -95,8 +100,8 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         await background.end()
 
 
-def _expected(config: Config) -> Expected:
-    return Expected(config.monitor.daemons, config.monitor.waiting_late, str(config.handover.showq))
+def _expected(config: Config, showq: Path) -> Expected:
+    return Expected(config.monitor.daemons, config.monitor.waiting_late, str(showq))
 
 
 def _names(config: Config) -> frozenset[str]:

@@ -114,16 +114,18 @@ async def _asked(socket: Path) -> AsyncIterator[AsyncIterator[dict[str, str]]]:
 
 
 async def _mails(reader: asyncio.StreamReader) -> AsyncGenerator[dict[str, str]]:
-    records, number = RecordReader(), 0
+    records, number, is_ended = RecordReader(), 0, False
     while octets := await reader.read(65_536):
         for record in records.feed(octets):
             number += 1
             if number > MAX_RECORDS:
                 raise ShowqError(f"more than {MAX_RECORDS} records")
+            # An empty record ends the queue; without it nothing is known, also where a proxy found nobody to ask.
+            is_ended = not record
             attributes = dict(record)
             if attributes.get("queue_id"):
                 yield attributes
-    if not records.at_record_end:
+    if not (is_ended and records.at_record_end):
         raise ShowqError("the answer ended early")
 
 

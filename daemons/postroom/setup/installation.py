@@ -19,6 +19,8 @@ from postroom.setup.steps import RunCommand, Step, WriteFile
 
 DAEMONS = ("policy", "milter", "submission", "watcher", "monitor")
 SERVICES = tuple(f"postroom-{word}.service" for word in DAEMONS)
+PROXY_SOCKETS = ("postroom-showq.socket", "postroom-probe.socket")
+"""Sockets of Postfix's, passed on to daemons that are not in its group."""
 POSTROOM = Path("/opt/postroom/bin/postroom")
 CONFIG = Path("/etc/postroom/postroom.yaml")
 SYSTEMD = Path("/etc/systemd/system")
@@ -136,11 +138,11 @@ def installation_steps(
     if (is_changed or is_new_program) and any(_is_active(service) for service in SERVICES):
         yield RunCommand(["systemctl", "try-restart", *SERVICES])
     yield RunCommand(
-        ["systemctl", "enable", "--now", "--quiet", "postroom.target", *SERVICES],
+        ["systemctl", "enable", "--now", "--quiet", "postroom.target", *PROXY_SOCKETS, *SERVICES],
         lambda: all(
             succeeds("systemctl", word, "--quiet", unit)
             for word in ("is-enabled", "is-active")
-            for unit in ("postroom.target", *SERVICES)
+            for unit in ("postroom.target", *PROXY_SOCKETS, *SERVICES)
         ),
     )
     return_domains = configured_return_domains(choices, must_answer=not dry_run)

@@ -55,7 +55,7 @@ def edited_master_cf(
     if sendmail_door and not any(service.name == "pickup" for service in services(lines)):
         raise CannotEdit("master.cf: has no pickup, so no mail of sendmail(1); mend: --no-sendmail-door")
     handover = pieces["submission.master.cf"].replace("smtpd_milters=\n", "smtpd_milters=$postroom_milter\n")
-    block = [HEAD, *lines_of(handover)]
+    block = [HEAD, *lines_of(handover), *lines_of(pieces["probe.master.cf"])]
     if sendmail_door:
         block += _door_services(pieces["sendmail.master.cf"], main_parameters)
     if has_return_path:

@@ -23,6 +23,7 @@ PIECES = (
     "sendmail.main.cf",
     "watcher.main.cf",
     "watcher.master.cf",
+    "probe.master.cf",
     "submission.master.cf",
     "sendmail.master.cf",
     "sendmail.pickup.master.cf",
@@ -30,7 +31,7 @@ PIECES = (
 """The files of postfix-conf/ that the edits are made of."""
 
 _OURS = re.compile(r"[ \t]*,?[ \t]*\$?postroom_\w+")
-_SET_UP_BY_HAND = re.compile(r"\bpostroom(-in|-door|-return|_\w+|/(policy|milter|lmtp)\.sock)\b")
+_SET_UP_BY_HAND = re.compile(r"\bpostroom(-in|-door|-probe|-return|_\w+|/(policy|milter|lmtp)\.sock)\b")
 _SIGNERS = re.compile(r"dkim|:8891\b|:12301\b|rspamd|:11332\b", re.IGNORECASE)
 
 

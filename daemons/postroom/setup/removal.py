@@ -20,7 +20,7 @@ from postroom.postfix import commands
 from postroom.postfix.commands import PostfixCommandFailed
 from postroom.postfix.queue_commands import deliver_now, requeue_deferred
 from postroom.setup.host import SPOOL, SetupFailed, run, succeeds
-from postroom.setup.installation import CONFIG, DAEMONS, MAIN_CF, MASTER_CF, SERVICES, SYSTEMD
+from postroom.setup.installation import CONFIG, DAEMONS, MAIN_CF, MASTER_CF, PROXY_SOCKETS, SERVICES, SYSTEMD
 from postroom.setup.main_cf_edits import RETURN_PATH_REGIONS, wired_return_domains
 from postroom.setup.master_cf_edits import ENTRANCE_REGION
 from postroom.setup.postfix_edits import restored
@@ -30,7 +30,13 @@ from postroom.setup.steps import diff
 from postroom.setup.trial_mail import API, request_api
 
 STATE, PROGRAM = Path("/var/lib/postroom"), Path("/opt/postroom")
-UNITS = (*SERVICES, *(f"postroom-{word}.socket" for word in DAEMONS), "postroom.target")
+UNITS = (
+    *SERVICES,
+    *(f"postroom-{word}.socket" for word in DAEMONS),
+    *PROXY_SOCKETS,
+    *(f"{Path(socket).stem}.service" for socket in PROXY_SOCKETS),
+    "postroom.target",
+)
 IN_OUTBOX = ("accepted", "deferred", "in_doubt")
 
 
@@ -185,13 +191,9 @@ class Removal:
             text = "as it was before set-up" if is_same else "ours is out; what was edited since is kept"
             self._report(f"{path}: {text}")
         # Postfix leaves the sockets and locks of services that are gone.
-        for folder, service in (
-            ("public", "postroom-in"),
-            ("private", "postroom-door"),
-            ("private", "postroom-return"),
-        ):
-            (SPOOL / folder / service).unlink(missing_ok=True)
-            (SPOOL / "pid" / f"unix.{service}").unlink(missing_ok=True)
+        for name in ("public/postroom-in", "public/postroom-probe", "private/postroom-door", "private/postroom-return"):
+            (SPOOL / name).unlink(missing_ok=True)
+            (SPOOL / "pid" / f"unix.{Path(name).name}").unlink(missing_ok=True)
         commands.run("postfix", "check")
 
     def _stop_units(self) -> None:
@@ -220,11 +222,11 @@ class Removal:
     def _purge(self) -> None:
         for path in (STATE, CONFIG.parent, PROGRAM, Path("/run/postroom"), SPOOL / "postroom"):
             shutil.rmtree(path, ignore_errors=True)
-        users = [f"postroom-{word}" for word in DAEMONS]
+        users = [f"postroom-{word}" for word in (*DAEMONS, "proxy")]
         for user in users:
             if succeeds("getent", "passwd", user):
                 run("userdel", user)
-        for group in ("postroom", "postroom-submit", "postroom-admin", *users):
+        for group in ("postroom", "postroom-submit", "postroom-admin", "postroom-queue", *users):
             if succeeds("getent", "group", group):
                 run("groupdel", group)
         self._report("purged: state, configuration, program, users and groups")

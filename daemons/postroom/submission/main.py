@@ -20,6 +20,7 @@ from postroom.limits.configured import rules
 from postroom.limits.fallback import LocalLimiter
 from postroom.limits.limiter import LIMITS_LOST, Limiter
 from postroom.postfix.rewriting import known_rewriting
+from postroom.postfix.sockets import showq_socket
 from postroom.recipients.check import CHECK_LOST, RecipientCheck
 from postroom.recipients.resolver import RecipientResolver
 from postroom.runtime.acceptor import Acceptor, ConnectionBounds
@@ -35,6 +36,7 @@ from postroom.runtime.sweep import old_rows_stay, sweep_forever
 from postroom.store.configured import open_shared_store
 from postroom.store.errors import StoreUnavailable
 from postroom.store.outbox.mail_store import MailStore
+from postroom.store.shared_store import SharedStore
 from postroom.store.track.reader import TrackReader
 from postroom.submission.api.auth import Admission, Clients
 from postroom.submission.api.configured import clients_of, writer_of
@@ -101,19 +103,7 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         at_end.push_async_callback(shared.close)
         store = _opened(lambda: MailStore.open(paths.mail_db(config), recipient_key, faults.reach))
         at_end.push_async_callback(store.close)
-        limiter = Limiter(
-            shared.takes,
-            rules(config.limits),
-            LocalLimiter(time.time),
-            CircuitBreaker("limits", LIMITS_LOST, log),
-            STORE_BUDGET_S,
-        )
-        check = RecipientCheck(
-            shared.suppressions,
-            _resolver(config, recipient_key, log),
-            CircuitBreaker("shared", CHECK_LOST, log),
-            STORE_BUDGET_S,
-        )
+        limiter, check = _limiter_and_check(config, shared, recipient_key, log)
         door = SocketDoor(check, limiter, recipient_key, config.hostname)
         track = TrackReader(paths.track_db(config))
         status, readiness = HandoverStatus(), Readiness()
@@ -167,9 +157,8 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             wave_guard(config.suppression),
             log,
         )
-        background.start(
-            Confirmation(store.queries, track, learner, queued_at(config.handover.showq), log).run(),
-        )
+        queued = queued_at(showq_socket(config.handover.showq, config.run_dir))
+        background.start(Confirmation(store.queries, track, learner, queued, log).run())
         background.start(watch_disk(paths.mail_db(config).parent, readiness))
         acceptor = _accepting(listener.sock, runner, config, log)
         at_end.callback(acceptor.close)
@@ -193,6 +182,26 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
         life.stop()
         await handing_over
         await background.end()
+
+
+def _limiter_and_check(
+    config: Config, shared: SharedStore, recipient_key: bytes, log: Log
+) -> tuple[Limiter, RecipientCheck]:
+    return (
+        Limiter(
+            shared.takes,
+            rules(config.limits),
+            LocalLimiter(time.time),
+            CircuitBreaker("limits", LIMITS_LOST, log),
+            STORE_BUDGET_S,
+        ),
+        RecipientCheck(
+            shared.suppressions,
+            _resolver(config, recipient_key, log),
+            CircuitBreaker("shared", CHECK_LOST, log),
+            STORE_BUDGET_S,
+        ),
+    )
 
 
 def _outbox(
@@ -245,7 +254,7 @@ def _outbox(
         store.handover,
         WatcherWitness(track, paths.witness_request(config)),
         status,
-        showq=settings.showq,
+        showq=showq_socket(settings.showq, config.run_dir),
         timeout_s=settings.reply_timeout,
         witness_wait_s=settings.witness_wait,
         rule=settings.in_doubt,

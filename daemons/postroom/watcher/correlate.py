@@ -23,6 +23,7 @@ from postroom.store.track.facts import (
     MailBegan,
     MailRefused,
     NoticeQueued,
+    ProbeEnded,
     SeenInQueue,
     SessionEnded,
     SessionOpened,
@@ -35,6 +36,8 @@ from postroom.watcher.records.refused import MailBegins, WholeRefusal, mail_refu
 
 HANDOVER_LISTENER = "postfix/postroom-in"
 """syslog_name of our listener (postfix-conf/submission.master.cf)."""
+PROBE_LISTENER = "postfix/postroom-probe"
+"""And of the one that takes no mail (postfix-conf/probe.master.cf)."""
 
 MAX_BEGUN = 20_000
 """Mails whose beginning is remembered."""
@@ -43,6 +46,7 @@ UNSEEN_BEGAN_S = 300.0
 
 _WITHOUT_FACTS = frozenset({"anvil", "postscreen", "scache", "tlsproxy", "trivial-rewrite", "verify"})
 """Programs whose lines say nothing of a delivery's state."""
+_LISTENERS = frozenset({HANDOVER_LISTENER, PROBE_LISTENER})
 _TAKEN_OUT = {"removed": State.DISCARDED, "requeued": None}
 """What of postsuper's actions ends a queue id, and the state of recipients without an outcome."""
 
@@ -63,7 +67,7 @@ class Correlator:
 
     def facts(self, line: Line) -> Iterator[Fact]:
         """The facts in a line; none in most."""
-        is_others = line.daemon == "smtpd" and line.syslog_name != HANDOVER_LISTENER
+        is_others = line.daemon == "smtpd" and line.syslog_name not in _LISTENERS
         if is_others:
             self._arrivals.by_smtpd(line.text)
         if line.daemon in {"smtpd", "cleanup"} and (fact := self._refused(line)) is not None:
@@ -92,11 +96,13 @@ class Correlator:
                 yield from self._of_session(record, line)
 
     def _of_session(self, record: types.Record | None, line: Line) -> Iterator[Fact]:
-        """Facts of the hand-over listener, and of the Postfix it is one of."""
+        """Facts of our listeners, and of the Postfix they are of."""
         match record:
             case types.Received(str(queue_id)):
                 self._arrivals.forget(queue_id)
-            case types.Connected():
+            case types.Disconnected() as disconnected if line.syslog_name == PROBE_LISTENER:
+                yield ProbeEnded(disconnected.noops)
+            case types.Connected() if line.syslog_name == HANDOVER_LISTENER:
                 yield SessionOpened(line.pid)
             case types.Disconnected() as disconnected:
                 yield SessionEnded(line.pid, disconnected.noops)

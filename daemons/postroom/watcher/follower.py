@@ -17,7 +17,7 @@ from postroom.runtime.log_once import LogOnce
 from postroom.runtime.metrics import Metrics
 from postroom.store.errors import StoreUnavailable
 from postroom.store.track.evidence import Bounce
-from postroom.store.track.facts import DeliveryTried, Fact, SessionEnded
+from postroom.store.track.facts import DeliveryTried, Fact, ProbeEnded, SessionEnded
 from postroom.store.track.log import PositionMoved, TrackLog
 from postroom.watcher.correlate import Correlator
 from postroom.watcher.source import Batch, LogSource, SourceUnavailable
@@ -100,7 +100,7 @@ class Follower:
         self._thread.shutdown()
 
     def expect(self, noops: int) -> asyncio.Event:
-        """An event that is set once the end of a session with so many NOOPs, at the hand-over listener, is stored."""
+        """An event that is set once the end of a session with so many NOOPs, at a listener of ours, is stored."""
         return self._awaited.setdefault(noops, asyncio.Event())
 
     async def _resume(self) -> None:
@@ -154,7 +154,10 @@ class Follower:
         if batch.lines:
             self._last_at = batch.lines[-1].at
         for fact in facts:
-            if isinstance(fact, SessionEnded) and (shown := self._awaited.pop(fact.noops, None)) is not None:
+            if (
+                isinstance(fact, SessionEnded | ProbeEnded)
+                and (shown := self._awaited.pop(fact.noops, None)) is not None
+            ):
                 shown.set()
 
     async def _pause(self, trouble: str) -> None:

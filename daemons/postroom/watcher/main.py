@@ -19,6 +19,7 @@ from postroom.config.model import Config
 from postroom.mail.return_addresses import ReturnAddresses
 from postroom.postfix import postconf
 from postroom.postfix.commands import PostfixCommandFailed
+from postroom.postfix.sockets import probe_socket, showq_socket
 from postroom.runtime.accounts import postfix_uids
 from postroom.runtime.background import Background
 from postroom.runtime.fault_points import armed_faults
@@ -56,11 +57,13 @@ DRAIN_S = 10.0
 NEEDS_RESTART = (
     "hostname",
     "state_dir",
+    "run_dir",
     "log",
     "domains",
     "handover.socket",
     "handover.showq",
     "watcher.source",
+    "watcher.probe",
     "watcher.units",
     "watcher.socket",
     "watcher.socket_mode",
@@ -130,8 +133,8 @@ async def serve(config: Config, reread: Callable[[], Config], log: Log, life: Li
             follower,
             store.witness,
             store.reconciliation,
-            listener=config.handover.socket,
-            showq=config.handover.showq,
+            listener=probe_socket(config.watcher.probe, config.run_dir, config.handover.socket),
+            showq=showq_socket(config.handover.showq, config.run_dir),
             request=paths.witness_request(config),
             hostname=config.hostname,
             log=log,

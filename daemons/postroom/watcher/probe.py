@@ -1,8 +1,12 @@
-"""A session of our own with the hand-over listener, made to be found again in Postfix's log.
+"""A session of our own with Postfix, made to be found again in its log.
 
 Postfix's processes write their lines into one socket (syslog's or postlogd's), so what was said before our session
 began stands in the log before its end. Reading that end proves two things at once: that the log was read up to
-that moment, and that it is the log this listener really writes to.
+that moment, and that it is the log this Postfix really writes to.
+
+The listener is one that takes no mail (postfix-conf/probe.master.cf); where there is none, the hand-over listener.
+An attempt that is in doubt was greeted, and smtpd logs a connection before it greets, so no order between the two
+listeners is needed: the beginning of its session was logged before it was made.
 
 It is known by how many NOOP commands it has: smtpd counts them in its disconnect line ("noop=17"), and submission
 never sends any.
@@ -46,6 +50,9 @@ async def _expect(reader: asyncio.StreamReader, code: bytes) -> None:
         line = await reader.readline()
         if not line.startswith(code):
             # The text may be anybody's, if this is not Postfix.
-            raise NoProbe("the hand-over listener does not answer as Postfix does")
+            raise NoProbe(
+                "the listener of `watcher.probe` does not answer as Postfix does; "
+                "mend: run set-up again, or append postfix-conf/probe.master.cf to master.cf and reload Postfix"
+            )
         if line[3:4] != b"-":
             return

@@ -56,7 +56,7 @@ class WitnessTask:
     """Keeps the log known to be whole, and makes a checkpoint when one is requested.
 
     Args:
-        listener, showq: Postfix's sockets.
+        listener, showq: sockets of Postfix; of any listener whose sessions the correlator knows.
         request:     the file that submission touches to request a checkpoint.
         first_count: NOOPs of the first probe; any number.
     """

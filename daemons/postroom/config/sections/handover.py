@@ -29,8 +29,12 @@ class HandoverSection(Section):
     away_retry_max: values.Duration = Field(
         30.0, description="While Postfix does not answer at all: the longest wait before it is tried again."
     )
-    showq: values.SocketPath = Field(
-        Path("/var/spool/postfix/public/showq"), description="Postfix's showq(8) socket, asked what is queued."
+    showq: values.OptionalSocketPath = Field(
+        None,
+        description="Postfix's showq(8) socket, asked what is queued.",
+        json_schema_extra={
+            "default_text": "showq.sock in `run_dir` where systemd offers it, else /var/spool/postfix/public/showq"
+        },
     )
 
     witness_wait: values.Duration = Field(

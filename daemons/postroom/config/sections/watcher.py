@@ -21,6 +21,11 @@ class WatcherSection(Section):
         "auto",
         description="Units whose lines in the journal are Postfix's; `auto`: those of its programs, wherever they run.",
     )
+    probe: values.OptionalSocketPath = Field(
+        None,
+        description="The socket of a listener of Postfix, in whose sessions the watcher marks the log.",
+        json_schema_extra={"default_text": "probe.sock in `run_dir` where systemd offers it, else `handover.socket`"},
+    )
     relayhost: values.Switch = Field(
         False,
         description="Whether Postfix gives its mail to a relayhost: what that took is `relayed`, not `delivered`.",

@@ -122,6 +122,13 @@ class SessionEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeEnded:
+    """A session of the listener that takes no mail ended; by its NOOP commands the watcher knows which."""
+
+    noops: int
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceStopping:
     """A Postfix instance is being stopped."""
 
@@ -154,6 +161,7 @@ Fact = (
     | MailRefused
     | SessionOpened
     | SessionEnded
+    | ProbeEnded
     | InstanceStopping
     | InstanceStarted
     | LogGap

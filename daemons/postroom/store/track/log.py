@@ -19,6 +19,7 @@ from postroom.store.track.facts import (
     MailBegan,
     MailRefused,
     NoticeQueued,
+    ProbeEnded,
     SeenInQueue,
     SessionEnded,
     SessionOpened,
@@ -140,6 +141,8 @@ def _apply_session(
             connection.execute("REPLACE INTO session (pid, seen_at) VALUES (?, ?)", (pid, now))
         case SessionEnded(pid):
             connection.execute("DELETE FROM session WHERE pid = ?", (pid,))
+        case ProbeEnded():
+            pass  # nothing to keep: it marks a place in the log for who waits for it
         case InstanceStopping(instance):
             meta.set_value(connection, meta.STOPPING, instance)
         case InstanceStarted(instance):
