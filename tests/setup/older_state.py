@@ -85,11 +85,9 @@ class OlderState:
                 older.execute(_dump(name).read_text()).fetchall()
                 for (table,) in older.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
                     columns = ", ".join(row[1] for row in older.execute(f"PRAGMA table_info({table})"))
-                    rows = f"SELECT {columns} FROM {table} ORDER BY {columns}"
-                    rows_now = (
-                        rows if table not in MOVED else f"SELECT {columns} FROM ({MOVED[table]}) ORDER BY {columns}"
-                    )
-                    if older.execute(rows).fetchall() != now.execute(rows_now).fetchall():
+                    rows_then = f"SELECT {columns} FROM {table} ORDER BY {columns}"
+                    rows_now = f"SELECT {columns} FROM {MOVED.get((name, str(table)), table)} ORDER BY {columns}"
+                    if older.execute(rows_then).fetchall() != now.execute(rows_now).fetchall():
                         found.append(f"{name}: {table}")
         return found
 

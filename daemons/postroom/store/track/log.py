@@ -94,7 +94,8 @@ class TrackLog:
                 raise PositionMoved(f"{source}: the batch does not begin where the last one ended")
             connection.execute("REPLACE INTO position (source, position) VALUES (?, ?)", (source, position))
             meta.set_value(connection, meta.READ_AT, now)
-            bounces = [_apply_fact(connection, fact, source, now, proven=proven) for fact in facts]
+            relevant = refusals.without_idle_beginnings(connection, facts)
+            bounces = [_apply_fact(connection, fact, source, now, proven=proven) for fact in relevant]
             return [bounce for bounce in bounces if bounce is not None]
 
         return await self._thread.run(operation)

@@ -11,7 +11,7 @@ import apsw
 
 from postroom.store.sqlite.rows import named_rows
 from postroom.store.sqlite.thread import StoreThread
-from postroom.store.track.facts import MailBegan, MailRefused
+from postroom.store.track.facts import Fact, MailBegan, MailRefused
 
 PATIENCE_S = 600.0
 """How long after its refusal the content of a mail may still be read."""
@@ -66,6 +66,17 @@ class TrackRefusals:
             )
 
         await self._thread.run(operation)
+
+
+def without_idle_beginnings(connection: apsw.Connection, facts: Sequence[Fact]) -> list[Fact]:
+    """The facts but for beginnings of mails, where no refusal waits for one: every mail has one, few are refused.
+
+    For one open transaction, before the facts are stored.
+    """
+    has_open = connection.execute("SELECT 1 FROM refusal WHERE ended_at IS NULL LIMIT 1").fetchone() is not None
+    if has_open or any(isinstance(fact, MailRefused) for fact in facts):
+        return list(facts)
+    return [fact for fact in facts if not isinstance(fact, MailBegan)]
 
 
 def note(connection: apsw.Connection, fact: MailBegan | MailRefused, *, proven: bool) -> None:

@@ -55,8 +55,8 @@ def mail_refused(line: Line) -> MailBegins | WholeRefusal | None:
             return MailBegins(found["id"])
         if "END-OF-MESSAGE" in text and (found := _OVER.match(text)) is not None:
             return WholeRefusal(found["id"], is_over=True)
-    elif line.daemon == "cleanup":
-        if "reject: " in text and (found := _OVER_IN_CLEANUP.match(text)) is not None:
+    elif line.daemon == "cleanup" and ("reject: " in text or text.startswith("warning: ")):
+        if (found := _OVER_IN_CLEANUP.match(text)) is not None:
             return WholeRefusal(found["id"], is_over=True)
         if (found := _WHILE_READ.match(text)) is not None:
             return WholeRefusal(found["id"] or found["unwritten"], is_over=False)
