@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from tests.setup import late_bounces, logins, ordinary_user, rebooted, rights, upgraded
+from tests.setup import attackers, late_bounces, logins, ordinary_user, rebooted, rights, upgraded
 from tests.setup.doors import arrived, post, sendmail, smtp, state, wait_arrived
 from tests.setup.scripts import BEFORE, FILES, SET_UP, SIGNED_AND_DELIVERED, nothing_is_left, script
 from tests.systemd.asking import (
@@ -280,6 +280,7 @@ FIRST: tuple[Callable[[], None], ...] = (
     rights.what_they_need_serves_them,
     a_user_is_limited_and_another_is_not,
     ordinary_user.eve_writes_from_the_domain_and_it_is_not_signed,
+    *attackers.ALL,
     logins.a_login_is_asked_for_counted_and_signed,
     late_bounces.a_late_bounce_comes_to_the_api,
     late_bounces.a_watcher_killed_under_bounces_loses_none,

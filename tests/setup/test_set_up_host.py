@@ -16,7 +16,8 @@ packages='postfix python3 sasl2-bin libsasl2-modules'
 DEBIAN_FRONTEND=noninteractive apt-get -qq --no-install-recommends install $packages >/dev/null 2>&1
 postconf myhostname=mail.example.org mydestination= default_transport=lmtp:unix:world/lmtp
 postconf smtpd_authorized_xforward_hosts=127.0.0.2
-postconf mynetworks=127.0.0.1/32 relay_domains=partner.test 'transport_maps=inline:{ partner.test=discard: }'
+postconf 'mynetworks=127.0.0.1/32 [::1]/128'
+postconf relay_domains=partner.test 'transport_maps=inline:{ partner.test=discard: }'
 printf 'pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: PLAIN\n' >/etc/postfix/sasl/smtpd.conf
 echo secret | saslpasswd2 -p -c -u mail.example.org anna
 chgrp postfix /etc/sasldb2
