@@ -102,3 +102,14 @@ def test_every_link_in_the_docs_leads_somewhere() -> None:
         if not (page.parent / target).exists()
     ]
     assert broken == []
+
+
+def test_every_test_that_the_docs_name_is_there() -> None:
+    """What somebody cannot do is shown by a test; its path leads to one."""
+    named = {
+        path
+        for file in (ROOT / "docs").glob("*.md")
+        for path in re.findall(r"`((?:tests|scripts)/[\w/.]+)`", file.read_text())
+    }
+    assert named
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
