@@ -100,6 +100,8 @@ def test_no_from_and_several() -> None:
     "value",
     [
         b"",
+        b"<jane@example.org(boss@evil.example)>",
+        b"Jane <jane (x) @example.org>",
         b"jane",
         b"Jane <>",
         b"<jane@example.org",

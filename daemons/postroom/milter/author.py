@@ -9,7 +9,8 @@ local part may be another spelling of a plain one ("jane"@ is jane@), and is not
 read: NOBODY stands for it, which is no user's and no entry's.
 
 Comments, quoted strings and 8-bit display names are read, for mail clients and
-cron(8) write them; groups, routes, lists and addresses inside a display name are not.
+cron(8) write them; groups, routes, lists, addresses inside a display name and comments inside
+an address are not.
 
 Source:  RFC 5322 §3.4 (mailbox), §3.2.2 (comments); RFC 7489 §6.6.1.
 Limits:  a From field over MAX_OCTETS is not read.
@@ -83,7 +84,7 @@ def author_of(fields: Iterable[HeaderField]) -> Author:
 def _without_comments(text: str) -> str:
     """The field with a blank for each comment and a mark for each quoted string."""
     plain: list[str] = []
-    depth, is_quoted, is_escaped = 0, False, False
+    depth, is_quoted, is_escaped, is_angled = 0, False, False, False
     for character in text:
         if is_escaped:
             is_escaped = False
@@ -94,6 +95,9 @@ def _without_comments(text: str) -> str:
         elif is_quoted:
             is_quoted = character != '"'
         elif character == "(":
+            if is_angled:
+                # What stands between < and > is the address to most programs, with all that looks like another one.
+                raise AuthorUnknown(Unsigned.FROM_UNPARSEABLE)
             depth += 1
             plain.append(" ")
         elif depth:
@@ -102,6 +106,7 @@ def _without_comments(text: str) -> str:
             is_quoted = True
             plain.append(_QUOTED)
         else:
+            is_angled = character == "<" or (is_angled and character != ">")
             plain.append(character)
     if depth or is_quoted:
         raise AuthorUnknown(Unsigned.FROM_UNPARSEABLE)
