@@ -5,6 +5,7 @@ eve is an ordinary user; ada and ben are system users. Each function is one trut
 
 import contextlib
 import pwd
+import re
 import smtplib
 import socket
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ def eve_at_her_limit_is_at_it_at_every_door() -> None:
             (recipient, message) = said_to("eve", address, ["jane@example.net"])
             print(f"eve at {address}: {message}")
             assert recipient.startswith("250")
-            assert message.startswith("450 4.7.1 Over the limit per-user"), message
+            assert re.match(r"450 4\.7\.1 .*Over the limit per-user", message), message
             (_, message) = said_to("ben", address, ["jane@example.net"])
             assert message.startswith("250"), message
 
