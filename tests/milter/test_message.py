@@ -25,7 +25,7 @@ def test_mail_of_our_domain_gets_a_signature_of_each_key(keys: list[SigningKey])
     made = message(keys, *fields)
     assert made.why_unsigned() is None
     for piece in (b"he", b"llo \r", b"\n"):
-        made.body.update(piece)
+        made.add_body(piece)
     signatures = made.signatures(NOW_S)
     assert [key for key, _ in signatures] == keys
     on_top = [(b"DKIM-Signature", value.encode()) for _, value in signatures]

@@ -64,7 +64,7 @@ class LibMilter:
         return len(_sockets_at(self._path, listening=False))
 
     def _opened(self) -> int:
-        Milter.set_flags(Milter.ADDHDRS | Milter.QUARANTINE)
+        Milter.set_flags(Milter.ADDHDRS | Milter.CHGHDRS | Milter.QUARANTINE)
         Milter.set_connect_callback(lambda ctx, *of: _session(ctx).connect(*of))
         Milter.set_envfrom_callback(lambda ctx, *of: _session(ctx).envfrom_bytes(*of))
         Milter.set_envrcpt_callback(lambda ctx, *of: _session(ctx).envrcpt_bytes(*of))

@@ -1,10 +1,11 @@
 """One message on its way through the milter: collected, then signed or not. Pure.
 
-Flow:    session.py -> CollectedMessage: add_field … why_unsigned … body.update … is_signed, signatures -> session.py
+Flow:    session.py -> CollectedMessage: add_field … why_unsigned … add_body … is_signed, signatures -> session.py
 Limits:  a header over MAX_HEADER_OCTETS or MAX_FIELDS is not kept and the message not signed; neither is one whose
          signature would name its fields in more than MAX_COVERED_OCTETS. The body is never kept.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from postroom.milter import existing_signature
 from postroom.milter.author import Author, AuthorUnknown, author_of
 from postroom.milter.canonical import BodyHash
 from postroom.milter.doors import Networks
+from postroom.milter.long_lines import BodyLines, folded
 from postroom.milter.sign import HeaderField, SigningKey, Unsigned, covered_names, signature
 from postroom.senders.table import SendersTable
 
@@ -42,7 +44,8 @@ class CollectedMessage:
     """A message that came through a door of ours."""
 
     def __init__(self, signer: Signer) -> None:
-        self.body = BodyHash()
+        self._body = BodyHash()
+        self._body_lines = BodyLines()
         self.author: Author | None = None
         """Once `why_unsigned` was asked; None where there is none."""
         self._signer = signer
@@ -50,6 +53,9 @@ class CollectedMessage:
         self._body_hash: bytes | None = None
         self._header_octets = 0
         self._is_too_large = False
+        self.refolded: list[tuple[bytes, int, bytes]] = []
+        """Fields to be replaced before it is signed, once `why_unsigned` was asked: name, which of this name from the
+        topmost, and value. In relaxed form they are the same."""
 
     def add_field(self, name: bytes, value: bytes) -> None:
         """Take the next header field, the topmost first."""
@@ -71,8 +77,34 @@ class CollectedMessage:
             return Unsigned.DOMAIN_NOT_OURS
         if not self._keys:
             return Unsigned.NO_KEY
-        covered_octets = sum(len(name) + 1 for name in covered_names(self._fields))
-        return Unsigned.HEADER_TOO_LARGE if covered_octets > MAX_COVERED_OCTETS else None
+        names = covered_names(self._fields)
+        if sum(len(name) + 1 for name in names) > MAX_COVERED_OCTETS:
+            return Unsigned.HEADER_TOO_LARGE
+        return None if self._refold(frozenset(names)) else Unsigned.LINE_TOO_LONG
+
+    def _refold(self, covered: frozenset[bytes]) -> bool:
+        seen: Counter[bytes] = Counter()
+        for name, value in self._fields:
+            word = name.strip(b" \t").lower()
+            seen[word] += 1
+            if word not in covered:
+                continue
+            short = folded(name, value)
+            if short is None:
+                return False
+            if short != value:
+                self.refolded.append((name, seen[word], short))
+        return True
+
+    def add_body(self, octets: bytes) -> None:
+        """Take the next piece of the body."""
+        self._body.update(octets)
+        self._body_lines.update(octets)
+
+    @property
+    def has_long_body_line(self) -> bool:
+        """Whether Postfix would break a line of its body. At its end only."""
+        return self._body_lines.is_too_long
 
     @property
     def domain(self) -> str | None:
@@ -101,5 +133,5 @@ class CollectedMessage:
 
     def _hash_of_body(self) -> bytes:
         if self._body_hash is None:
-            self._body_hash = self.body.digest()
+            self._body_hash = self._body.digest()
         return self._body_hash

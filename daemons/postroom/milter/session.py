@@ -163,7 +163,7 @@ class MilterSession(Milter.Base):
     @_guarded(Milter.CONTINUE)
     def body(self, chunk: bytes) -> int:
         if self._unsigned is None:
-            self._open_message.body.update(chunk)
+            self._open_message.add_body(chunk)
         return Milter.CONTINUE
 
     @_guarded(Milter.TEMPFAIL)
@@ -173,6 +173,8 @@ class MilterSession(Milter.Base):
         now_s = int(time.time())
         if self._unsigned is None and self._open_message.is_signed(now_s):
             self._unsigned = Unsigned.ALREADY_SIGNED
+        if self._unsigned is None and self._open_message.has_long_body_line:
+            self._unsigned = Unsigned.LINE_TOO_LONG
         if self._door == "sendmail" and (refusal := self._counted()) is not None:
             return refusal
         if self._door == "smtp" and (refusal := self._smtp_not_allowed()) is not None:
@@ -182,6 +184,8 @@ class MilterSession(Milter.Base):
     def _sign(self, now_s: int) -> int:
         message = self._open_message
         signatures = message.signatures(now_s)
+        for name, number, short in message.refolded:
+            self.chgheader(name.decode("ascii"), number, short.decode("utf-8"))
         for _, value in reversed(signatures):  # each goes on top, so the first of `dkim` ends up topmost
             self.addheader("DKIM-Signature", value, 0)
         self._count("postroom_milter_signed_total")

@@ -62,6 +62,8 @@ class Unsigned(StrEnum):
     """It came with a signature of ours that holds."""
     HEADER_TOO_LARGE = "header_too_large"
     """Its octets, its fields, or the names of those to be signed are too many (message.py)."""
+    LINE_TOO_LONG = "line_too_long"
+    """It has a line that Postfix would break on its way out (long_lines.py)."""
     SENDER_NOT_ALLOWED = "sender_not_allowed"
     """`senders` does not let its sender use the domain of From."""
     ORIGIN_UNKNOWN = "origin_unknown"
