@@ -60,7 +60,8 @@ def restored_by_rename(folder: Path) -> None:
 
 
 def restored_in_place(folder: Path) -> None:
-    """As `cp` does."""
+    """As `cp` does; not while the daemon itself writes to the file, for that is taken for its own doing."""
+    until(lambda: (folder / "mail.db-wal").stat().st_size == 0, 30, "the WAL emptied", every_s=0.1)
     shutil.copyfile(folder / "backup", folder / "mail.db")
 
 

@@ -1,10 +1,14 @@
 """Lines as Postfix writes them, with parts of the test's choosing."""
 
+from datetime import UTC, datetime, timedelta
+
 from postroom.mail.tokens import NAME_OCTETS, mint
 from postroom.watcher.lines import Line
 
 KEY = b"k" * 32
 NOW = 1_790_000_000.0
+STARTED = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+"""Of lines in a file: a daemon that reads them forgets what is long past."""
 LISTENER = "postfix/postroom-in"
 
 
@@ -38,5 +42,5 @@ def tried(
 
 def in_file(daemon: str, text: str, second: int = 0, syslog_name: str = "postfix", pid: int = 446) -> str:
     """The same as a line of a log file (RFC 3339), with its line end."""
-    minute, second = divmod(second, 60)
-    return f"2026-11-24T02:{minute:02d}:{second:02d}.000000+00:00 mail {syslog_name}/{daemon}[{pid}]: {text}\n"
+    at = STARTED + timedelta(seconds=second)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.000000+00:00 mail {syslog_name}/{daemon}[{pid}]: {text}\n"

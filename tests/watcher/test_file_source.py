@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.watcher.log_lines import in_file
+from tests.watcher.log_lines import STARTED, in_file
 
 from postroom.watcher.file_source import MAX_LINE, FileSource
 from postroom.watcher.source import BATCH_LINES, Batch, SourceUnavailable
@@ -422,7 +422,7 @@ def test_a_position_is_plain_text(writer: Writer) -> None:
     _dev, inode, head, offset, at = json.loads(reader.position)
     assert (inode, offset) == (writer.path.stat().st_ino, writer.path.stat().st_size)
     assert len(head) == 32
-    assert at == datetime(2026, 11, 24, 2, tzinfo=UTC).timestamp()
+    assert at == STARTED.timestamp()
     reader.close()
 
 

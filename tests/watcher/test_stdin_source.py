@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.store.outbox.sample_messages import rows
 from tests.watcher.conftest import MakeWatcher
-from tests.watcher.log_lines import active, in_file, token
+from tests.watcher.log_lines import STARTED, active, in_file, token
 
 from postroom.watcher.source import BATCH_LINES, SourceUnavailable
 from postroom.watcher.stdin_source import MAX_LINE, StdinSource
@@ -47,7 +47,7 @@ def test_lines_are_read_as_they_come(pipe: tuple[int, int]) -> None:
     batch = source.read()
     assert batch is not None
     assert (batch.after, batch.position, [line.text for line in batch.lines]) == ("2", "4", ["second", "third"])
-    assert batch.lines[1].at == datetime(2026, 11, 24, 2, 0, 5, tzinfo=UTC).timestamp()
+    assert batch.lines[1].at == STARTED.timestamp() + 5
     os.close(pipe[1])
 
 

@@ -70,7 +70,9 @@ class Correlator:
         is_others = line.daemon == "smtpd" and line.syslog_name not in _LISTENERS
         if is_others:
             self._arrivals.by_smtpd(line.text)
-        if line.daemon in {"smtpd", "cleanup"} and (fact := self._refused(line)) is not None:
+        if line.daemon in {"smtpd", "cleanup"} and (fact := self._began_or_refused(line)) is not None:
+            if isinstance(fact, MailBegan) and not is_others:
+                self._arrivals.forget(fact.queue_id)
             yield fact
             return
         # What cannot concern us is dropped before it is read: sessions of other listeners above all.
@@ -98,8 +100,6 @@ class Correlator:
     def _of_session(self, record: types.Record | None, line: Line) -> Iterator[Fact]:
         """Facts of our listeners, and of the Postfix they are of."""
         match record:
-            case types.Received(str(queue_id)):
-                self._arrivals.forget(queue_id)
             case types.Disconnected() as disconnected if line.syslog_name == PROBE_LISTENER:
                 yield ProbeEnded(disconnected.noops)
             case types.Connected() if line.syslog_name == HANDOVER_LISTENER:
@@ -120,7 +120,7 @@ class Correlator:
         recipients = queued.recipients if isinstance(queued, types.Active) else 1
         yield SeenInQueue(token, queued.queue_id, line.syslog_name, recipients)
 
-    def _refused(self, line: Line) -> MailBegan | MailRefused | None:
+    def _began_or_refused(self, line: Line) -> MailBegan | MailRefused | None:
         match mail_refused(line):
             case MailBegins(queue_id):
                 if len(self._began_at) >= MAX_BEGUN:

@@ -12,8 +12,9 @@ anybody is told that it is stored (tried: 2 µs a name, three names).
 The WAL keeps deleted rows in clear until it is written over, so it is copied back and emptied (a truncating checkpoint)
 a moment after the last write, and under a steady load within CUT_WITHIN_S.
 
-Limits:  overwriting is told by size and time of modification, so `touch` is taken for it; no other process may copy
-         the WAL back (erasure.py leaves it to the daemon).
+Limits:  overwriting is told by size and time of modification, so `touch` is taken for it, and what is overwritten in
+         the very moment of a commit of ours is not noticed; no other process may copy the WAL back (erasure.py leaves
+         it to the daemon).
 Source:  SQLite "WAL mode", "How To Corrupt An SQLite Database File" §4.
 """
 
