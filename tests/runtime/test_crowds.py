@@ -1,6 +1,7 @@
 """More connections of one user than a daemon has descriptors for by default: the others are served all the same."""
 
 import json
+import os
 import pwd
 import select
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from sandbox.watcher import WatcherDaemon
 
 pytestmark = pytest.mark.postfix  # for root, who may become other users
 EVE = 54321
+SLOW = int(os.environ.get("POSTROOM_SLOW_CLIENTS", "100"))
 AS_SYSTEMD = ("prlimit", "--nofile=1024:16384")
 """The soft limit is the usual one, the hard one that of the units."""
 
@@ -84,8 +86,8 @@ def test_a_client_over_its_bound_reads_why(submission: SubmissionDaemon) -> None
 @pytest.mark.parametrize("trickle", [b"", b"POST /v1/messages HTTP/1.1\r\nHost: x\r\n"])
 def test_a_client_that_says_nothing_or_little_is_closed(submission: SubmissionDaemon, trickle: bytes) -> None:
     """After submission.request_timeout, whether no octet came or one a second."""
-    with Crowd(submission.socket, 300, EVE, trickle) as crowd:
-        assert crowd.open_still() == 300
+    with Crowd(submission.socket, SLOW, EVE, trickle) as crowd:
+        assert crowd.open_still() == SLOW
         until(lambda: crowd.open_still() == 0, 60, "all closed", submission.alive, 0.5)
     assert submission.post(PLAIN).status == 202
 
