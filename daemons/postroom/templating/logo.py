@@ -14,8 +14,6 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from postroom.templating.folders import read_regular
-
 LOGO_BYTES = 48 * 1024
 SHOWN_WIDTH, SHOWN_HEIGHT = 240, 48
 
@@ -50,12 +48,13 @@ class Logo:
         Raises:
             ValueError: it cannot be read, is too large, or is not an image that mail programs show.
         """
+        if path.exists() and not path.is_file():
+            raise ValueError(f"{path} is not a regular file; name the image itself")
         try:
-            octets = read_regular(path, LOGO_BYTES + 1)
+            with path.open("rb") as file:
+                octets = file.read(LOGO_BYTES + 1)
         except OSError as error:
             raise ValueError(f"{path} cannot be read ({error.strerror}); check the path and its mode") from None
-        except ValueError as error:
-            raise ValueError(f"{path} {error}; name the image itself") from None
         if len(octets) > LOGO_BYTES:
             raise ValueError(f"{path} is larger than {LOGO_BYTES} bytes; every mail carries it, so make it smaller")
         kind, width, height = _measured(octets)
