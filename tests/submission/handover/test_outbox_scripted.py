@@ -205,7 +205,7 @@ async def test_a_doubtful_delivery_that_postfix_shows_in_its_queue_is_queued(bed
         await at.settled(message, "in_doubt")
         (mail,) = [command for command in at.postfix.sessions[0].commands if command.startswith("MAIL")]
         sender = mail.removeprefix("MAIL FROM:<").split(">")[0]
-        record = f"queue_id\x004XyZ1k2\0sender\0{sender}\0\0".encode()
+        record = f"queue_id\x004XyZ1k2\0sender\0{sender}\0\0\0".encode()
 
         async def show(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(record)
