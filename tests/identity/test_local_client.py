@@ -69,3 +69,10 @@ def test_the_first_certain_owner_stands(answers: list[int | None], uids: list[in
     left = list(answers)
     asked = LocalClient(*ENDS, lambda client, server: left.pop(0))
     assert [asked.uid() for _ in answers] == uids
+
+
+def test_a_subordinate_uid_is_its_users() -> None:
+    """So that a user in a namespace of its own has one count, not 65,536."""
+    left = [100_001, 100_002, None]
+    asked = LocalClient(*ENDS, lambda client, server: left.pop(0), lambda uid: 1001 if uid >= 100_000 else uid)
+    assert [asked.uid() for _ in range(3)] == [1001, 1001, 1001]

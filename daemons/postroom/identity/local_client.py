@@ -7,9 +7,12 @@ asked about when the connection is first seen and again before it counts, for a 
     no answer later (it hung up)      the same owner
     another certain answer later      unknown, from then on: the addresses are in use by somebody else
 
+A subordinate uid (rootless containers) is the user it was given to.
+
 Flow:    policy/, milter/ -> LocalClient -> socket_owner.owner_of
 Limits:  as socket_owner. Of a connection over a link-local IPv6 address the owner is unknown.
-BUGS:    whatever passes connections on speaks as one user: docker-proxy, stunnel, ssh -L.
+BUGS:    whatever passes connections on speaks as one user: docker-proxy, stunnel, ssh -L. Where a rule of the host's
+         firewall redirects a port of loopback, both ends are other ones than smtpd sees, and all owners are unknown.
 """
 
 import socket
@@ -18,10 +21,12 @@ from contextlib import suppress
 from ipaddress import ip_address
 
 from postroom.identity.socket_owner import Address, End, owner_of, plain
+from postroom.runtime.subordinate_uids import SubordinateUids
 
 THIS_HOST = ip_address("127.0.0.1")
 """What stands for every address of this host where clients are counted or named."""
 
+_SUBORDINATES = SubordinateUids()
 _DISCARD = 9
 """Any port does: connect(2) on a datagram socket sends nothing."""
 
@@ -45,17 +50,26 @@ class LocalClient:
     Args:
         client, server: its end, and smtpd's.
         ask:            owner_of, or what stands for it.
+        user_of:        whom a subordinate uid belongs to.
     """
 
-    def __init__(self, client: End, server: End, ask: Callable[[End, End], int | None] = owner_of) -> None:
+    def __init__(
+        self,
+        client: End,
+        server: End,
+        ask: Callable[[End, End], int | None] = owner_of,
+        user_of: Callable[[int], int] = _SUBORDINATES.user_of,
+    ) -> None:
         self._ends = client, server
         self._ask = ask
+        self._user_of = user_of
         self._uid: int | None = None
         self._is_ambiguous = False
 
     def uid(self) -> int | None:
         """Ask whose connection it is; None is unknown."""
-        found = self._ask(*self._ends)
+        owner = self._ask(*self._ends)
+        found = None if owner is None else self._user_of(owner)
         if found is not None:
             self._is_ambiguous |= self._uid not in {None, found}
             self._uid = found

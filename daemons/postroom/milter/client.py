@@ -15,9 +15,8 @@ Limits:  Postfix must tell its own port at the connection ({daemon_port}, postfi
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import ip_address
 
-from postroom.identity.local_client import LocalClient, is_of_this_host
+from postroom.identity.local_client import THIS_HOST, LocalClient, is_of_this_host
 from postroom.identity.socket_owner import Address, End, owner_of
 from postroom.runtime.accounts import groups_of, name_of
 from postroom.senders.table import SenderIdentity, SendersTable
@@ -30,8 +29,6 @@ TELL_PORT = (
     "in main.cf and wherever master.cf sets it, then `postfix reload`"
 )
 """What the log says where Postfix does not tell its port."""
-
-THIS_HOST = ip_address("127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,6 @@ class ConnectedClient:
         if not self.is_of_this_host or self.address is None:
             return SenderIdentity(login=login, address=self.address)
         # An address in a network of ours is no other machine's when it is the host's own.
-        seen = self.address if self.address.is_loopback else THIS_HOST
         if login:
-            return SenderIdentity(login=login, address=seen)
-        return self._users.user(None if self._local is None else self._local.uid(), table, seen)
+            return SenderIdentity(login=login, address=THIS_HOST)
+        return self._users.user(None if self._local is None else self._local.uid(), table, THIS_HOST)

@@ -59,7 +59,6 @@ NEEDS_RESTART = (
     "milter.drain",
 )
 """What a reload does not take."""
-"""Postfix's mail_owner."""
 POSTCONF_TIMEOUT_S = 10.0
 DRAIN_LOOK_S = 0.05
 LAST_BEAT_S = 2.0

@@ -5,7 +5,7 @@ of which there are a hundred. Whoever is not Postfix is told 421 before the gree
 
 The kernel is asked on the event loop: it answers in about 100 us and waits for nobody.
 
-Diagnostics: policy.turned_away, once for each user.
+Diagnostics: policy.turned_away, once an hour for each user.
 Source:  SMTPD_POLICY_README (protocol_state=CONNECT); access(5) (421: Postfix hangs up); RFC 5321 §3.8.
 Limits:  while policy does not answer, Postfix goes on without it; then the milter refuses the same clients at DATA.
 """
@@ -16,8 +16,9 @@ from ipaddress import ip_address
 from postroom.identity.socket_owner import End, owner_of
 from postroom.policy.protocol import PolicyRequest
 from postroom.runtime.log import Log
-from postroom.runtime.log_once import LogOnceEach
+from postroom.runtime.log_once import LogRarely
 
+LOG_AGAIN_S = 3_600.0
 MAX_LOGGED = 100
 """Users whose connections are logged; they can be made in a loop, and there may be many users."""
 
@@ -37,7 +38,7 @@ class PostfixOnly:
         self._postfix_uid = postfix_uid
         self._log = log
         self._ask = ask
-        self._logged = LogOnceEach(MAX_LOGGED)
+        self._logged = LogRarely(LOG_AGAIN_S, MAX_LOGGED)
 
     def refusal(self, request: PolicyRequest) -> str | None:
         """What the client of this connection is told before smtpd hangs up; None for Postfix itself."""
@@ -48,7 +49,7 @@ class PostfixOnly:
             self._log.warning(
                 "policy.turned_away",
                 uid="unknown" if uid is None else str(uid),
-                effect="its connections to the sendmail door's port are closed; this is logged once for each user",
+                effect="its connections to the sendmail door's port are closed; logged once an hour for each user",
             )
         return UNKNOWN if uid is None else ANOTHERS
 

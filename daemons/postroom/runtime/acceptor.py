@@ -27,6 +27,7 @@ from postroom.runtime.descriptors import for_connections
 from postroom.runtime.listeners import BACKLOG
 from postroom.runtime.log import Log
 from postroom.runtime.log_once import LogRarely
+from postroom.runtime.subordinate_uids import SubordinateUids
 
 ACCEPTED_AT_ONCE = 100
 """So many connections are taken before the event loop turns to other work."""
@@ -92,6 +93,7 @@ class Acceptor:
         self._log = log
         self._refusal = refusal
         self._mend = mend
+        self._users = SubordinateUids()
         self._open = Counter[int]()
         self._starting: set[asyncio.Task[None]] = set()
         self._lingering: set[socket.socket] = set()
@@ -162,12 +164,13 @@ class Acceptor:
         except OSError:
             connection.close()
             return
-        most = self._bound_reached(uid)
+        user = self._users.user_of(uid)
+        most = self._bound_reached(user)
         if most is not None:
-            self._refuse(connection, uid, most)
+            self._refuse(connection, user, most)
             return
-        self._open[uid] += 1
-        task = asyncio.get_running_loop().create_task(self._serve(connection, uid))
+        self._open[user] += 1
+        task = asyncio.get_running_loop().create_task(self._serve(connection, uid, user))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
 
@@ -184,16 +187,16 @@ class Acceptor:
             return f"{bounds.in_all} of all users"
         return None
 
-    async def _serve(self, connection: socket.socket, uid: int) -> None:
+    async def _serve(self, connection: socket.socket, uid: int, user: int) -> None:
         is_counted = True
 
         def ended() -> None:
             nonlocal is_counted
             if is_counted:
                 is_counted = False
-                self._open[uid] -= 1
-                if not self._open[uid]:
-                    del self._open[uid]
+                self._open[user] -= 1
+                if not self._open[user]:
+                    del self._open[user]
 
         loop = asyncio.get_running_loop()
         try:

@@ -175,6 +175,7 @@ def _is_in(networks: Sequence[IPv4Network | IPv6Network], address: Address | Non
         address = address.ipv4_mapped
     if address is None:
         return False
-    # Whichever of its loopback addresses a client uses, it is this host.
-    seen = {address, _LOOPBACK} if address.is_loopback else {address}
-    return any(one in network for one in seen for network in networks)
+    # Whichever of its loopback addresses a client uses, it is this host; so is any loopback network that is named.
+    if address.is_loopback:
+        return any(network.is_loopback or _LOOPBACK in network for network in networks)
+    return any(address in network for network in networks)

@@ -121,13 +121,7 @@ def ask_dns(name: str) -> bytes | None:
     """The TXT record at a name, by the resolvers of this host."""
     try:
         answer = dns.resolver.Resolver().resolve(name, "TXT", lifetime=DNS_S)
-    except (
-        dns.resolver.NXDOMAIN,
-        dns.resolver.NoAnswer,
-        dns.name.LabelTooLong,
-        dns.name.NameTooLong,
-        dns.name.EmptyLabel,
-    ):
+    except _NO_RECORD:
         return None
     except dns.exception.DNSException as error:
         raise KeyUnavailable(f"{name}: {type(error).__name__}") from error

@@ -127,6 +127,8 @@ def _apply_fact(connection: apsw.Connection, fact: Fact, source: str, now: float
             refusals.note(connection, fact, proven=proven)
         case SessionOpened() | SessionEnded() | InstanceStopping() | InstanceStarted():
             _apply_session(connection, fact, now)
+        case ProbeEnded():
+            pass  # nothing to keep: it marks a place in the log for who waits for it
         case LogGap():
             meta.add_gap(connection)
     return None
@@ -142,8 +144,6 @@ def _apply_session(
             connection.execute("REPLACE INTO session (pid, seen_at) VALUES (?, ?)", (pid, now))
         case SessionEnded(pid):
             connection.execute("DELETE FROM session WHERE pid = ?", (pid,))
-        case ProbeEnded():
-            pass  # nothing to keep: it marks a place in the log for who waits for it
         case InstanceStopping(instance):
             meta.set_value(connection, meta.STOPPING, instance)
         case InstanceStarted(instance):
