@@ -18,6 +18,7 @@ from postroom.store.track.facts import (
     InstanceStopping,
     LeftQueue,
     MailBegan,
+    MailForwarded,
     NoticeQueued,
     ProbeEnded,
     SeenInQueue,
@@ -223,6 +224,13 @@ def test_a_mail_with_our_token_is_foreign_by_its_way(arrivals: list[tuple[str, s
         assert [fact for fact in correlator.facts(written) if not isinstance(fact, LeftQueue | MailBegan)] == []
     found = list(correlator.facts(line("qmgr", active(OURS, f"{token(1)}@b.c"))))
     assert found == [*foreign, SeenInQueue(token(1), OURS, "postfix")]
+
+
+def test_what_local_forwards_is_a_fact() -> None:
+    """By .forward or an alias; the words of another program are none."""
+    text = tried(OURS, "eve@mail.example.org", reason=f"forwarded as {NEXT}")
+    assert facts(line("local", text))[0] == MailForwarded(OURS, NEXT)
+    assert MailForwarded not in map(type, facts(line("smtp", text)))
 
 
 def test_a_notice_of_bounce_is_a_fact() -> None:

@@ -21,6 +21,7 @@ from postroom.store.track.facts import (
     InstanceStopping,
     LeftQueue,
     MailBegan,
+    MailForwarded,
     MailRefused,
     NoticeQueued,
     ProbeEnded,
@@ -47,6 +48,7 @@ UNSEEN_BEGAN_S = 300.0
 _WITHOUT_FACTS = frozenset({"anvil", "postscreen", "scache", "tlsproxy", "trivial-rewrite", "verify"})
 """Programs whose lines say nothing of a delivery's state."""
 _LISTENERS = frozenset({HANDOVER_LISTENER, PROBE_LISTENER})
+_FORWARDED = "forwarded as "
 _TAKEN_OUT = {"removed": State.DISCARDED, "requeued": None}
 """What of postsuper's actions ends a queue id, and the state of recipients without an outcome."""
 
@@ -133,7 +135,9 @@ class Correlator:
                 return MailRefused(queue_id, began_at, line.at, is_over)
         return None
 
-    def _tried(self, delivery: types.Delivery, line: Line) -> Iterator[DeliveryTried]:
+    def _tried(self, delivery: types.Delivery, line: Line) -> Iterator[DeliveryTried | MailForwarded]:
+        if line.daemon == "local" and delivery.status == "sent" and delivery.reason.startswith(_FORWARDED):
+            yield MailForwarded(delivery.queue_id, delivery.reason.removeprefix(_FORWARDED))
         state = delivery.state(line.daemon, is_relayhosted=self.is_relayhosted)
         if state is None:
             return

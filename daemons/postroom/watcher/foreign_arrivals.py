@@ -5,7 +5,8 @@ becomes of that says nothing of ours. The log names the way of a mail before it 
 
     smtpd, at any listener but the hand-over      foreign; with orig_queue_id as the mail it was before
     pickup                                        foreign; with orig_id (postsuper(1) requeued it) likewise
-    neither: cleanup alone                        not foreign: local(8) has forwarded it for an alias
+    neither: cleanup alone                        local(8) has forwarded it: as foreign as what it forwarded, which
+                                                  local(8) says afterwards (facts.MailForwarded)
 
 Limits:  MAX_ARRIVALS queue ids, those that left the queue taken out; past that the oldest are forgotten.
 BUGS:    what arrived before this process began, and was first taken up after that, is not known as foreign.

@@ -19,7 +19,15 @@ from postroom.mail.tokens import NAME_OCTETS, mint
 from postroom.store.errors import StoreUnavailable
 from postroom.store.track.bounce_report import BounceReport, Effect, ReportOrigin
 from postroom.store.track.evidence import Bounce, RecipientFault
-from postroom.store.track.facts import DeliveryTried, Fact, ForeignMail, LeftQueue, NoticeQueued, SeenInQueue
+from postroom.store.track.facts import (
+    DeliveryTried,
+    Fact,
+    ForeignMail,
+    LeftQueue,
+    MailForwarded,
+    NoticeQueued,
+    SeenInQueue,
+)
 from postroom.store.track.reports import MAX_LOCAL, NOTICE_WAIT_S
 from postroom.store.track.schema import TRACK
 from postroom.store.track.track_store import TrackStore
@@ -279,6 +287,24 @@ def test_mail_of_others_under_our_token_changes_nothing(bed: Bed) -> None:
     assert bed.states() == [("delivered", "the log's reply")]
     ours = replace(tried(State.BOUNCED), queue_id="A00001")
     bed.log(ForeignMail(TOKEN, "A00001", "A1B2C3"), SeenInQueue(TOKEN, "A00001", "postfix"), ours)
+    assert [state for state, _ in bed.states()] == ["delivered", "bounced"]
+
+
+@pytest.mark.parametrize("is_named_first", [True, False])
+def test_what_a_forward_makes_of_mail_of_others_changes_nothing(bed: Bed, is_named_first: bool) -> None:
+    """Whether the queue manager or local(8) speaks first; what is made of mail of ours is ours."""
+    bed.log(QUEUED, tried(State.DELIVERED), LeftQueue("A1B2C3", NOW))
+    bed.log(ForeignMail(TOKEN, "E00000"), SeenInQueue(TOKEN, "E00000", "postfix"))
+    both = [SeenInQueue(TOKEN, "E00001", "postfix"), MailForwarded("E00000", "E00001")]
+    bed.log(*(both if is_named_first else reversed(both)))
+    refused = replace(tried(State.BOUNCED), queue_id="E00001")
+    bed.log(SeenInQueue(TOKEN, "E00001", "postfix"), refused, NoticeQueued("E00001", "B2C3D4"))
+    bed.log(MailForwarded("E00001", "E00002"), SeenInQueue(TOKEN, "E00002", "postfix"))
+    bed.log(replace(refused, queue_id="E00002"))
+    assert bed.states() == [("delivered", "the log's reply")]
+    assert rows(bed.path, "SELECT count(*) FROM notice") == [(0,)]
+    bed.log(SeenInQueue(TOKEN, "A00001", "postfix"), MailForwarded("A1B2C3", "A00001"))
+    bed.log(replace(refused, queue_id="A00001"))
     assert [state for state, _ in bed.states()] == ["delivered", "bounced"]
 
 

@@ -12,7 +12,7 @@ from postroom.mail.recipients import MaskedRecipient
 from postroom.mail.states import State
 from postroom.store.sqlite.rows import insert_row, named_rows
 from postroom.store.track.evidence import Bounce, RecipientFault
-from postroom.store.track.facts import DeliveryTried, ForeignMail, GaveUp, LeftQueue
+from postroom.store.track.facts import DeliveryTried, ForeignMail, GaveUp, LeftQueue, MailForwarded
 from postroom.store.track.reports import settle_reports
 from postroom.store.track.sharing import share
 
@@ -46,12 +46,22 @@ def seen(
     )
 
 
-def note_foreign(connection: apsw.Connection, fact: ForeignMail, now: float) -> None:
-    """A mail of somebody else has this token as its envelope sender: what becomes of it says nothing of ours."""
-    if not fact.before or _is_foreign(connection, fact.token, fact.before):
-        connection.execute(
-            "REPLACE INTO foreign_mail (queue_id, token, seen_at) VALUES (?, ?, ?)", (fact.queue_id, fact.token, now)
-        )
+def note_foreign(connection: apsw.Connection, fact: ForeignMail | MailForwarded, now: float) -> None:
+    """A mail of somebody else has a token of ours as its envelope sender: what becomes of it says nothing of ours."""
+    match fact:
+        case ForeignMail(token, queue_id, before) if not before or _is_foreign(connection, token, before):
+            _add_foreign(connection, token, queue_id, now)
+        case MailForwarded(queue_id, into):
+            since = "SELECT token, seen_at FROM foreign_mail WHERE queue_id = ?"
+            for theirs, seen_at in connection.execute(since, (queue_id,)).fetchall():
+                _add_foreign(connection, str(theirs), into, now)
+                # The queue manager may have named it before local(8) said what it is.
+                mistaken = "DELETE FROM queue WHERE queue_id = ? AND token = ? AND seen_at >= ?"
+                connection.execute(mistaken, (into, theirs, seen_at))
+
+
+def _add_foreign(connection: apsw.Connection, token: str, queue_id: str, now: float) -> None:
+    connection.execute("REPLACE INTO foreign_mail (queue_id, token, seen_at) VALUES (?, ?, ?)", (queue_id, token, now))
 
 
 def noticed(connection: apsw.Connection, queue_id: str, notice: str, source: str, now: float) -> Bounce | None:

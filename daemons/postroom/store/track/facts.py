@@ -33,6 +33,14 @@ class ForeignMail:
 
 
 @dataclass(frozen=True, slots=True)
+class MailForwarded:
+    """local(8) has forwarded a mail, by .forward or an alias, as another one: as foreign as it is itself."""
+
+    queue_id: str
+    into: str
+
+
+@dataclass(frozen=True, slots=True)
 class NoticeQueued:
     """bounce(8) has told the sender of a mail that it could not be delivered, by a mail with the queue id `notice`."""
 
@@ -153,6 +161,7 @@ class LogGap:
 Fact = (
     SeenInQueue
     | ForeignMail
+    | MailForwarded
     | NoticeQueued
     | DeliveryTried
     | GaveUp

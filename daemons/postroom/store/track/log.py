@@ -17,6 +17,7 @@ from postroom.store.track.facts import (
     LeftQueue,
     LogGap,
     MailBegan,
+    MailForwarded,
     MailRefused,
     NoticeQueued,
     ProbeEnded,
@@ -112,7 +113,7 @@ def _apply_fact(connection: apsw.Connection, fact: Fact, source: str, now: float
         case SeenInQueue(token, queue_id, instance, recipients):
             deliveries.seen(connection, token, queue_id, now, instance, recipients)
             meta.set_value(connection, meta.INSTANCE, instance)
-        case ForeignMail():
+        case ForeignMail() | MailForwarded():
             deliveries.note_foreign(connection, fact, now)
         case NoticeQueued(queue_id, notice):
             # Of a log that anybody can write into it proves nothing; what it tells stands there anyway.
