@@ -71,6 +71,24 @@ def far_end() -> Iterator[FarEnd]:
         yield far_end
 
 
+def with_mailboxes(bed: Path) -> dict[str, str]:
+    """Settings of a Postfix that delivers to users of this host, who may have a .forward."""
+    return {
+        "mydestination": "local.test",
+        "local_recipient_maps": "",
+        "forward_path": f"{bed}/forward/${{user}}",
+        "transport_maps": "$postroom_return_way, inline:{ { local.test = local: } }",
+    }
+
+
+def forwards(bed: Path, to: str) -> None:
+    """Have eve's mailbox forward its mail."""
+    forward = bed / "forward" / "games"
+    forward.parent.mkdir(exist_ok=True)
+    forward.write_text(f"{to}\n")
+    shutil.chown(forward, EVE)
+
+
 def unharmed(host: Host, number: str) -> None:
     """The delivery is what it was, its recipient gets mail, and nothing counts against it."""
     assert host.state(number) == "delivered"
@@ -85,18 +103,9 @@ def unharmed(host: Host, number: str) -> None:
 def test_what_a_user_of_this_host_writes_changes_nothing(bed: Path, make_watcher: MakeWatcher, far_end: FarEnd) -> None:
     """A made-up bounce and complaint, by sendmail(1), loopback and the host's own addresses, and through an alias of
     his own: taken, kept as evidence, told to the operator. A vacation reply is taken as ever."""
-    settings = {
-        "mydestination": "local.test",
-        "local_recipient_maps": "",
-        "forward_path": f"{bed}/forward/${{user}}",
-        "transport_maps": "$postroom_return_way, inline:{ { local.test = local: } }",
-    }
-    with wired_host(bed, make_watcher, far_end, is_by_journal=True, settings=settings) as host:
+    with wired_host(bed, make_watcher, far_end, is_by_journal=True, settings=with_mailboxes(bed)) as host:
         number, token = host.sent(ADA)
-        forward = bed / "forward" / "games"
-        forward.parent.mkdir()
-        forward.write_text(f"{token}\n")
-        shutil.chown(forward, EVE)
+        forwards(bed, token)
         ways: list[Callable[[bytes], None]] = [
             lambda octets: by_sendmail(host, octets, token),
             *(
@@ -127,8 +136,8 @@ def test_a_mail_of_his_own_with_that_sender_changes_nothing(
     bed: Path, make_watcher: MakeWatcher, far_end: FarEnd
 ) -> None:
     """What Postfix really says of it, in its log and by bounce(8), says nothing of our mail: not of another recipient
-    under the victim's name (ORCPT), and not of the victim."""
-    with wired_host(bed, make_watcher, far_end, is_by_journal=True) as host:
+    under the victim's name (ORCPT), not of the victim, and not of what his .forward makes of it."""
+    with wired_host(bed, make_watcher, far_end, is_by_journal=True, settings=with_mailboxes(bed)) as host:
         number, token = host.sent(ADA)
         posing = f"ORCPT=rfc822;{ADA} NOTIFY=FAILURE"
         by_smtp("127.0.0.1", b"Subject: x\r\n\r\ny\r\n", "ghost@evil.test", token, posing)
@@ -138,10 +147,13 @@ def test_a_mail_of_his_own_with_that_sender_changes_nothing(
         host.taken("kind=bounce", 2)
         by_sendmail(host, b"Received: by x\r\n" * 60 + b"Subject: x\r\n\r\ny\r\n", ADA, token)
         host.taken("kind=bounce", 3)
+        forwards(bed, "ghost@evil.test")
+        by_sendmail(host, b"Subject: x\r\n\r\ny\r\n", "games@local.test", token)
+        host.taken("kind=bounce", 4)
         until(lambda: host.postfix.queue() == [], WITHIN_S, "queue empty")
         _, seen = host.sent("bob@world.test")
         assert seen, "the log was read past all that"
-        assert host.watcher.log().count("kind=bounce effect=waits origin=notice") == 3
+        assert host.watcher.log().count("kind=bounce effect=waits origin=notice") == 4
         unharmed(host, number)
 
 
