@@ -8,7 +8,8 @@ Limits:  SQLite before 3.51.3 can corrupt a WAL that several processes write and
 
 import ctypes
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
@@ -56,13 +57,10 @@ def open_file(
         StoreBroken:      not a SQLite file, damaged, or of a newer Postroom.
         StoreFull:        no room to migrate it.
     """
-    connection = None
-    try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=200)
+    with _connected(path, apsw.SQLITE_OPEN_READWRITE, busy_timeout_ms) as connection:
         if connection.readonly("main"):
             # SQLite opens for reading what it may not write, and would say so only at the first write.
             raise StoreUnavailable(_not_writable(path))
-        connection.set_busy_timeout(busy_timeout_ms)
         connection.pragma("journal_mode", "wal")
         if keeps_wal:
             yes = ctypes.c_int(1)  # it reads an int at this address
@@ -73,15 +71,6 @@ def open_file(
         # The WAL is cut back after a checkpoint, so that a burst does not keep its space for ever.
         connection.pragma("journal_size_limit", 64 * 1024 * 1024)
         _migrate(connection, path, schema)
-    except apsw.Error as error:
-        trouble = translated(error, path, connection)
-        if connection is not None:
-            connection.close()
-        raise trouble from error
-    except StoreUnavailable:
-        assert connection is not None
-        connection.close()
-        raise
     return connection
 
 
@@ -92,15 +81,23 @@ def open_file_to_read(path: Path, schema: Sequence[str], *, busy_timeout_ms: int
         StoreUnavailable: missing, not ours to read, or not yet of this Postroom's schema.
         StoreBroken:      not a SQLite file, damaged, or of a newer Postroom.
     """
-    connection = None
-    try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, statementcachesize=200)
-        connection.set_busy_timeout(busy_timeout_ms)
+    with _connected(path, apsw.SQLITE_OPEN_READONLY, busy_timeout_ms) as connection:
         version = connection.pragma("user_version")
         if version > len(schema):
             raise _newer(path, version, schema)
         if version < len(schema):
             raise StoreUnavailable(f"{path}: is of an older Postroom; mend: `postroom store init`")
+    return connection
+
+
+@contextmanager
+def _connected(path: Path, flags: int, busy_timeout_ms: int) -> Iterator[apsw.Connection]:
+    """A connection, closed again where it cannot be made ready; the library's errors in the store's words."""
+    connection = None
+    try:
+        connection = apsw.Connection(str(path), flags=flags, statementcachesize=200)
+        connection.set_busy_timeout(busy_timeout_ms)
+        yield connection
     except apsw.Error as error:
         trouble = translated(error, path, connection)
         if connection is not None:
@@ -110,7 +107,6 @@ def open_file_to_read(path: Path, schema: Sequence[str], *, busy_timeout_ms: int
         assert connection is not None
         connection.close()
         raise
-    return connection
 
 
 def translated(error: apsw.Error, path: Path, connection: apsw.Connection | None = None) -> StoreUnavailable:
