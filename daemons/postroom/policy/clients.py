@@ -106,13 +106,12 @@ class SmtpClients:
             return SmtpClient(request.login, address)
         if request.login:
             return SmtpClient(request.login, THIS_HOST)
-        return SmtpClient("", THIS_HOST, is_user=True, uid=self._uid(request, address, ask_again))
+        return SmtpClient("", THIS_HOST, is_user=True, uid=self._uid(request, ask_again))
 
-    def _uid(self, request: PolicyRequest, address: Address, ask_again: bool) -> int | None:
-        server = _address(request.server_address)
-        if server is None or not request.client_port or not request.server_port:
+    def _uid(self, request: PolicyRequest, ask_again: bool) -> int | None:
+        ends = ends_of(request)
+        if ends is None:
             return None
-        ends = (address, request.client_port), (server, request.server_port)
         message = request.instance, *ends
         known = self._owners.get(message)
         if known is None:
@@ -123,6 +122,14 @@ class SmtpClients:
             return known.uid
         known.uid = known.client.uid()
         return known.uid
+
+
+def ends_of(request: PolicyRequest) -> tuple[End, End] | None:
+    """The client's end of the connection and smtpd's; None where Postfix does not tell both."""
+    client, server = _address(request.client_address), _address(request.server_address)
+    if client is None or server is None or not (request.client_port and request.server_port):
+        return None
+    return (client, request.client_port), (server, request.server_port)
 
 
 def _address(text: str) -> Address | None:

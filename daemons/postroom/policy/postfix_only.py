@@ -11,9 +11,9 @@ Limits:  while policy does not answer, Postfix goes on without it; then the milt
 """
 
 from collections.abc import Callable
-from ipaddress import ip_address
 
 from postroom.identity.socket_owner import End, owner_of
+from postroom.policy.clients import ends_of
 from postroom.policy.protocol import PolicyRequest
 from postroom.runtime.log import Log
 from postroom.runtime.log_once import LogRarely
@@ -54,10 +54,5 @@ class PostfixOnly:
         return UNKNOWN if uid is None else ANOTHERS
 
     def _owner(self, request: PolicyRequest) -> int | None:
-        if not (request.client_port and request.server_port):
-            return None
-        try:
-            client, server = ip_address(request.client_address), ip_address(request.server_address)
-        except ValueError:
-            return None
-        return self._ask((client, request.client_port), (server, request.server_port))
+        ends = ends_of(request)
+        return None if ends is None else self._ask(*ends)
